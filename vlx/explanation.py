@@ -1,0 +1,221 @@
+"""The result: raw maps with their scores, where they lie on the image, and how they were made."""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+
+from vlx.errors import VlxError, near_names
+from vlx.frame import Frame
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One explained scalar: its name, its score, and the words of the caption it is about."""
+
+    name: str
+    """What was explained, for example ``bike``, ``caption`` or ``red - blue``."""
+    score: float
+    """y: a log-probability (nats) or a logit; a weighted sum of them for a composed target."""
+    probability: float | None = None
+    """Probability of the words or of the answer; None for a composed target."""
+    words: tuple[int, ...] = ()
+    """Positions of its words in the caption, from 0; empty for answers and classes."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How an explanation was made."""
+
+    model: str
+    layer: str
+    method: str
+    score: str
+    """What a score is: ``log-probability`` or ``logit``."""
+    batched: bool = True
+    """Whether one batched vector-Jacobian product served all targets (else a loop did)."""
+    guided_relus: int = 0
+    """How many ReLUs a guided rule rewrote; 0 where no such rule was used."""
+    versions: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Raw maps of one image and text, one for each target.
+
+    ``raw`` is (target, row, col) on the feature grid, or (target, 3, height, width) in pixels of
+    the network input for methods that reach the pixels. It is neither rescaled nor normalised;
+    a map has no negative part only where its method ends in a ReLU.
+    """
+
+    image: Image.Image
+    """The original image, RGB."""
+    frame: Frame
+    raw: Float[np.ndarray, "target *plane"]
+    targets: tuple[Explained, ...]
+    provenance: Provenance
+    words: tuple[str, ...] = ()
+    """The words of the caption, in order; empty for answers and classes."""
+    prompt: str = ""
+    """The question, where there was one."""
+    unknown: tuple[str, ...] = ()
+    """Words of the given text that the model does not know and read as its unknown token."""
+    predicted: tuple[tuple[str, float], ...] = ()
+    """The likeliest answers or classes with their probabilities, best first."""
+
+    def __post_init__(self) -> None:
+        if self.raw.ndim not in (3, 4) or len(self.raw) != len(self.targets):
+            raise VlxError(
+                f"raw maps of shape {self.raw.shape} do not fit {len(self.targets)} targets: expected "
+                "(target, row, col) or (target, 3, height, width)"
+            )
+        if (self.image.height, self.image.width) != self.frame.image_size:
+            raise VlxError(
+                f"the image is {self.image.height} x {self.image.width} pixels but its frame says "
+                f"{self.frame.image_size[0]} x {self.frame.image_size[1]}"
+            )
+
+    @property
+    def at_pixels(self) -> bool:
+        """Whether the maps are signed RGB gradients at network-input pixels."""
+        return self.raw.ndim == 4
+
+    @cached_property
+    def grid_maps(self) -> Float[np.ndarray, "target row col"]:
+        """One scalar map for each target on its own grid.
+
+        Gradients at pixels become the mean over channels of their absolute value.
+        """
+        return np.abs(self.raw).mean(1) if self.at_pixels else self.raw
+
+    @cached_property
+    def maps(self) -> Float[np.ndarray, "target height width"]:
+        """The maps on the pixels of the original image, bilinear, zero where the model saw nothing."""
+        return self.frame.place(torch.from_numpy(self.grid_maps)).numpy()
+
+    @property
+    def evidence(self) -> tuple[bool, ...]:
+        """For each target, whether any place of its map is positive."""
+        return tuple(bool(plane.max() > 0) for plane in self.grid_maps)
+
+    def index(self, target: str | int) -> int:
+        """Find a target by its name or its position among the targets.
+
+        Raises VlxError for a name that is missing or that stands for several targets.
+        """
+        if isinstance(target, int):
+            if -len(self.targets) <= target < len(self.targets):
+                return target % len(self.targets)
+            raise VlxError(f"no target {target}: there are {len(self.targets)}, counted from 0")
+        names = [explained.name for explained in self.targets]
+        found = [position for position, name in enumerate(names) if name == target]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise VlxError(f"{target!r} was explained {len(found)} times: use a position of {found}")
+        raise VlxError(f"{target!r} was not explained{near_names(target, names)}")
+
+    def map(self, target: str | int) -> Float[np.ndarray, "height width"]:
+        """The map of one target on the pixels of the original image."""
+        return self.maps[self.index(target)]
+
+    def save(self, stem: str | Path) -> tuple[Path, Path, Path]:
+        """Write ``stem.png`` (figure), ``stem.json`` (facts) and ``stem.npz`` (raw maps and image).
+
+        Returns the three paths. Files appear whole or not at all.
+        """
+        from vlx.figures import figure
+
+        base = Path(stem)
+        base.parent.mkdir(parents=True, exist_ok=True)
+        paths = tuple(base.with_name(base.name + suffix) for suffix in (".png", ".json", ".npz"))
+        blobs = (_png(figure(self)), self._facts().encode(), self._arrays())
+        for path, blob in zip(paths, blobs, strict=True):
+            write_whole(path, blob)
+        return paths[0], paths[1], paths[2]
+
+    def show(self) -> None:
+        """Draw the figure in a notebook, or in the system's image viewer elsewhere."""
+        from vlx.figures import show
+
+        show(self)
+
+    def _repr_png_(self) -> bytes:
+        from vlx.figures import figure
+
+        return _png(figure(self))
+
+    def _facts(self) -> str:
+        facts: dict[str, Any] = {
+            "format": FORMAT,
+            "provenance": {**asdict(self.provenance), "versions": dict(self.provenance.versions)},
+            "frame": asdict(self.frame),
+            "words": self.words,
+            "prompt": self.prompt,
+            "unknown": self.unknown,
+            "predicted": self.predicted,
+            "targets": [asdict(target) for target in self.targets],
+        }
+        return json.dumps(facts, indent=1, ensure_ascii=False)
+
+    def _arrays(self) -> bytes:
+        buffer = io.BytesIO()
+        photo = np.frombuffer(_png(self.image), np.uint8)
+        np.savez_compressed(buffer, raw=self.raw, image_png=photo)
+        return buffer.getvalue()
+
+
+def load_explanation(stem: str | Path) -> Explanation:
+    """Read an explanation back from the ``.json`` and ``.npz`` that `Explanation.save` wrote.
+
+    Raises VlxError naming the file that is missing or damaged.
+    """
+    base = Path(stem)
+    paths = base.with_name(base.name + ".json"), base.with_name(base.name + ".npz")
+    for path in paths:
+        if not path.is_file():
+            raise VlxError(f"no file {path}: save an explanation as {base} first")
+    try:
+        facts = json.loads(paths[0].read_text(encoding="utf-8"))
+        with np.load(paths[1], allow_pickle=False) as arrays:
+            raw, photo = arrays["raw"], arrays["image_png"].tobytes()
+        frame = Frame(*(tuple(facts["frame"][key]) for key in ("image_size", "input_size", "box")))
+        return Explanation(
+            image=Image.open(io.BytesIO(photo)).convert("RGB"),
+            frame=frame,
+            raw=raw,
+            targets=tuple(Explained(**{**t, "words": tuple(t["words"])}) for t in facts["targets"]),
+            provenance=Provenance(**facts["provenance"]),
+            words=tuple(facts["words"]),
+            prompt=facts["prompt"],
+            unknown=tuple(facts["unknown"]),
+            predicted=tuple((name, float(share)) for name, share in facts["predicted"]),
+        )
+    except (OSError, KeyError, TypeError, ValueError, EOFError) as error:
+        raise VlxError(f"{base} is not a saved explanation: {error}") from None
+
+
+def write_whole(path: Path, blob: bytes) -> None:
+    """Write a file so that it appears whole or not at all, also when interrupted."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(blob)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
