@@ -1,0 +1,123 @@
+"""Image classifiers: y is the logit of a class (paper section 3)."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from PIL import Image
+from torch import nn
+
+from vlx.adapters.backbones import default_layer, torchvision_network
+from vlx.adapters.weights import load_weights
+from vlx.capture import Layer, capture, find_layer, output_at
+from vlx.errors import CheckpointError, near_names
+from vlx.images import Preprocess, imagenet, stack_images
+from vlx.passes import Pass
+from vlx.reading import Reading, choices_of
+
+
+class Classifier:
+    """A CNN that gives one logit for each class; any model, any spatial layer."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        labels: Sequence[str],
+        preprocess: Preprocess,
+        *,
+        layer: Layer | None = None,
+        name: str = "classifier",
+    ) -> None:
+        self.network = network
+        self.labels = tuple(labels)
+        self.preprocess = preprocess
+        self.name = name
+        chosen = default_layer(network) if layer is None else layer
+        self.layer, self._module = find_layer(network, chosen)
+
+    def read(self, images: Sequence[Image.Image]) -> Pass:
+        """Score every class of each image in one run; nothing below the layer is recorded."""
+        pixels, frames = stack_images(self.preprocess, images, next(self.network.parameters()))
+        with capture(self.network, self._module) as seen:
+            logits = self.network(pixels)[:, None, :]
+            scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        reading = Reading("label", (), choices_of("label", self.labels))
+        return Pass(
+            features=seen.features,
+            scores=scores,
+            readings=(reading,) * len(images),
+            frames=frames,
+            images=tuple(images),
+            pixels=pixels,
+            encode=partial(output_at, self.network, self._module),
+            kind="logit",
+            model=self.name,
+            layer=self.layer,
+        )
+
+
+def load_torchvision(
+    name: str,
+    weights: str | None = None,
+    *,
+    layer: Layer | None = None,
+    device: str = "cpu",
+) -> Classifier:
+    """Load a torchvision classifier: its published ImageNet weights, or a user's own file.
+
+    ``weights`` is a ``.safetensors`` file or a ``.pth`` state_dict; the number of classes is read from
+    it. A file ``NAME.labels.txt`` beside it, one class a line, names the classes. Without
+    ``weights`` torchvision downloads its own. Raises CheckpointError for a file that does not fit.
+    """
+    if weights is None:
+        return _published(name, layer, device)
+    state = load_weights(weights)
+    classes = _classes(name, state)
+    network = torchvision_network(name, classes=classes)
+    missing, unexpected = network.load_state_dict(state, strict=False)
+    extra = [key for key in unexpected if not key.startswith(("aux", "AuxLogits"))]
+    if missing or extra:
+        raise CheckpointError(
+            f"{weights} is not a {name}: {len(missing)} weights missing ({', '.join(missing[:3])}), "
+            f"{len(extra)} unknown ({', '.join(extra[:3])})"
+        )
+    labels = _labels(Path(weights), classes)
+    return Classifier(network.to(device), labels, imagenet(), layer=layer, name=f"torchvision/{name}")
+
+
+def _published(name: str, layer: Layer | None, device: str) -> Classifier:
+    torchvision_network(name) if name not in torchvision.models.list_models() else None
+    entry: Any = torchvision.models.get_model_weights(name)["DEFAULT"]
+    try:
+        network = torchvision_network(name, weights=entry)
+    except OSError as error:
+        raise CheckpointError(
+            f"the published weights of {name} could not be fetched ({error}): "
+            f"give a file, as torchvision/{name}:FILE"
+        ) from None
+    labels: list[str] = entry.meta["categories"]
+    size = int(entry.transforms().crop_size[0])
+    return Classifier(network.to(device), labels, imagenet(size), layer=layer, name=f"torchvision/{name}")
+
+
+def _classes(name: str, state: dict[str, torch.Tensor]) -> int:
+    expected = torchvision_network(name).state_dict()
+    last = [key for key in expected if not key.startswith(("aux", "AuxLogits"))][-1]
+    if last not in state or state[last].ndim < 1:
+        raise CheckpointError(f"the file holds no {last!r}, so it is not a {name}{near_names(last, state)}")
+    return len(state[last])
+
+
+def _labels(weights: Path, classes: int) -> Sequence[str]:
+    path = weights.with_suffix(".labels.txt")
+    if not path.is_file():
+        return [f"class {index}" for index in range(classes)]
+    names = path.read_text(encoding="utf-8").splitlines()
+    if len(names) != classes:
+        raise CheckpointError(f"{path} names {len(names)} classes, but the weights have {classes}")
+    return names
+
+

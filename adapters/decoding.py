@@ -1,0 +1,78 @@
+"""Greedy and beam decoding for a model that is stepped one word at a time."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vlx.errors import VlxError
+
+State = TypeVar("State")
+Step = Callable[[State, Int[Tensor, " row"]], tuple[State, Float[Tensor, "row choice"]]]
+"""Feed one word to each row: the new state, and the log-probabilities of the next word."""
+Select = Callable[[State, Int[Tensor, " row"]], State]
+"""The state of some rows, in the given order."""
+
+
+def greedy(
+    state: State, step: Step[State], batch: int, start: int, end: int, steps: int, device: torch.device
+) -> list[list[int]]:
+    """The likeliest next word, again and again, for each row; the end token is not returned."""
+    said = torch.full((batch,), start, device=device)
+    done = torch.zeros(batch, dtype=torch.bool, device=device)
+    words: list[Tensor] = []
+    for _ in range(steps):
+        state, scores = step(state, said)
+        said = scores.argmax(-1)
+        done = done | (said == end)
+        words.append(said.masked_fill(done, end))
+        if bool(done.all()):
+            break
+    rows: list[list[int]] = torch.stack(words, 1).tolist() if words else [[] for _ in range(batch)]
+    return [row[: row.index(end)] if end in row else row for row in rows]
+
+
+def beam_search(
+    state: State,
+    step: Step[State],
+    select: Select[State],
+    width: int,
+    start: int,
+    end: int,
+    steps: int,
+    device: torch.device,
+) -> list[int]:
+    """The caption with the highest sum of log-probabilities among ``width`` kept at each step.
+
+    For a state of one row. A finished caption keeps its sum, its end token included; captions cut off
+    at ``steps`` words compete too. No length normalisation, as in neuraltalk2.
+    """
+    if width < 1:
+        raise VlxError(f"a beam of {width} holds no caption: use 1 (greedy) or more")
+    said = torch.full((1,), start, device=device)
+    sums = torch.zeros(1, device=device)
+    beams: list[list[int]] = [[]]
+    finished: list[tuple[float, list[int]]] = []
+    for _ in range(steps):
+        state, scores = step(state, said)
+        totals = sums[:, None] + scores
+        best = totals.flatten().topk(min(width + len(beams), totals.numel()))
+        kept: list[tuple[float, int, int]] = []
+        for total, flat in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+            row, word = divmod(flat, totals.shape[1])
+            if word == end:
+                finished.append((total, beams[row]))
+            elif len(kept) < width:
+                kept.append((total, row, word))
+        beams = [[*beams[row], word] for _, row, word in kept]
+        rows = torch.tensor([row for _, row, _ in kept], device=device)
+        said = torch.tensor([word for _, _, word in kept], device=device)
+        sums = torch.tensor([total for total, _, _ in kept], device=device)
+        state = select(state, rows)
+        best_done = max((total for total, _ in finished), default=-torch.inf)
+        if best_done >= float(sums.max()):  # sums only fall, so nothing better can come
+            break
+    finished += list(zip(sums.tolist(), beams, strict=True))
+    return max(finished, key=lambda pair: pair[0])[1]

@@ -1,0 +1,78 @@
+"""From text to the token ids of a CNN+LSTM model, and back."""
+
+import re
+import string
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nltk.tokenize import NLTKWordTokenizer
+
+from vlx.errors import TextError, near_names
+from vlx.reading import Choices, choices_of
+
+Tokenise = Callable[[str], list[str]]
+
+_DELETE = str.maketrans("", "", string.punctuation)
+
+
+def neuraltalk2_tokens(text: str) -> list[str]:
+    """Lower case, punctuation deleted, split at blanks: ``t-shirt`` is ``tshirt`` (neuraltalk2)."""
+    return text.lower().translate(_DELETE).split()
+
+
+def treebank_tokens(text: str) -> list[str]:
+    """Lower case, then the Treebank tokens: ``?`` and a final ``.`` are words of their own (VQA, im2txt)."""
+    return NLTKWordTokenizer().tokenize(text.lower())
+
+
+def alphanumeric_tokens(text: str) -> list[str]:
+    """Runs of letters and digits, case kept: how the paper's demo reads a given caption."""
+    return re.findall(r"[A-Za-z0-9]+", text)
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """The words of a model: ``names[i]`` is the word of output i; special ids are given by number.
+
+    ``start`` is only an input, ``end`` only an output, and they may share one number, as in
+    neuraltalk2. Without ``unknown`` a word that is not in the vocabulary is an error.
+    """
+
+    names: Sequence[str]
+    start: int
+    end: int
+    unknown: int | None = None
+    tokenise: Tokenise = neuraltalk2_tokens
+
+    @property
+    def choices(self) -> Choices:
+        """The vocabulary as the choices of a caption's reading."""
+        return choices_of("caption", self.names)
+
+    def encode(self, text: str) -> tuple[list[str], list[int], tuple[str, ...]]:
+        """The tokens of a text, their ids, and those tokens that are unknown.
+
+        Raises TextError for a text without words, and for an unknown word where the model has no
+        token for one.
+        """
+        tokens = self.tokenise(text)
+        if not tokens:
+            raise TextError(f"{text!r} holds no word: give some text")
+        index = {name: at for at, name in enumerate(self.names)}
+        unknown = tuple(dict.fromkeys(token for token in tokens if token not in index))
+        if unknown and self.unknown is None:
+            raise TextError(
+                f"the model knows no word {unknown[0]!r} among its {len(self.names)}"
+                f"{near_names(unknown[0], self.names)}"
+            )
+        fallback = -1 if self.unknown is None else self.unknown
+        return tokens, [index.get(token, fallback) for token in tokens], unknown
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The words of some ids, up to the end token, joined by blanks."""
+        words: list[str] = []
+        for index in ids:
+            if index == self.end:
+                break
+            words.append(self.names[index])
+        return " ".join(words)

@@ -1,0 +1,71 @@
+"""Deeper LSTM Q + norm I: VQA as classification over a fixed list of answers (Lu et al. 2015)."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from PIL import Image
+
+from vlx.adapters.backbones import default_layer
+from vlx.adapters.networks import QuestionNetwork
+from vlx.adapters.vocabulary import Vocabulary
+from vlx.capture import Layer, capture, find_layer, output_at
+from vlx.errors import TextError
+from vlx.images import Preprocess, stack_images
+from vlx.passes import Pass
+from vlx.reading import Reading, choices_of
+
+
+class DeeperLSTM:
+    """A VQA model: CNN features of the image times LSTM features of the question, then an answer.
+
+    ``layer`` is a layer of the CNN, by name or index; by default the last before its pooling.
+    """
+
+    def __init__(
+        self,
+        network: QuestionNetwork,
+        vocabulary: Vocabulary,
+        answers: Sequence[str],
+        preprocess: Preprocess,
+        *,
+        layer: Layer | None = None,
+        name: str = "vqa",
+    ) -> None:
+        self.network = network
+        self.vocabulary = vocabulary
+        self.answers = tuple(answers)
+        self.preprocess = preprocess
+        self.name = name
+        chosen = default_layer(network.cnn) if layer is None else layer
+        self.layer, self._module = find_layer(network.cnn, chosen)
+
+    def read(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Pass:
+        """Score every answer to one question for each image."""
+        if len(images) != len(questions):
+            raise TextError(f"{len(questions)} questions for {len(images)} images: give one for each")
+        pixels, frames = stack_images(self.preprocess, images, next(self.network.parameters()))
+        encoded = [self.vocabulary.encode(question) for question in questions]
+        lengths = torch.tensor([len(ids) for _, ids, _ in encoded], device=pixels.device)
+        ids = torch.zeros(len(encoded), int(lengths.max()), dtype=torch.long, device=pixels.device)
+        for row, (_, item, _) in enumerate(encoded):
+            ids[row, : len(item)] = torch.tensor(item, device=pixels.device)
+        with capture(self.network, self._module) as seen:
+            logits = self.network(pixels, ids, lengths)[:, None, :]
+            scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        choices = choices_of("answer", self.answers)
+        return Pass(
+            features=seen.features,
+            scores=scores,
+            readings=tuple(
+                Reading("answer", (), choices, prompt=question, unknown=unknown)
+                for question, (_, _, unknown) in zip(questions, encoded, strict=True)
+            ),
+            frames=frames,
+            images=tuple(images),
+            pixels=pixels,
+            encode=partial(output_at, self.network.cnn, self._module),
+            kind="logit",
+            model=self.name,
+            layer=self.layer,
+        )

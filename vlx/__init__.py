@@ -1,0 +1,91 @@
+"""Explain the words of a caption and the answers of a visual-question-answering model."""
+
+from vlx.capture import capture, find_layer, output_at, prepared
+from vlx.errors import VlxError
+from vlx.explain import (
+    Answerer,
+    Captioner,
+    ImageClassifier,
+    explain,
+    explain_answer,
+    explain_caption,
+    explain_captions,
+    explain_label,
+)
+from vlx.explanation import Explained, Explanation, Provenance, load_explanation
+from vlx.frame import Frame
+from vlx.images import open_image
+from vlx.load import known_models, load
+from vlx.methods import (
+    METHODS,
+    Method,
+    deconvolution,
+    deconvolution_grad_cam,
+    grad_cam,
+    grad_cam_pp,
+    grad_cam_with,
+    gradient,
+    guided_backprop,
+    guided_grad_cam,
+    hires_cam,
+    layer_cam,
+    method_named,
+    xgrad_cam,
+)
+from vlx.passes import Cut, Pass, conv_grid, log_probabilities, token_grid
+from vlx.reading import Choices, Reading, Word
+from vlx.targets import Target, answer, caption, label, phrase, word
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "METHODS",
+    "Answerer",
+    "Captioner",
+    "Choices",
+    "Cut",
+    "Explained",
+    "Explanation",
+    "Frame",
+    "ImageClassifier",
+    "Method",
+    "Pass",
+    "Provenance",
+    "Reading",
+    "Target",
+    "VlxError",
+    "Word",
+    "answer",
+    "caption",
+    "capture",
+    "conv_grid",
+    "deconvolution",
+    "deconvolution_grad_cam",
+    "explain",
+    "explain_answer",
+    "explain_caption",
+    "explain_captions",
+    "explain_label",
+    "find_layer",
+    "grad_cam",
+    "grad_cam_pp",
+    "grad_cam_with",
+    "gradient",
+    "guided_backprop",
+    "guided_grad_cam",
+    "hires_cam",
+    "known_models",
+    "label",
+    "layer_cam",
+    "load",
+    "load_explanation",
+    "log_probabilities",
+    "method_named",
+    "open_image",
+    "output_at",
+    "phrase",
+    "prepared",
+    "token_grid",
+    "word",
+    "xgrad_cam",
+]

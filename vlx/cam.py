@@ -1,0 +1,69 @@
+"""Grad-CAM and its relatives: pure functions of activations A and gradients G = dy/dA.
+
+Both are (..., channel, row, col); the map is (..., row, col), raw: not scaled, not resized.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Planes = Float[Tensor, "*target channel row col"]
+Map = Float[Tensor, "*target row col"]
+
+
+def grad_cam(activations: Planes, gradients: Planes) -> Map:
+    """The Grad-CAM map: channels weighted by their mean gradient, summed, rectified (Eq. 1 and 2)."""
+    return weighted_sum(activations, mean_gradient(gradients)).relu()
+
+
+def mean_gradient(gradients: Planes) -> Float[Tensor, "*target channel"]:
+    """The weight of each channel: its gradient averaged over all Z places (Eq. 1)."""
+    return gradients.mean((-2, -1))
+
+
+def max_gradient(gradients: Planes) -> Float[Tensor, "*target channel"]:
+    """The weight of each channel: the largest of its gradients (ablation, paper appendix)."""
+    return gradients.amax((-2, -1))
+
+
+def weighted_sum(activations: Planes, weights: Float[Tensor, "*target channel"]) -> Map:
+    """The signed combination of channels, Eq. 2 before its ReLU."""
+    return torch.einsum("...kij,...k->...ij", activations, weights)
+
+
+def hires_cam(activations: Planes, gradients: Planes) -> Map:
+    """The HiResCAM map: gradient times activation at each place, summed over channels, rectified.
+
+    Draelos and Carin 2020, arXiv 2011.08891, with the ReLU of Grad-CAM.
+    """
+    return torch.einsum("...kij,...kij->...ij", activations, gradients).relu()
+
+
+def grad_cam_pp(activations: Planes, gradients: Planes) -> Map:
+    """The Grad-CAM++ map (Chattopadhay et al. 2018, Eq. 10 to 19, arXiv 1710.11063).
+
+    alpha = G² / (2 G² + sum(A) G³), weights = sum over places of alpha * relu(G). The score is
+    exp(y) there; its factor exp(y) scales the map and is left out. Where G is 0, alpha is 0.
+    """
+    squares = gradients.square()
+    total = activations.sum((-2, -1), keepdim=True)
+    below = 2 * squares + total * squares * gradients
+    alphas = (squares / below.where(below != 0, below.new_ones(()))).where(below != 0, below.new_zeros(()))
+    weights = (alphas * gradients.relu()).sum((-2, -1))
+    return weighted_sum(activations, weights).relu()
+
+
+def layer_cam(activations: Planes, gradients: Planes) -> Map:
+    """The LayerCAM map: positive gradients weight each place by itself (Jiang et al. 2021, Eq. 5, 6)."""
+    return torch.einsum("...kij,...kij->...ij", activations, gradients.relu()).relu()
+
+
+def xgrad_cam(activations: Planes, gradients: Planes) -> Map:
+    """The XGrad-CAM map: gradients averaged with the activations as weights (Fu et al. 2020, Eq. 8).
+
+    A channel whose activations sum to 0 has weight 0.
+    """
+    total = activations.sum((-2, -1))
+    weights = (gradients * activations).sum((-2, -1))
+    weights = (weights / total.where(total != 0, total.new_ones(()))).where(total != 0, total.new_zeros(()))
+    return weighted_sum(activations, weights).relu()

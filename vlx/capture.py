@@ -1,0 +1,216 @@
+"""Run a model so that its scores depend on one layer's output and on nothing below it.
+
+Grad-CAM differentiates only what lies above a layer. So the layer's output is made a leaf while the
+model runs: nothing below it is recorded, and parameters take no part. Everything that this changes
+on the model is put back when the block ends, also after an exception.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vlx.errors import LayerError, near_names
+from vlx.passes import Cut
+
+Layer = nn.Module | str | int
+
+
+@dataclass(eq=False)
+class Seen:
+    """What `capture` saw: filled while the model runs, read after the block."""
+
+    layer: str
+    """The layer's dotted name in the model."""
+    _features: Tensor | None = None
+    _cut: Cut | None = None
+
+    @property
+    def features(self) -> Tensor:
+        """The layer's own output, a leaf of the graph above it."""
+        if self._features is None:
+            raise LayerError(f"layer {self.layer} was not reached: run the model inside the block")
+        return self._features
+
+    @property
+    def cut(self) -> Cut | None:
+        """The cut at the vocabulary layer's input, where one was asked for and reached."""
+        return self._cut
+
+
+def find_layer(model: nn.Module, layer: Layer) -> tuple[str, nn.Module]:
+    """Find a layer by its dotted name, by its index among the innermost layers, or by itself.
+
+    Raises LayerError listing near names.
+    """
+    names = {name: module for name, module in model.named_modules() if name}
+    if isinstance(layer, nn.Module):
+        for name, module in names.items():
+            if module is layer:
+                return name, module
+        raise LayerError(f"the given {type(layer).__name__} is not a layer of this {type(model).__name__}")
+    if isinstance(layer, int):
+        inner = [(name, module) for name, module in names.items() if not any(module.children())]
+        if not -len(inner) <= layer < len(inner):
+            raise LayerError(f"no layer {layer}: the model has {len(inner)} innermost layers, counted from 0")
+        return inner[layer]
+    if layer not in names:
+        raise LayerError(f"no layer {layer!r} in this {type(model).__name__}{near_names(layer, names)}")
+    return layer, names[layer]
+
+
+@contextmanager
+def prepared(*models: nn.Module) -> Iterator[None]:
+    """Hold models in evaluation mode, frozen, with gradients on and plain RNN kernels; then undo it.
+
+    Fused RNN kernels have no batching rule (CPU) or refuse to run backward in evaluation mode
+    (cuDNN), so they are switched off while an RNN module runs and nowhere else.
+    """
+    modules = [module for model in models for module in model.modules()]
+    parameters = [parameter for model in models for parameter in model.parameters()]
+    modes = [module.training for module in modules]
+    needs = [parameter.requires_grad for parameter in parameters]
+    with ExitStack() as stack:
+        stack.callback(_restore, modules, modes, parameters, needs)
+        for module in modules:
+            module.training = False
+            if isinstance(module, nn.RNNBase):
+                _plain_kernel(module, stack)
+        for parameter, need in zip(parameters, needs, strict=True):
+            if need:
+                parameter.requires_grad_(False)
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        yield
+
+
+@contextmanager
+def capture(
+    model: nn.Module,
+    layer: Layer,
+    *,
+    vocabulary: Layer | None = None,
+    call: int | None = None,
+) -> Iterator[Seen]:
+    """Make the layer's output a leaf while the model runs in the block.
+
+    The named layer means its own output, whatever later layers do to it in place. With ``vocabulary``
+    the graph is cut a second time at the input of that layer, so that gradients of many words
+    share the work above it; its input's rows must be independent steps. ``call`` picks the run of
+    a layer that runs several times, counted from 0.
+
+    Raises LayerError if the layer does not exist, was not reached, runs several times without
+    ``call``, or gives no tensor of floats.
+    """
+    name, module = find_layer(model, layer)
+    seen = Seen(name)
+    with ExitStack() as stack:
+        stack.enter_context(prepared(model))
+        stack.enter_context(_at_output(name, module, call, lambda out: _cut_features(seen, out)))
+        if vocabulary is not None:
+            at, top = find_layer(model, vocabulary)
+            hook = _vocabulary_hook(seen, at)
+            stack.callback(top.register_forward_pre_hook(hook, prepend=True).remove)
+        yield seen
+        _ = seen.features
+
+
+def output_at(model: nn.Module, layer: Layer, *inputs: Any, call: int | None = None) -> Tensor:
+    """The output of a layer on some inputs, in the graph of those inputs; nothing above it runs.
+
+    Raises LayerError as `capture` does.
+    """
+    name, module = find_layer(model, layer)
+
+    def stop(output: Tensor) -> Tensor:
+        raise _Reached(output)
+
+    with prepared(model), _at_output(name, module, call or 0, stop):
+        try:
+            model(*inputs)
+        except _Reached as reached:
+            return reached.output
+    raise LayerError(f"layer {name} was not reached: it takes no part in this run")
+
+
+class _Reached(BaseException):
+    """Ends a run at the layer; no model's own handler of Exception may catch it."""
+
+    def __init__(self, output: Tensor) -> None:
+        super().__init__()
+        self.output = output
+
+
+@contextmanager
+def _at_output(
+    name: str, module: nn.Module, call: int | None, use: Callable[[Tensor], Tensor]
+) -> Iterator[None]:
+    calls = 0
+
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if call is None and calls > 1:
+            raise LayerError(
+                f"layer {name} runs several times: say which run counts with call=0, 1, …, or name another layer"
+            )
+        if call is not None and calls - 1 != call:
+            return None
+        if isinstance(output, tuple) and output and isinstance(output[0], Tensor):
+            return (use(output[0]), *output[1:])
+        if not (isinstance(output, Tensor) and output.is_floating_point()):
+            raise LayerError(f"layer {name} gives {type(output).__name__}, not a tensor of floats")
+        return use(output)
+
+    # Before the model's own hooks: some models collect their features by hooks of this kind.
+    handle = module.register_forward_hook(hook, prepend=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _cut_features(seen: Seen, output: Tensor) -> Tensor:
+    seen._features = output.detach().clone().requires_grad_()  # pyright: ignore[reportPrivateUsage]
+    return seen.features.clone()  # a later in-place layer overwrites this copy, not the leaf
+
+
+def _vocabulary_hook(seen: Seen, name: str) -> Callable[[nn.Module, Any], Any]:
+    def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        if seen.cut is not None:
+            raise LayerError(f"layer {name} runs several times: leave vocabulary out for this model")
+        above: Tensor = inputs[0]
+        leaf = above.detach().requires_grad_()
+        seen._cut = Cut(above, leaf)  # pyright: ignore[reportPrivateUsage]
+        return (leaf, *inputs[1:])
+
+    return hook
+
+
+def _plain_kernel(module: nn.Module, stack: ExitStack) -> None:
+    running: list[ExitStack] = []
+
+    def before(_module: nn.Module, _inputs: Any) -> None:
+        flags = ExitStack()
+        flags.enter_context(torch.backends.mkldnn.flags(enabled=False))
+        flags.enter_context(torch.backends.cudnn.flags(enabled=False))
+        running.append(flags)
+
+    def after(_module: nn.Module, _inputs: Any, _output: Any) -> None:
+        running.pop().close()
+
+    stack.callback(module.register_forward_pre_hook(before).remove)
+    stack.callback(module.register_forward_hook(after, always_call=True).remove)
+
+
+def _restore(
+    modules: list[nn.Module], modes: list[bool], parameters: list[nn.Parameter], needs: list[bool]
+) -> None:
+    for module, mode in zip(modules, modes, strict=True):
+        module.training = mode
+    for parameter, need in zip(parameters, needs, strict=True):
+        if parameter.requires_grad != need:
+            parameter.requires_grad_(need)

@@ -1,0 +1,192 @@
+"""Gradients of many targets at once: one batched vector-Jacobian product from scores to features.
+
+Items of a batch do not influence one another, so one row of seeds serves one target of every item.
+At a second cut (`Cut`) the vocabulary layer is differentiated once for all words, because the steps
+are independent there, and only the part between the cuts is differentiated for each target.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vlx.errors import LayerError, VlxError
+from vlx.guided import Rule, need_relus, ruled
+from vlx.passes import Cut, Pass
+from vlx.targets import Term
+
+Terms = Sequence[Sequence[tuple[Term, ...]]]
+"""For each item, for each target, the weighted scores it sums; short items are padded with ()."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """Gradients of the targets at the features, and the targets' values."""
+
+    values: Float[Tensor, "target batch *feature"]
+    scores: Float[Tensor, "target batch"]
+    batched: bool
+    """Whether one batched product served all targets; else they were differentiated one by one."""
+    relus: int = 0
+    """How many ReLUs between scores and features followed a guided rule."""
+
+
+def gradients(
+    run: Pass, terms: Terms, *, rule: Rule | None = None, chunk: int | None = None
+) -> Gradients:
+    """Differentiate every target at the features of a Pass.
+
+    ``chunk`` bounds how many targets are differentiated together, and so the memory. Sums are taken
+    in float32 or better. Raises LayerError if the features do not reach the scores.
+    """
+    count = max((len(item) for item in terms), default=0)
+    if len(terms) != run.batch or count == 0:
+        raise VlxError(f"{len(terms)} lists of targets for {run.batch} items: give one, not empty, for each")
+    scores = _scores(run, terms, count)
+    roots = [run.scores] if run.cut is None else [run.cut.above, run.scores]
+    with ruled(roots, rule) as relus:
+        scale = 4096.0 if torch.float16 in (run.features.dtype, roots[0].dtype) else 1.0
+        values, batched = _scaled(run, terms, count, scale, chunk)
+    if not values.isfinite().all():
+        raise VlxError(f"the gradients at layer {run.layer} are not finite: check the model's weights and precision")
+    return Gradients(values, scores, batched, relus)
+
+
+def pixel_gradients(
+    run: Pass, head: Gradients, rule: Rule | None = None
+) -> tuple[Float[Tensor, "target batch 3 height width"], int]:
+    """Carry gradients at the features down to the pixels of the network input, one target at a time.
+
+    Returns the signed gradients and, for a guided rule, how many ReLUs followed it in all. Raises
+    GuidedError if there was none, and VlxError if the Pass cannot reach its pixels.
+    """
+    if run.pixels is None or run.encode is None:
+        raise VlxError(f"{run.model} gives no way from pixels to layer {run.layer}: use a method on features")
+    pixels = run.pixels.detach().clone().requires_grad_()
+    with torch.inference_mode(False), torch.enable_grad():
+        features = run.encode(pixels)
+    if features.shape != run.features.shape:
+        raise LayerError(f"layer {run.layer} gave {tuple(run.features.shape)}, but {tuple(features.shape)} from its pixels")
+    with ruled([features], rule) as below:
+        planes = [_pixels_of(features, pixels, seed) for seed in head.values]
+    if rule is not None:
+        need_relus(below + head.relus, run.model)
+    return torch.stack(planes), below + head.relus
+
+
+def _pixels_of(features: Tensor, pixels: Tensor, seed: Tensor) -> Tensor:
+    largest = float(seed.abs().max())
+    # A power of two, so exact: keeps small gradients of half-precision models from vanishing.
+    scale = 2.0 ** -math.floor(math.log2(largest)) if largest > 0 else 1.0
+    (found,) = torch.autograd.grad(
+        features, pixels, (seed * scale).to(features.dtype), retain_graph=True
+    )
+    return found.to(seed.dtype) / scale
+
+
+def _scores(run: Pass, terms: Terms, count: int) -> Tensor:
+    wide = torch.promote_types(run.scores.dtype, torch.float32)
+    found = torch.zeros(count, run.batch, dtype=wide, device=run.scores.device)
+    known = run.scores.detach().to(wide)
+    for b, item in enumerate(terms):
+        for n, target in enumerate(item):
+            for term in target:
+                found[n, b] += term.weight * known[b, term.step, term.choice]
+    return found
+
+
+def _scaled(
+    run: Pass, terms: Terms, count: int, scale: float, chunk: int | None
+) -> tuple[Tensor, bool]:
+    wide = torch.promote_types(run.features.dtype, torch.float32)
+    while True:
+        if run.cut is None:
+            root, seeds = run.scores, _score_seeds(run.scores, terms, count, scale)
+        else:
+            root, seeds = run.cut.above, _cut_seeds(run.scores, run.cut, terms, count, scale)
+        values, batched = _vjp(root, run.features, seeds, chunk or count, run.layer)
+        if scale == 1 or values.isfinite().all():
+            return values.to(wide) / scale, batched
+        scale = max(1.0, scale / 16)
+
+
+def _score_seeds(
+    scores: Float[Tensor, "batch step choice"], terms: Terms, count: int, scale: float
+) -> Float[Tensor, "target batch step choice"]:
+    seeds = scores.new_zeros(count, *scores.shape)
+    for b, item in enumerate(terms):
+        for n, target in enumerate(item):
+            for term in target:
+                seeds[n, b, term.step, term.choice] += term.weight * scale
+    return seeds
+
+
+def _cut_seeds(
+    scores: Float[Tensor, "batch step choice"], cut: Cut, terms: Terms, count: int, scale: float
+) -> Float[Tensor, "target batch row hidden"]:
+    """Differentiate each needed score once at the cut, then sum rows into one seed a target.
+
+    Steps are independent, so one backward serves one choice at every step of every item; a second
+    one is needed only where two choices of the same step are asked for, as in a contrast.
+    """
+    layers = _layers(terms)
+    found: list[Tensor] = []
+    for layer in layers:
+        picked = torch.stack([scores[place] for place in layer]).sum() * scale
+        (gradient,) = torch.autograd.grad(picked, cut.leaf, retain_graph=True)
+        found.append(gradient)
+    where = {place: depth for depth, layer in enumerate(layers) for place in layer}
+    rows = range(scores.shape[1]) if cut.rows is None else cut.rows.tolist()
+    seeds = cut.leaf.new_zeros(count, *cut.leaf.shape)
+    for b, item in enumerate(terms):
+        for n, target in enumerate(item):
+            for term in target:
+                row = rows[term.step]
+                gradient = found[where[b, term.step, term.choice]]
+                seeds[n, b, row] += term.weight * gradient[b, row]
+    return seeds
+
+
+def _layers(terms: Terms) -> list[list[tuple[int, int, int]]]:
+    """Group the needed (item, step, choice) so that no group holds two choices of one step."""
+    layers: list[list[tuple[int, int, int]]] = []
+    depth: dict[tuple[int, int], int] = {}
+    needed = {
+        (b, term.step, term.choice): None
+        for b, item in enumerate(terms)
+        for target in item
+        for term in target
+    }
+    for b, step, choice in needed:
+        at = depth.get((b, step), 0)
+        depth[b, step] = at + 1
+        if at == len(layers):
+            layers.append([])
+        layers[at].append((b, step, choice))
+    return layers
+
+
+def _vjp(
+    root: Tensor, features: Tensor, seeds: Tensor, chunk: int, layer: str
+) -> tuple[Tensor, bool]:
+    """Products of seeds with the Jacobian of root: batched, or one by one where that is unsupported."""
+    if len(seeds) > 1 and chunk > 1:
+        try:
+            return torch.cat([_grad(root, features, part, layer, True) for part in seeds.split(chunk)]), True
+        except RuntimeError:
+            # Some operation has no batching rule (or memory ran out); the loop tells the truth either way.
+            pass
+    found = torch.stack([_grad(root, features, seed, layer, False) for seed in seeds])
+    return found, len(seeds) == 1
+
+
+def _grad(root: Tensor, features: Tensor, seeds: Tensor, layer: str, batched: bool) -> Tensor:
+    (found,) = torch.autograd.grad(
+        root, features, seeds, retain_graph=True, allow_unused=True, is_grads_batched=batched
+    )
+    if found is None:
+        raise LayerError(f"layer {layer} is not on the path from the image to the scores: name another")
+    return found

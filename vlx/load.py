@@ -1,0 +1,41 @@
+"""Load a model by its name. Together with the command line, the place that knows all adapters."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vlx.errors import VlxError, near_names
+
+_KNOWN = {
+    "scenes/captioner": "captions of the built-in scenes: small VGG-like CNN + LSTM, as in neuraltalk2",
+    "scenes/vqa": "answers about the built-in scenes: deeper LSTM Q + norm I at a small size",
+    "torchvision/NAME": "any torchvision classifier by its name, with its published ImageNet weights",
+    "torchvision/NAME:FILE": "the same network with your own weights (.safetensors, or a .pth state_dict)",
+}
+
+
+def known_models() -> Mapping[str, str]:
+    """The names that `load` takes, with a line on each."""
+    return dict(_KNOWN)
+
+
+def load(name: str, *, layer: str | int | None = None, device: str = "cpu") -> Any:
+    """Load a captioner, a VQA model or a classifier by name; see `known_models`.
+
+    ``layer`` overrides the model's default layer, by dotted name or index. Raises VlxError for
+    an unknown name, LayerError for an unknown layer, CheckpointError for a bad weight file.
+    """
+    if name == "scenes/captioner":
+        from vlx.adapters.scenes import load_captioner
+
+        return load_captioner(layer=layer, device=device)
+    if name == "scenes/vqa":
+        from vlx.adapters.scenes import load_vqa
+
+        return load_vqa(layer=layer, device=device)
+    family, _, rest = name.partition("/")
+    if family == "torchvision" and rest:
+        from vlx.adapters.classifier import load_torchvision
+
+        network, _, weights = rest.partition(":")
+        return load_torchvision(network, weights or None, layer=layer, device=device)
+    raise VlxError(f"no model {name!r}{near_names(name, _KNOWN)}")

@@ -1,0 +1,110 @@
+"""The text side of a Pass: which words stand at which steps, and what a model can say."""
+
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from vlx.errors import TextError, UnknownChoice, near_names
+
+Kind = Literal["caption", "answer", "label"]
+_NOUN = {"caption": "word", "answer": "answer", "label": "class"}
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word of a caption: the steps whose scores spell it, and its token there.
+
+    A word of several sub-word tokens has several steps; its score is their sum.
+    """
+
+    text: str
+    steps: tuple[int, ...]
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Choices:
+    """What a model chooses from at a step: its vocabulary, its answers or its classes."""
+
+    names: Sequence[str]
+    """The name of every choice; the position is the index along the scores' last axis."""
+    noun: str = "word"
+
+    @cached_property
+    def _exact(self) -> dict[str, int]:
+        return {name: index for index, name in reversed(list(enumerate(self.names)))}
+
+    @cached_property
+    def _folded(self) -> dict[str, int]:
+        return {_fold(name): index for index, name in reversed(list(enumerate(self.names)))}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._exact or _fold(name) in self._folded
+
+    def index(self, name: str) -> int:
+        """Find a choice by its name; upper case, outer blanks and full stops do not matter.
+
+        Raises UnknownChoice naming near choices: nothing is ever replaced by another choice.
+        """
+        found = self._exact.get(name, self._folded.get(_fold(name)))
+        if found is None:
+            raise UnknownChoice(
+                f"the model knows no {self.noun} {name!r} among its {len(self.names)}"
+                f"{near_names(name, self.names)}"
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one item of a Pass says: the words scored, or the answers and classes to choose from."""
+
+    kind: Kind
+    words: tuple[Word, ...]
+    choices: Choices
+    end: Word | None = None
+    """The end token of a caption; left out of the caption's score unless asked for."""
+    prompt: str = ""
+    """The question, where there is one."""
+    unknown: tuple[str, ...] = ()
+    """Words that the model reads as its unknown token."""
+
+    @property
+    def text(self) -> str:
+        """The caption, its words joined by blanks."""
+        return " ".join(word.text for word in self.words)
+
+    def positions(self, text: str) -> tuple[int, ...]:
+        """Find where a word or a phrase stands: the positions of its words, of the first match.
+
+        Raises TextError if it does not occur, or occurs more than once.
+        """
+        wanted = [_fold(part) for part in text.split()]
+        said = [_fold(word.text) for word in self.words]
+        width = len(wanted)
+        if not wanted:
+            raise TextError("an empty word cannot be explained: name a word of the caption")
+        found = [at for at in range(len(said) - width + 1) if said[at : at + width] == wanted]
+        if not found:
+            raise TextError(f"no word {text!r} in {self.text!r}")
+        if len(found) > 1:
+            raise TextError(f"{text!r} occurs {len(found)} times in {self.text!r}: use one of the positions {found}")
+        return tuple(range(found[0], found[0] + width))
+
+    def word(self, position: int) -> Word:
+        """The word at a position, counted from 0 (or from the end, if negative)."""
+        if not -len(self.words) <= position < len(self.words):
+            raise TextError(f"no word {position} in {self.text!r}: it has {len(self.words)}, counted from 0")
+        return self.words[position]
+
+
+def choices_of(kind: Kind, names: Sequence[str]) -> Choices:
+    """Name what a reading of this kind chooses from."""
+    return Choices(names, _NOUN[kind])
+
+
+def _fold(text: str) -> str:
+    bare = text.strip().strip(string.punctuation).lower()
+    return bare or text.strip().lower()
