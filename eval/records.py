@@ -1,0 +1,149 @@
+"""Checked reading of data files: an error names the file, the record and the key that is wrong."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import cast
+
+from vlx.errors import VlxError
+
+
+class DataError(VlxError):
+    """A data file that is missing or damaged, or whose content is not what its format says."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A JSON object with the place where it stands."""
+
+    file: str
+    at: str
+    """Position in the file, for example ``images[3]``; empty for the whole file."""
+    fields: Mapping[str, object]
+
+    @property
+    def place(self) -> str:
+        """File and position, for example ``instances.json: images[3]``."""
+        return f"{self.file}: {self.at}" if self.at else self.file
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.fields
+
+    def wrong(self, key: str, expected: str) -> DataError:
+        """The error that says what stands at ``key`` and what was expected."""
+        if key not in self.fields:
+            known = ", ".join(sorted(map(str, self.fields))[:8]) or "none"
+            return DataError(f"{self.place} has no {key!r}: expected {expected}; its keys: {known}")
+        found = json.dumps(self.fields[key], default=str)
+        shown = found if len(found) <= 60 else found[:57] + "..."
+        return DataError(f"{self.place}.{key} is {shown}: expected {expected}")
+
+    def text(self, key: str) -> str:
+        """The string at ``key``."""
+        value = self.fields.get(key)
+        if not isinstance(value, str):
+            raise self.wrong(key, "a string")
+        return value
+
+    def integer(self, key: str) -> int:
+        """The whole number at ``key``; a boolean is none, 3.0 is 3."""
+        value = self.number(key)
+        if not value.is_integer():
+            raise self.wrong(key, "a whole number")
+        return int(value)
+
+    def number(self, key: str) -> float:
+        """The finite number at ``key``."""
+        value = self.fields.get(key)
+        if not _is_number(value):
+            raise self.wrong(key, "a number")
+        return float(cast(float, value))
+
+    def numbers(self, key: str, length: int | None = None) -> tuple[float, ...]:
+        """The list of finite numbers at ``key``, of ``length`` where it is given."""
+        items = self.items(key)
+        if not all(map(_is_number, items)) or (length is not None and len(items) != length):
+            raise self.wrong(key, "a list of numbers" if length is None else f"{length} numbers")
+        return tuple(float(cast(float, item)) for item in items)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """The list of strings at ``key``."""
+        items = self.items(key)
+        if not all(isinstance(item, str) for item in items):
+            raise self.wrong(key, "a list of strings")
+        return tuple(cast(list[str], items))
+
+    def items(self, key: str) -> list[object]:
+        """The list at ``key``."""
+        value = self.fields.get(key)
+        if not isinstance(value, list):
+            raise self.wrong(key, "a list")
+        return cast(list[object], value)
+
+    def records(self, key: str) -> Iterator["Record"]:
+        """The objects of the list at ``key``, one by one."""
+        return _records(self.items(key), self.file, f"{self.at}.{key}" if self.at else key)
+
+
+def read_json(path: str | Path) -> object:
+    """The content of a JSON file; raises DataError where it is missing or not JSON."""
+    place = Path(path)
+    try:
+        return json.loads(place.read_bytes())
+    except FileNotFoundError:
+        raise DataError(f"{place}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{place}: cannot be read ({error.strerror})") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise DataError(f"{place}: not a JSON file ({error})") from None
+
+
+def read_record(path: str | Path) -> Record:
+    """The JSON object in a file."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: expected a JSON object, found {_kind(content)}")
+    return Record(str(path), "", cast(dict[str, object], content))
+
+
+def read_records(path: str | Path) -> Iterator[Record]:
+    """The objects of the JSON list in a file."""
+    content = read_json(path)
+    if not isinstance(content, list):
+        raise DataError(f"{path}: expected a JSON list, found {_kind(content)}")
+    return _records(cast(list[object], content), str(path), "")
+
+
+def inside(root: str | Path, name: str) -> Path:
+    """The path of a file named in data below ``root``; raises DataError where it would leave it.
+
+    Absolute names, ``..``, drive letters, backslashes and links that lead out are refused.
+    """
+    parts = PurePosixPath(name)
+    plain = bool(name) and not ("\\" in name or ":" in name or "\0" in name)
+    if not plain or parts.is_absolute() or ".." in parts.parts:
+        raise DataError(f"{name!r} is not a file name below {root}")
+    base = Path(root).resolve()
+    path = base / parts
+    if not path.resolve().is_relative_to(base):
+        raise DataError(f"{name!r} leads out of {root}")
+    return path
+
+
+def _records(items: list[object], file: str, name: str) -> Iterator[Record]:
+    for number, item in enumerate(items):
+        at = f"{name}[{number}]"
+        if not isinstance(item, dict):
+            raise DataError(f"{file}: {at} is {_kind(item)}: expected an object")
+        yield Record(file, at, cast(dict[str, object], item))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _kind(value: object) -> str:
+    kinds = {list: "a list", dict: "an object", str: "a string", bool: "a boolean"}
+    return "nothing" if value is None else kinds.get(type(value), "a number")
