@@ -1,0 +1,158 @@
+"""The networks of the classic captioners and VQA models, as plain modules at any size."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+class VggLike(nn.Module):
+    """A small VGG: 3x3 convolutions with ReLUs and max-pools, then fc6 and fc7 with ReLUs.
+
+    ``plan`` lists output channels, ``"M"`` for a 2x2 max-pool; the first convolution has stride 2. A
+    last max-pool stands before fc6, so ``features`` ends in the last ReLU. With ``norm`` each
+    convolution is followed by batch normalisation, for training; `folded` removes it again.
+    """
+
+    def __init__(
+        self, plan: Sequence[int | str], side: int, fc: tuple[int, int], *, norm: bool = False, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels, rows = 3, side
+        for step in plan:
+            if isinstance(step, str):
+                layers.append(nn.MaxPool2d(2))
+                rows //= 2
+                continue
+            stride = 2 if not layers else 1
+            layers.append(nn.Conv2d(channels, step, 3, stride, 1, bias=not norm))
+            layers += [nn.BatchNorm2d(step)] if norm else []
+            layers.append(nn.ReLU(inplace=True))
+            channels, rows = step, rows // stride
+        self.features = nn.Sequential(*layers)
+        self.pool = nn.MaxPool2d(2)
+        self.classifier = nn.Sequential(
+            nn.Linear(channels * (rows // 2) ** 2, fc[0]), nn.ReLU(inplace=True), nn.Dropout(dropout),
+            nn.Linear(fc[0], fc[1]), nn.ReLU(inplace=True), nn.Dropout(dropout),
+        )  # fmt: skip
+
+    def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch fc7"]:
+        """The rectified fc7 vector."""
+        return self.classifier(self.pool(self.features(pixels)).flatten(1))
+
+
+def folded(features: nn.Sequential) -> list[nn.Module]:
+    """The same layers with each batch normalisation folded into the convolution before it."""
+    layers: list[nn.Module] = []
+    for layer in features:
+        if isinstance(layer, nn.BatchNorm2d):
+            conv = layers.pop()
+            assert isinstance(conv, nn.Conv2d)
+            layers.append(torch.nn.utils.fuse_conv_bn_eval(conv.eval(), layer.eval()))
+        else:
+            layers.append(layer)
+    return layers
+
+
+class CaptionNetwork(nn.Module):
+    """CNN vector, then an LSTM that reads the image first, START second, and the words after.
+
+    neuraltalk2 rectifies its image embedding (``image_embedding`` is Linear and ReLU), Show and Tell
+    does not (Linear alone). Which words are START and END is the vocabulary's affair.
+    """
+
+    def __init__(
+        self,
+        cnn: nn.Module,
+        features: int,
+        vocabulary: int,
+        *,
+        embedding: int = 512,
+        hidden: int = 512,
+        rectified: bool = True,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.cnn = cnn
+        linear = nn.Linear(features, embedding)
+        self.image_embedding = nn.Sequential(linear, nn.ReLU()) if rectified else nn.Sequential(linear)
+        self.word_embedding = nn.Embedding(vocabulary, embedding)
+        self.lstm = nn.LSTM(embedding, hidden, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+        self.vocabulary = nn.Linear(hidden, vocabulary)
+        self.start = 0
+
+    def hidden(
+        self, vector: Float[Tensor, "batch feature"], ids: Int[Tensor, "batch step"]
+    ) -> Float[Tensor, "batch steps hidden"]:
+        """The LSTM's outputs after START and after each word: row t is what predicts word t."""
+        start = ids.new_full((len(ids), 1), self.start)
+        words = self.word_embedding(torch.cat([start, ids], 1))
+        out, _ = self.lstm(torch.cat([self.image_embedding(vector)[:, None], words], 1))
+        return self.dropout(out[:, 1:])
+
+    def forward(
+        self, pixels: Float[Tensor, "batch 3 height width"], ids: Int[Tensor, "batch step"]
+    ) -> Float[Tensor, "batch steps word"]:
+        """Logits of every word at every step, the step after the last word included."""
+        return self.vocabulary(self.hidden(self.cnn(pixels), ids))
+
+
+class QuestionNetwork(nn.Module):
+    """Deeper LSTM Q + norm I (Lu et al. 2015, VQA_LSTM_CNN).
+
+    Words are embedded by a linear layer with bias and tanh, read by a two-layer LSTM whose whole
+    state [c1, h1, c2, h2] after the last word is the question; the CNN vector is L2-normalised;
+    both go through a linear layer and tanh, are multiplied, and give one logit for each answer.
+    """
+
+    def __init__(
+        self,
+        cnn: nn.Module,
+        features: int,
+        words: int,
+        answers: int,
+        *,
+        embedding: int = 200,
+        hidden: int = 512,
+        joint: int = 1024,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.cnn = cnn
+        self.word_embedding = nn.Embedding(words, embedding)
+        self.word_bias = nn.Parameter(torch.zeros(embedding))
+        self.lstm = nn.LSTM(embedding, hidden, num_layers=2, batch_first=True, dropout=dropout)
+        self.dropout = nn.Dropout(dropout)
+        self.question = nn.Linear(4 * hidden, joint)
+        self.image = nn.Linear(features, joint)
+        self.answers = nn.Linear(joint, answers)
+
+    def state(
+        self, ids: Int[Tensor, "batch step"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch state"]:
+        """The LSTM's state [c1, h1, c2, h2] after each question's last word; padding has no influence."""
+        words = torch.tanh(self.dropout(self.word_embedding(ids) + self.word_bias))
+        packed = nn.utils.rnn.pack_padded_sequence(words, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        _, (hidden, cell) = self.lstm(packed)
+        return torch.cat([cell[0], hidden[0], cell[1], hidden[1]], 1)
+
+    def logits(
+        self, vector: Float[Tensor, "batch feature"], ids: Int[Tensor, "batch step"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch answer"]:
+        """Answer logits from a CNN vector that is not yet normalised."""
+        unit = vector / (vector.square().sum(1, keepdim=True) + 1e-10).sqrt()
+        image = torch.tanh(self.image(self.dropout(unit)))
+        question = torch.tanh(self.question(self.dropout(self.state(ids, lengths))))
+        return self.answers(self.dropout(image * question))
+
+    def forward(
+        self,
+        pixels: Float[Tensor, "batch 3 height width"],
+        ids: Int[Tensor, "batch step"],
+        lengths: Int[Tensor, " batch"],
+    ) -> Float[Tensor, "batch answer"]:
+        """Answer logits."""
+        return self.logits(self.cnn(pixels), ids, lengths)

@@ -1,0 +1,8 @@
+"""The built-in world: scenes whose truth is known, in the formats of COCO, VQA, DenseCap and VQA-HAT."""
+
+import numpy as np
+
+
+def scene_random(seed: int, index: int) -> np.random.Generator:
+    """The random numbers of scene ``index`` of a world: the same on every machine."""
+    return np.random.default_rng([seed, index])
