@@ -191,19 +191,23 @@ def _vocabulary_hook(seen: Seen, name: str) -> Callable[[nn.Module, Any], Any]:
 
 
 def _plain_kernel(module: nn.Module, stack: ExitStack) -> None:
-    running: list[ExitStack] = []
+    before_run: list[tuple[bool, bool]] = []
 
     def before(_module: nn.Module, _inputs: Any) -> None:
-        flags = ExitStack()
-        flags.enter_context(torch.backends.mkldnn.flags(enabled=False))
-        flags.enter_context(torch.backends.cudnn.flags(enabled=False))
-        running.append(flags)
+        before_run.append((torch.backends.mkldnn.enabled, torch.backends.cudnn.enabled))
+        _fused_kernels(False, False)
 
     def after(_module: nn.Module, _inputs: Any, _output: Any) -> None:
-        running.pop().close()
+        if before_run:
+            _fused_kernels(*before_run.pop())
 
-    stack.callback(module.register_forward_pre_hook(before).remove)
+    stack.callback(module.register_forward_pre_hook(before, prepend=True).remove)
     stack.callback(module.register_forward_hook(after, always_call=True).remove)
+
+
+def _fused_kernels(mkldnn: bool, cudnn: bool) -> None:
+    torch.backends.mkldnn.enabled = mkldnn
+    torch.backends.cudnn.enabled = cudnn
 
 
 def _restore(

@@ -236,7 +236,7 @@ def _result(
     return Explanation(
         image=run.images[b],
         frame=run.frames[b],
-        raw=raw[: len(resolved)].detach().cpu().float().numpy(),
+        raw=raw[: len(resolved)].detach().cpu().float().numpy().copy(),  # frees the rest of the batch
         targets=explained,
         provenance=Provenance(
             run.model, run.layer, method.name, run.kind, batched, relus, _versions()

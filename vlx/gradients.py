@@ -47,8 +47,8 @@ def gradients(
         raise VlxError(f"{len(terms)} lists of targets for {run.batch} items: give one, not empty, for each")
     scores = _scores(run, terms, count)
     roots = [run.scores] if run.cut is None else [run.cut.above, run.scores]
-    with ruled(roots, rule) as relus:
-        scale = 4096.0 if torch.float16 in (run.features.dtype, roots[0].dtype) else 1.0
+    with torch.inference_mode(False), torch.enable_grad(), ruled(roots, rule) as relus:
+        scale = 8192.0 if torch.float16 in (run.features.dtype, roots[0].dtype) else 1.0
         values, batched = _scaled(run, terms, count, scale, chunk)
     if not values.isfinite().all():
         raise VlxError(f"the gradients at layer {run.layer} are not finite: check the model's weights and precision")
@@ -65,8 +65,8 @@ def pixel_gradients(
     """
     if run.pixels is None or run.encode is None:
         raise VlxError(f"{run.model} gives no way from pixels to layer {run.layer}: use a method on features")
-    pixels = run.pixels.detach().clone().requires_grad_()
     with torch.inference_mode(False), torch.enable_grad():
+        pixels = run.pixels.detach().clone().requires_grad_()
         features = run.encode(pixels)
     if features.shape != run.features.shape:
         raise LayerError(f"layer {run.layer} gave {tuple(run.features.shape)}, but {tuple(features.shape)} from its pixels")
@@ -110,7 +110,7 @@ def _scaled(
         values, batched = _vjp(root, run.features, seeds, chunk or count, run.layer)
         if scale == 1 or values.isfinite().all():
             return values.to(wide) / scale, batched
-        scale = max(1.0, scale / 16)
+        scale = max(1.0, scale / 8)
 
 
 def _score_seeds(

@@ -5,8 +5,7 @@ pooled feature map and from fc7), how many of each category, where across the im
 colour, on which ground. The heads are thrown away; the CNN stays fixed from then on.
 """
 
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,12 +14,13 @@ from torch import Tensor, nn
 
 from vlx.adapters.networks import VggLike, folded
 from vlx.scenes.catalogue import CATEGORIES, COLOURS, GROUNDS
-from vlx.scenes.plan import MOST, SIDE
-from vlx.scenes.train_data import GLYPHS, Labels
+from vlx.scenes.plan import MOST, SIDE, Scene
+from vlx.scenes.train_crops import train_windows
+from vlx.scenes.train_data import GLYPHS, Labels, labels
+from vlx.scenes.train_log import Log, Progress
 
 PLAN = (24, "M", 40, "M", 80, 80, "M", 128, 128)
 FC = (384, 384)
-Log = Callable[[str], None]
 
 
 def small_vgg(*, norm: bool = False, dropout: float = 0.0) -> VggLike:
@@ -66,30 +66,31 @@ class _Heads(nn.Module):
 
 def train_cnn(
     pixels: np.ndarray,
-    truth: Labels,
+    scenes: Sequence[Scene],
     device: torch.device,
     log: Log,
     *,
-    epochs: int = 6,
+    epochs: int = 4,
     batch: int = 64,
-    peak: float = 3e-3,
+    peak: float = 2e-3,
 ) -> VggLike:
-    """Train on bytes (scene, height, width, 3) and their labels; returns the folded CNN.
+    """Train on bytes (scene, height, width, 3): windows first, then whole scenes; returns it folded.
 
-    One-cycle learning rate; each image is mirrored half the time (its columns with it) and shifted
+    One-cycle learning rate; each batch is mirrored half the time (its columns with it) and shifted
     by up to 6 pixels.
     """
     cnn = small_vgg(norm=True, dropout=0.1).to(device, memory_format=torch.channels_last)
+    train_windows(cnn, pixels, scenes, device, log)
+    truth = labels(scenes)
     heads = _Heads(int(PLAN[-1]), FC[1]).to(device)
     parameters = [*cnn.parameters(), *heads.parameters()]
     optimiser = torch.optim.AdamW(parameters, peak, weight_decay=0.01)
     steps = epochs * (len(pixels) // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, peak, total_steps=steps, pct_start=0.2)
     random = np.random.default_rng(0)
-    began, step = time.monotonic(), 0
-    for epoch in range(epochs):
+    progress = Progress("scenes", steps, batch, log)
+    for _ in range(epochs):
         order = random.permutation(len(pixels))
-        total = 0.0
         for rows in order[: len(order) // batch * batch].reshape(-1, batch):
             images, given = _augmented(pixels, truth, np.sort(rows), random, device)
             features = cnn.features(images)
@@ -100,16 +101,16 @@ def train_cnn(
             nn.utils.clip_grad_norm_(parameters, 5.0)
             optimiser.step()
             schedule.step()
-            total += float(loss.detach())
-            step += 1
-            if step % 50 == 0:
-                rate = step * batch / (time.monotonic() - began)
-                log(f"cnn step {step}/{steps} loss {float(loss.detach()):.3f} {rate:.0f} images/s")
-        log(f"cnn epoch {epoch + 1}/{epochs} mean loss {total / (len(pixels) // batch):.3f}")
+            progress(loss)
+    return _plain(cnn).to(device)
+
+
+def _plain(cnn: VggLike) -> VggLike:
+    """The trained CNN without batch normalisation and dropout, frozen."""
     plain = small_vgg()
     plain.features = nn.Sequential(*folded(cnn.features.eval()))
     plain.classifier.load_state_dict(cnn.classifier.state_dict())
-    return plain.to(device).eval().requires_grad_(False)
+    return plain.eval().requires_grad_(False)
 
 
 def _augmented(

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from vlx.scenes import scene_random
 from vlx.scenes.catalogue import CATEGORIES, COLOURS, GROUNDS
-from vlx.scenes.plan import MOST, SIDE, Scene, plan_scene
+from vlx.scenes.plan import MOST, SIDE, Item, Scene, plan_scene
 from vlx.scenes.render import render
 
 PLACE = {category.id: at for at, category in enumerate(CATEGORIES)}
@@ -22,6 +22,16 @@ GLYPHS = tuple(glyph.char for category in CATEGORIES for glyph in category.glyph
 _GLYPH = {char: at for at, char in enumerate(GLYPHS)}
 _COLOUR = {name: at for at, name in enumerate(COLOURS)}
 _GROUND = {name: at for at, name in enumerate(GROUNDS)}
+
+
+def glyph_index(item: Item) -> int:
+    """The position of an object's glyph among `GLYPHS`."""
+    return _GLYPH[item.glyph.char]
+
+
+def colour_index(item: Item) -> int:
+    """The position of an object's colour among `COLOURS`, or -1 where it keeps its own."""
+    return _COLOUR.get(item.colour or "", -1)
 
 
 def plans(seed: int, count: int) -> list[Scene]:
@@ -74,10 +84,10 @@ def labels(scenes: Sequence[Scene]) -> Labels:
         often = Counter(item.category.id for item in scene.items)
         for item in scene.items:
             place = PLACE[item.category.id]
-            glyphs[row, _GLYPH[item.glyph.char]] = 1
+            glyphs[row, glyph_index(item)] = 1
             counts[row, place] = min(often[item.category.id], MOST)
             if often[item.category.id] == 1:
                 cols[row, place] = 2 * item.col / SIDE - 1
-                colours[row, place] = _COLOUR.get(item.colour or "", -1)
+                colours[row, place] = colour_index(item)
     grounds = torch.tensor([_GROUND[scene.ground] for scene in scenes])
     return Labels(glyphs, counts, cols, colours, grounds)
