@@ -180,7 +180,7 @@ def _checked_code(instance: Instance, size: tuple[int, int]) -> Any:
         polygons = [np.asarray(polygon, dtype=np.float64) for polygon in shape]
         if not all(_is_polygon(polygon, size) for polygon in polygons):
             raise DataError(
-                f"{instance.place}.segmentation: expected polygons of three or more points near the "
+                f"{instance.place}.segmentation: expected polygons of 3 or more points near the "
                 f"{size[0]} x {size[1]} image"
             )
         return rle.frPyObjects(shape, *size)
