@@ -1,0 +1,193 @@
+"""Figures: the photo, then one panel for each word or answer, all on one colour scale."""
+
+import logging
+import math
+import textwrap
+import warnings
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vlx.colours import Scale, is_single, ramp, scales, target_picture
+from vlx.explanation import Explained, Explanation
+
+_DPI = 120
+_PANEL = 1.75  # width of a panel in inches
+_TEXT = 0.52  # height kept above a panel for its name and score
+_INK, _QUIET, _ALARM = "#1a1a1a", "#5c5c5c", "#9a3b00"
+
+
+def figure(explanation: Explanation, *, columns: int = 6) -> Image.Image:
+    """The photo and one overlay for each target, with names, scores and probabilities.
+
+    Words share one colour scale, shown as a bar; see `vlx.colours` for the mapping. A target of several
+    words has its own scale and says so, and one without positive evidence says that. Methods that
+    reach the pixels are shown as signed gradients instead, each with its own minimum and maximum.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    count = len(explanation.targets) + 1
+    wide = min(columns, count)
+    rows = math.ceil(count / wide)
+    tall = _panel_height(explanation.image)
+    title = _title(explanation, width=wide * 22)
+    head = 0.24 * (title.count("\n") + 1) + 0.16 if title else 0.1
+    foot = 0.72
+    size = (wide * (_PANEL + 0.15) + 0.3, rows * (tall + _TEXT) + head + foot)
+    drawing = Figure(figsize=size, dpi=_DPI, facecolor="white")
+    canvas = FigureCanvasAgg(drawing)
+    if title:
+        drawing.text(
+            0.5, 1 - 0.1 / size[1], title, ha="center", va="top", fontsize=12, color=_INK, parse_math=False
+        )  # fmt: skip
+    for place, panel in enumerate(_panels(explanation)):
+        row, col = divmod(place, wide)
+        left = (0.15 + col * (_PANEL + 0.15) + 0.075) / size[0]
+        bottom = (size[1] - head - row * (tall + _TEXT) - _TEXT - tall) / size[1]
+        axes = drawing.add_axes((left, bottom, _PANEL / size[0], tall / size[1]))
+        _draw_panel(axes, *panel)
+    _draw_foot(drawing, explanation, size)
+    return _rendered(canvas)
+
+
+def show(explanation: Explanation) -> None:
+    """Draw the figure in a notebook, or in the system's image viewer elsewhere."""
+    picture = figure(explanation)
+    if not _in_notebook():
+        picture.show()
+        return
+    from IPython.display import display
+
+    display(picture)
+
+
+def describe(target: Explained) -> str:
+    """The score and probability of a target in one line, such as ``score -0.42, p 0.66``."""
+    score = f"score {target.score:.2f}".replace("-", "\N{MINUS SIGN}")
+    return score if target.probability is None else f"{score}, p {percent(target.probability)}"
+
+
+def percent(probability: float) -> str:
+    """A probability with two digits after the point, or as ``< 0.01`` where those would be 0."""
+    return "< 0.01" if 0 < probability < 0.005 else f"{probability:.2f}"
+
+
+def _panels(explanation: Explanation) -> list[tuple[Image.Image, str, str, str]]:
+    """Picture, name, score and remark of each panel, the photo first."""
+    panels = [(_fitted(explanation.image), "photo", "", "")]
+    for i, (target, scale) in enumerate(zip(explanation.targets, scales(explanation), strict=True)):
+        remark = "" if explanation.evidence[i] else "no positive evidence"
+        if not remark and not is_single(target) and not explanation.at_pixels:
+            remark = f"own scale, to {scale.high:.2g}"
+        picture = target_picture(explanation, i, scale)
+        panels.append((picture, target.name, describe(target), remark))
+    return panels
+
+
+def _draw_panel(axes: Any, picture: Image.Image, name: str, score: str, remark: str) -> None:
+    axes.imshow(np.asarray(picture), aspect="equal", interpolation="lanczos")
+    axes.set_axis_off()
+    text = {
+        "ha": "center",
+        "va": "bottom",
+        "xycoords": "axes fraction",
+        "textcoords": "offset points",
+    }
+    short = textwrap.shorten(name, 24, placeholder="\N{HORIZONTAL ELLIPSIS}") or name[:22]
+    for line, height, style in (
+        (short, 14, {"fontsize": 10.5, "fontweight": "bold", "color": _INK}),
+        (score, 3, {"fontsize": 8.5, "color": _QUIET}),
+    ):
+        axes.annotate(
+            line, (0.5, 1), xytext=(0, height), annotation_clip=False, parse_math=False, **text, **style
+        )  # fmt: skip
+    if remark:
+        axes.text(
+            0.5, 0.03, remark, transform=axes.transAxes, ha="center", va="bottom", fontsize=7.5,
+            color=_ALARM if remark.startswith("no") else _INK,
+            bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "alpha": 0.88, "edgecolor": "none"},
+        )  # fmt: skip
+
+
+def _draw_foot(drawing: Any, explanation: Explanation, size: tuple[float, float]) -> None:
+    """The colour bar with its numbers, and how the maps were made."""
+    made = explanation.provenance
+    facts = f"{made.method}, {made.layer} of {made.model}; score: {made.score}"
+    style = {"fontsize": 8, "color": _QUIET, "parse_math": False}
+    drawing.text(
+        0.5, 0.1 / size[1], _clipped(facts, int(size[0] * 17)), ha="center", va="bottom", **style
+    )
+    if explanation.at_pixels:
+        note = "signed RGB gradients, each map from its minimum to its maximum; 0 is grey"
+        drawing.text(0.5, 0.36 / size[1], note, ha="center", va="bottom", **style)
+        return
+    scale = next(
+        (s for s, t in zip(scales(explanation), explanation.targets, strict=True) if is_single(t)),
+        scales(explanation)[0],
+    )
+    bar = drawing.add_axes((0.5 - 1.1 / size[0], 0.46 / size[1], 2.2 / size[0], 0.11 / size[1]))
+    bar.imshow(_bar(scale), aspect="auto", extent=(0, 1, 0, 1))
+    ends = (0.0, 0.5, 1.0)
+    bar.set_xticks(ends, [_number(scale, at) for at in ends], fontsize=7.5, color=_QUIET)
+    bar.set_yticks([])
+    bar.tick_params(length=2, pad=1.5, color=_QUIET)
+    for spine in bar.spines.values():
+        spine.set_visible(False)
+
+
+def _bar(scale: Scale) -> np.ndarray:
+    """The ramp as it looks over a mid-grey photo."""
+    colours = ramp(scale.signed)[None].copy()
+    under = Image.new("RGBA", (256, 1), (128, 128, 128, 255))
+    return np.asarray(Image.alpha_composite(under, Image.fromarray(colours)).convert("RGB"))
+
+
+def _number(scale: Scale, at: float) -> str:
+    value = scale.low + at * (scale.high - scale.low)
+    return f"{value:.2g}".replace("-", "\N{MINUS SIGN}")
+
+
+def _title(explanation: Explanation, width: int) -> str:
+    said = explanation.prompt or " ".join(explanation.words)
+    return "\n".join(textwrap.wrap(said, max(width, 30), max_lines=6, placeholder=" …"))
+
+
+def _clipped(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _fitted(photo: Image.Image, longest: int = 480) -> Image.Image:
+    small = photo.copy()
+    small.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return small
+
+
+def _panel_height(photo: Image.Image) -> float:
+    """Height in inches of a panel, kept within bounds for very long and very tall photos."""
+    return _PANEL * min(max(photo.height / photo.width, 0.35), 1.8)
+
+
+def _rendered(canvas: Any) -> Image.Image:
+    logger = logging.getLogger("matplotlib.font_manager")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # A character that no font has is drawn as a box; that is no reason to fail.
+            warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")
+            canvas.draw()
+    finally:
+        logger.setLevel(level)
+    width, height = canvas.get_width_height()
+    pixels = np.frombuffer(canvas.buffer_rgba(), np.uint8).reshape(height, width, 4)
+    return Image.fromarray(pixels[..., :3].copy())
+
+
+def _in_notebook() -> bool:
+    import sys
+
+    shell = sys.modules.get("IPython")
+    running = shell.get_ipython() if shell else None
+    return running is not None and "IPKernelApp" in getattr(running, "config", {})
