@@ -68,6 +68,12 @@ def bilinear(plane: Map, size: tuple[int, int]) -> Map:
     return _weights(values.shape[0], size[0]) @ values @ _weights(values.shape[1], size[1]).T
 
 
+def leveled(plane: Map) -> Map:
+    """The map rounded to 12 digits of its peak, so that cells equal but for rounding tie."""
+    peak = float(np.abs(plane).max())
+    return np.round(plane / peak, 12) * peak if peak > 0 else plane
+
+
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:
     """Spearman's rank correlation of two arrays of one shape, ties sharing their average rank.
 
