@@ -4,6 +4,7 @@ A crowd (``iscrowd`` 1, RLE) is a region of many instances that were not drawn o
 part of the union by default, since the word is true of it; leave it out with ``crowd=False``.
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,9 @@ def instance_mask(instance: Instance, image: CocoImage) -> Mask:
     size = (image.height, image.width)
     code = _checked_code(instance, size)
     try:
-        decoded = rle.decode(rle.merge(code) if isinstance(code, list) else code)
+        with warnings.catch_warnings():  # pycocotools 2.0 under NumPy 2
+            warnings.filterwarnings("ignore", "__array__", DeprecationWarning)
+            decoded = rle.decode(rle.merge(code) if isinstance(code, list) else code)
     except (ValueError, TypeError) as error:
         raise DataError(f"{instance.place}.segmentation cannot be decoded ({error})") from None
     return decoded.astype(bool)

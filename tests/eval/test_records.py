@@ -1,0 +1,102 @@
+import json
+import os
+
+import pytest
+
+from vlx.errors import VlxError
+from vlx.eval.records import DataError, inside, read_json, read_record, read_records
+
+
+def written(folder, content):
+    path = folder / "data.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def test_fields_come_out_in_their_types(tmp_path):
+    record = read_record(
+        written(tmp_path, {"a": "x", "n": 3, "f": 2.0, "l": [1, 2.5], "t": ["u"], "r": [{"k": 1}]})
+    )
+    assert record.text("a") == "x"
+    assert record.integer("n") == 3
+    assert record.integer("f") == 2
+    assert record.numbers("l", 2) == (1.0, 2.5)
+    assert record.texts("t") == ("u",)
+    assert [item.integer("k") for item in record.records("r")] == [1]
+    assert "a" in record
+    assert "z" not in record
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        (lambda record: record.text("n"), r"data\.json\.n is 3: expected a string"),
+        (lambda record: record.integer("f"), "whole number"),
+        (lambda record: record.integer("b"), "b is true: expected a number"),
+        (lambda record: record.text("gone"), "has no 'gone'.*its keys: b, f, l, n"),
+        (lambda record: record.numbers("l", 3), "expected 3 numbers"),
+        (lambda record: record.texts("l"), "list of strings"),
+        (lambda record: record.items("n"), "expected a list"),
+        (lambda record: list(record.records("l")), r"data\.json: l\[0\] is a number"),
+        (lambda record: next(record.records("r")).text("k"), r"data\.json: r\[0\]\.k is null"),
+        (
+            lambda record: list(next(record.records("r")).records("s")),
+            r"data\.json: r\[0\]\.s\[1\] is a string: expected an object",
+        ),
+    ],
+)
+def test_errors_name_file_record_and_key(tmp_path, read, said):
+    content = {"n": 3, "f": 2.5, "b": True, "l": [1, 2], "r": [{"k": None, "s": [{}, "x"]}]}
+    record = read_record(written(tmp_path, content))
+    with pytest.raises(DataError, match=said):
+        read(record)
+
+
+def test_long_values_are_cut_in_errors(tmp_path):
+    record = read_record(written(tmp_path, {"a": "x" * 5000}))
+    with pytest.raises(DataError) as caught:
+        record.integer("a")
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize("content", ["{", "", "\x00", '{"a": 1} x', "[" * 100_000])
+def test_what_is_no_json_is_refused(tmp_path, content):
+    with pytest.raises(DataError, match="not a JSON file"):
+        read_json(written(tmp_path, content))
+
+
+def test_missing_files_and_folders_are_refused(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        read_json(tmp_path / "gone.json")
+    with pytest.raises(VlxError, match="cannot be read"):
+        read_json(tmp_path)
+
+
+def test_objects_and_lists_are_not_mixed_up(tmp_path):
+    with pytest.raises(DataError, match="expected a JSON object, found a list"):
+        read_record(written(tmp_path, []))
+    with pytest.raises(DataError, match="expected a JSON list, found an object"):
+        read_records(written(tmp_path, {}))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_are_finite(tmp_path, number):
+    with pytest.raises(DataError, match="expected a number"):
+        read_record(written(tmp_path, f'{{"x": {number}}}')).number("x")
+
+
+@pytest.mark.parametrize(
+    "name", ["../x.jpg", "a/../../x.jpg", "/etc/passwd", "", "..", "C:/x", "a\\..\\x", "a\0b"]
+)
+def test_names_do_not_leave_the_root(tmp_path, name):
+    with pytest.raises(DataError, match="not a file name"):
+        inside(tmp_path, name)
+
+
+def test_links_do_not_leave_the_root(tmp_path):
+    root = tmp_path / "images"
+    root.mkdir()
+    os.symlink(tmp_path, root / "out")
+    with pytest.raises(DataError, match="leads out"):
+        inside(root, "out/secret.txt")
+    assert inside(root, "sub/a.jpg") == root.resolve() / "sub" / "a.jpg"
