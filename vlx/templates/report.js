@@ -1,0 +1,199 @@
+"use strict";
+(() => {
+  const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const ramps = JSON.parse(document.getElementById("ramps").textContent);
+  const tables = { plain: bytes(ramps.plain), signed: bytes(ramps.signed) };
+  const number = (value) => String(Number(value.toPrecision(3))).replace("-", "\u2212");
+
+  // One photo may serve several places; it is embedded once.
+  for (const copy of document.querySelectorAll("img[data-same]")) {
+    copy.src = document.getElementById(copy.dataset.same).src;
+  }
+
+  for (const frame of document.querySelectorAll(".frame")) {
+    const photo = frame.querySelector(".photo");
+    frame.style.setProperty("--ratio", photo.getAttribute("width") / photo.getAttribute("height"));
+  }
+
+  // For each pixel along one axis: the two cells around its centre and the share of the second one.
+  // Outside the part that the model saw there is no cell.
+  function axis(length, first, last, cells) {
+    return Array.from({ length }, (_, pixel) => {
+      const at = (pixel + 0.5) / length;
+      if (at <= first || at >= last) return null;
+      const place = Math.min(Math.max(((at - first) / (last - first)) * cells - 0.5, 0), cells - 1);
+      const below = Math.floor(place);
+      return [below, Math.min(below + 1, cells - 1), place - below];
+    });
+  }
+
+  function drawGrid(canvas, view, map) {
+    const [top, left, bottom, right] = view.box;
+    const grid = new Uint16Array(bytes(map.grid).buffer);
+    const colours = map.signed ? tables.signed : tables.plain;
+    const down = axis(canvas.height, top, bottom, view.rows);
+    const across = axis(canvas.width, left, right, view.cols);
+    const context = canvas.getContext("2d");
+    const image = context.createImageData(canvas.width, canvas.height);
+    down.forEach((row, y) => across.forEach((col, x) => {
+      if (!row || !col) return;
+      const [r0, r1, v] = row, [c0, c1, u] = col;
+      const upper = grid[r0 * view.cols + c0] * (1 - u) + grid[r0 * view.cols + c1] * u;
+      const lower = grid[r1 * view.cols + c0] * (1 - u) + grid[r1 * view.cols + c1] * u;
+      const colour = Math.round(((upper * (1 - v) + lower * v) / 65535) * 255) * 4;
+      image.data.set(colours.subarray(colour, colour + 4), (y * canvas.width + x) * 4);
+    }));
+    context.putImageData(image, 0, 0);
+  }
+
+  function drawGradient(canvas, view, map) {
+    const [top, left, bottom, right] = view.box;
+    const context = canvas.getContext("2d");
+    const picture = new Image();
+    const ticket = (canvas.ticket = {});
+    picture.onload = () => {
+      if (canvas.ticket !== ticket) return; // another word was chosen meanwhile
+      const { width, height } = canvas;
+      context.fillStyle = `rgb(${map.zero} ${map.zero} ${map.zero})`;
+      context.fillRect(0, 0, width, height);
+      context.drawImage(picture, left * width, top * height, (right - left) * width, (bottom - top) * height);
+    };
+    picture.src = "data:image/jpeg;base64," + map.jpeg;
+  }
+
+  function clear(figure) {
+    const canvas = figure.querySelector(".map");
+    canvas.ticket = null;
+    canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+    figure.classList.remove("shown");
+  }
+
+  function draw(figure, view, index) {
+    const canvas = figure.querySelector(".map");
+    canvas.ticket = null;
+    (view.pixels ? drawGradient : drawGrid)(canvas, view, view.maps[index]);
+    figure.classList.add("shown");
+  }
+
+  // The ramp as it looks over a mid-grey photo.
+  function drawBar(bar, signed) {
+    const context = bar.getContext("2d");
+    const colours = signed ? tables.signed : tables.plain;
+    for (let i = 0; i < 256; i++) {
+      const [r, g, b, a] = colours.subarray(i * 4, i * 4 + 4);
+      context.fillStyle = "rgb(128 128 128)";
+      context.fillRect(i, 0, 1, 1);
+      context.fillStyle = `rgb(${r} ${g} ${b} / ${a / 255})`;
+      context.fillRect(i, 0, 1, 1);
+    }
+  }
+
+  function label(figure, map) {
+    const ends = figure.querySelectorAll(".ends span");
+    if (!ends.length) return;
+    [map.signed ? -map.high : 0, map.signed ? 0 : map.high / 2, map.high].forEach((value, i) => {
+      ends[i].textContent = number(value);
+    });
+    drawBar(figure.querySelector(".bar"), map.signed);
+  }
+
+  function share(p) {
+    return p > 0 && p < 0.005 ? "< 0.01" : p.toFixed(2);
+  }
+
+  function caption(item, data) {
+    const figures = [...item.querySelectorAll(".view")];
+    const buttons = [...item.querySelectorAll(".words button")];
+    const readout = item.querySelector(".readout");
+    const ofButton = (button) => Number(button.dataset.target);
+    const single = data.views[0].maps.findIndex((map) => !map.own);
+    let pinned = null;
+
+    function show(button) {
+      for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
+      figures.forEach((figure) => {
+        const view = data.views[Number(figure.dataset.view)];
+        const map = button && view.maps[ofButton(button)];
+        figure.querySelector(".stamp").hidden = !map || map.evidence;
+        if (map) draw(figure, view, ofButton(button));
+        else clear(figure);
+        label(figure, map || view.maps[Math.max(single, 0)]);
+      });
+      readout.replaceChildren(...(button ? spoken(ofButton(button)) : []));
+    }
+
+    function spoken(index) {
+      const name = document.createElement("b");
+      name.textContent = data.targets[index];
+      const score = number(data.scores[index]), p = data.probabilities[index];
+      let rest = `: ${item.dataset.score} ${score}`;
+      if (p !== null) rest += `, probability ${share(p)}`;
+      const empty = data.views.filter((view) => !view.maps[index].evidence);
+      if (empty.length) {
+        rest += ". No positive evidence";
+        if (empty.length < data.views.length) rest += ` (${empty.map((view) => view.title).join(", ")})`;
+      }
+      if (data.views[0].maps[index].own) rest += ". Drawn on a scale of its own";
+      return [name, document.createTextNode(rest + ".")];
+    }
+
+    function pin(button) {
+      pinned = button;
+      for (const other of buttons) other.tabIndex = other === (button || buttons[0]) ? 0 : -1;
+      show(button);
+    }
+
+    buttons.forEach((button, i) => {
+      const map = data.views[0].maps[ofButton(button)];
+      button.style.setProperty("--peak", map.peak);
+      button.addEventListener("focus", () => pin(button));
+      button.addEventListener("click", () => { button.focus(); pin(button); });
+      button.addEventListener("pointerenter", (event) => { if (event.pointerType === "mouse") show(button); });
+      button.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") show(pinned); });
+      button.addEventListener("keydown", (event) => {
+        const last = buttons.length - 1;
+        const next = {
+          ArrowRight: i === last ? 0 : i + 1, ArrowDown: i === last ? 0 : i + 1,
+          ArrowLeft: i === 0 ? last : i - 1, ArrowUp: i === 0 ? last : i - 1,
+          Home: 0, End: last,
+        }[event.key];
+        if (event.key === "Escape") { pin(null); event.preventDefault(); return; }
+        if (next === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
+        event.preventDefault();
+        buttons[next].focus();
+      });
+    });
+    if (buttons.length) pin(null);
+  }
+
+  function choices(item, data) {
+    for (const figure of item.querySelectorAll("[data-fixed]")) {
+      draw(figure, data.views[Number(figure.dataset.view)], Number(figure.dataset.fixed));
+    }
+  }
+
+  function begin(item) {
+    const data = JSON.parse(item.querySelector(".data").textContent);
+    for (const bar of item.querySelectorAll(".bar")) drawBar(bar, bar.dataset.signed === "yes");
+    (item.dataset.kind === "caption" ? caption : choices)(item, data);
+  }
+
+  // Items are prepared when they come near the window, so that a page of many opens at once.
+  const watch = new IntersectionObserver((seen) => {
+    for (const { isIntersecting, target } of seen) {
+      if (!isIntersecting) continue;
+      watch.unobserve(target);
+      begin(target);
+    }
+  }, { rootMargin: "600px" });
+  const items = [...document.querySelectorAll(".item")];
+  items.forEach((item) => watch.observe(item));
+
+  const filter = document.getElementById("filter");
+  if (filter) filter.addEventListener("input", () => {
+    const wanted = filter.value.trim().toLowerCase();
+    for (const item of items) item.hidden = !item.dataset.text.toLowerCase().includes(wanted);
+    const left = items.filter((item) => !item.hidden).length;
+    document.getElementById("filtered").textContent = wanted ? `${left} of ${items.length}` : "";
+  });
+})();
