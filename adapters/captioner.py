@@ -10,14 +10,12 @@ from torch import Tensor
 
 from vlx.adapters.backbones import default_layer
 from vlx.adapters.decoding import beam_search, greedy
-from vlx.adapters.networks import CaptionNetwork
+from vlx.adapters.networks import CaptionNetwork, State
 from vlx.adapters.vocabulary import Vocabulary
 from vlx.capture import Layer, capture, find_layer, output_at, prepared
 from vlx.images import Preprocess, stack_images
 from vlx.passes import Pass, log_probabilities
 from vlx.reading import Reading, Word
-
-_State = tuple[Tensor, Tensor]
 
 
 class CNNLSTMCaptioner:
@@ -73,7 +71,7 @@ class CNNLSTMCaptioner:
     def decode(self, pixels: Float[Tensor, "batch 3 height width"], beam: int = 1) -> list[list[int]]:
         """The word ids of one caption for each network input, without START and END."""
         with prepared(self.network), torch.no_grad():
-            state = self._first(self.network.cnn(pixels))
+            state = self.network.first(self.network.cnn(pixels))
             if beam == 1:
                 return greedy(
                     state, self._step, len(pixels), *self._ends, self.steps, pixels.device
@@ -90,13 +88,9 @@ class CNNLSTMCaptioner:
     def _ends(self) -> tuple[int, int]:
         return self.vocabulary.start, self.vocabulary.end
 
-    def _first(self, vector: Float[Tensor, "batch feature"]) -> _State:
-        _, state = self.network.lstm(self.network.image_embedding(vector)[:, None])
-        return state
-
-    def _step(self, state: _State, said: Int[Tensor, " row"]) -> tuple[_State, Tensor]:
-        out, state = self.network.lstm(self.network.word_embedding(said)[:, None], state)
-        return state, log_probabilities(self.network.vocabulary(out[:, 0]))
+    def _step(self, state: State, said: Int[Tensor, " row"]) -> tuple[State, Tensor]:
+        state, logits = self.network.step(state, said)
+        return state, log_probabilities(logits)
 
     def _reading(self, tokens: list[str], ids: list[int], unknown: tuple[str, ...]) -> Reading:
         words = tuple(
@@ -107,7 +101,7 @@ class CNNLSTMCaptioner:
         return Reading("caption", words, self.vocabulary.choices, end, unknown=unknown)
 
 
-def _rows(state: _State, rows: Int[Tensor, " row"]) -> _State:
+def _rows(state: State, rows: Int[Tensor, " row"]) -> State:
     return state[0][:, rows], state[1][:, rows]
 
 

@@ -6,6 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+State = tuple[Tensor, Tensor]
+"""Hidden and cell state of an LSTM, (layer, batch, hidden) each."""
+
 
 class VggLike(nn.Module):
     """A small VGG: 3x3 convolutions with ReLUs and max-pools, then fc6 and fc7 with ReLUs.
@@ -92,6 +95,15 @@ class CaptionNetwork(nn.Module):
         words = self.word_embedding(torch.cat([start, ids], 1))
         out, _ = self.lstm(torch.cat([self.image_embedding(vector)[:, None], words], 1))
         return self.dropout(out[:, 1:])
+
+    def first(self, vector: Float[Tensor, "batch feature"]) -> State:
+        """The LSTM's state after it has read the image."""
+        return self.lstm(self.image_embedding(vector)[:, None])[1]
+
+    def step(self, state: State, said: Int[Tensor, " batch"]) -> tuple[State, Float[Tensor, "batch word"]]:
+        """Feed one word to each row: the new state, and the logits of the next word."""
+        out, state = self.lstm(self.word_embedding(said)[:, None], state)
+        return state, self.vocabulary(self.dropout(out[:, 0]))
 
     def forward(
         self, pixels: Float[Tensor, "batch 3 height width"], ids: Int[Tensor, "batch step"]

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vlx.errors import CheckpointError
@@ -52,6 +52,12 @@ def fit_weights(network: nn.Module, state: Mapping[str, Tensor], source: str) ->
         raise CheckpointError(f"{source} does not fit this {type(network).__name__}: " + "; ".join(told))
     network.load_state_dict({name: state[name].to(own[name].dtype) for name in own})
     return network
+
+
+def save_weights(path: Path, network: nn.Module) -> None:
+    """Write a network's tensors as half-precision safetensors."""
+    state = {name: tensor.detach().half().contiguous().cpu() for name, tensor in network.state_dict().items()}
+    save_file(state, path)
 
 
 def _safetensors(file: Path) -> dict[str, Tensor]:

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from vlx.adapters.networks import VggLike
+from vlx.adapters.weights import save_weights
 from vlx.scenes.train_cnn import small_vgg, train_cnn, vectors
 from vlx.scenes.train_data import pictures, plans
 from vlx.scenes.train_log import Log
@@ -83,12 +84,6 @@ def _vectors_stage(
         save_file({"vectors": vectors(cnn, pixels, device)}, path)
         log(f"vectors of {count} other scenes computed")
     return load_file(path)["vectors"]
-
-
-def save_weights(path: Path, network: nn.Module) -> None:
-    """Write a network's tensors as half-precision safetensors."""
-    state = {name: tensor.detach().half().contiguous().cpu() for name, tensor in network.state_dict().items()}
-    save_file(state, path)
 
 
 def _seed_everything() -> None:
