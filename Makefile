@@ -1,0 +1,59 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+IMAGE ?=
+OUT ?= out/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types imports wheel notebooks bench train score clean
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	touch $@
+
+demo: $(VENV)/.ready ## explain captions and answers, with a report page; IMAGE=photo.jpg adds your own
+	$(BIN)/vlx demo --out $(OUT) $(if $(IMAGE),--image '$(IMAGE)')
+
+test: $(VENV)/.dev ## run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## check types
+	$(BIN)/pyright
+
+imports: $(VENV)/.dev ## check who imports whom
+	$(BIN)/lint-imports
+
+wheel: $(VENV)/.dev ## build sdist and wheel and compare their files with the checkout
+	$(BIN)/python -m tests.wheel_check
+
+notebooks: $(VENV)/.dev ## execute every notebook
+	$(BIN)/python -m tests.run_notebooks
+
+bench: $(VENV)/.bench ## measure speed and memory beside other libraries
+	$(BIN)/python -m benchmarks
+
+train: $(VENV)/.ready ## train the models of the built-in scenes from nothing
+	$(BIN)/python -m vlx.scenes.train
+
+score: $(VENV)/.ready ## score the models of the built-in scenes on held-out scenes
+	$(BIN)/python -m vlx.scenes.score
+
+clean: ## remove what was made
+	rm -rf $(VENV) dist build out
