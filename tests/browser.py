@@ -93,11 +93,7 @@ class Page:
     def requests(self) -> list[str]:
         """The addresses asked for since last asked, without data embedded in the page."""
         events = [json.loads(entry["message"])["message"] for entry in self.log("performance")]
-        sent = [
-            e["params"]["request"]["url"]
-            for e in events
-            if e["method"] == "Network.requestWillBeSent"
-        ]
+        sent = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
         return [url for url in sent if not url.startswith("data:")]
 
     def cdp(self, command: str, given: dict[str, Any]) -> Any:
@@ -156,9 +152,7 @@ def _started(base: str, binary: str, profile: Path) -> Any:
 
 def _call(method: str, address: str, body: dict[str, Any] | None = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(
-        address, data, {"Content-Type": "application/json"}, method=method
-    )
+    request = urllib.request.Request(address, data, {"Content-Type": "application/json"}, method=method)
     try:
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)["value"]

@@ -32,9 +32,7 @@ def caption(words: str = "a dog on grass", image: Image.Image | None = None) -> 
     targets = [Explained(word, -0.5 - i, 0.6 / (i + 1), (i,)) for i, word in enumerate(said)]
     targets.append(Explained("caption", -9.5, 0.0000748, tuple(range(len(said)))))
     size = image.height, image.width
-    return Explanation(
-        image, Frame.resized(size, (32, 48)), np.stack(maps), tuple(targets), MADE, said
-    )
+    return Explanation(image, Frame.resized(size, (32, 48)), np.stack(maps), tuple(targets), MADE, said)
 
 
 def at_pixels(words: str = "a dog on grass", image: Image.Image | None = None) -> Explanation:

@@ -79,8 +79,10 @@ def test_ramp_brightness_rises_evenly_and_opacity_is_as_documented() -> None:
 
 def test_signed_ramp_is_bare_at_0_and_red_for_the_positive_end() -> None:
     against, nothing, speaks_for = tint(np.array([[-2.0, 0.0, 2.0]]), Scale(2.0, True))[0]
-    assert speaks_for[0] > speaks_for[2] and against[2] > against[0]
-    assert nothing[3] <= 2 and speaks_for[3] == against[3] == round(255 * OPACITY)
+    assert speaks_for[0] > speaks_for[2]
+    assert against[2] > against[0]
+    assert nothing[3] <= 2
+    assert speaks_for[3] == against[3] == round(255 * OPACITY)
 
 
 def test_overlay_shows_the_grey_photo_where_there_is_no_evidence() -> None:
@@ -111,7 +113,9 @@ def test_reduced_keeps_the_place_of_the_box() -> None:
     assert small.size == (90, 60) == frame.image_size[::-1]
     assert frame.box == (0.0, 15.0, 60.0, 75.0)
     same, kept = reduced(large, 4000)
-    assert same.size == (900, 600) and kept == crop and same is not large.image
+    assert same.size == (900, 600)
+    assert kept == crop
+    assert same is not large.image
 
 
 def test_target_picture_colours_the_right_place_and_nothing_outside_the_crop() -> None:
@@ -119,7 +123,9 @@ def test_target_picture_colours_the_right_place_and_nothing_outside_the_crop() -
     cropped = replace(caption(), frame=crop, raw=np.ones((5, 4, 4), np.float32))
     out = np.asarray(target_picture(cropped, 0, Scale(1.0)).convert("RGB")).astype(int)
     coloured = np.ptp(out, axis=-1) > 30
-    assert coloured[:, 16:74].all() and not coloured[:, :15].any() and not coloured[:, 75:].any()
+    assert coloured[:, 16:74].all()
+    assert not coloured[:, :15].any()
+    assert not coloured[:, 75:].any()
 
 
 def _texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -146,10 +152,10 @@ def test_figure_names_every_word_with_its_score_and_says_what_has_no_evidence(
     for word in ("photo", "a", "dog", "on", "grass", "caption"):
         assert word in seen
     assert seen.count("no positive evidence") == 1
-    assert (
-        "score \N{MINUS SIGN}1.50, p 0.30" in seen and "score \N{MINUS SIGN}9.50, p < 0.01" in seen
-    )
-    assert "own scale, to 9" in seen and "a dog on grass" in seen
+    assert "score \N{MINUS SIGN}1.50, p 0.30" in seen
+    assert "score \N{MINUS SIGN}9.50, p < 0.01" in seen
+    assert "own scale, to 9" in seen
+    assert "a dog on grass" in seen
     assert {"0", "0.15", "0.3"} <= set(seen)
 
 
@@ -157,7 +163,8 @@ def test_figure_of_an_answer_shows_the_question(monkeypatch: pytest.MonkeyPatch)
     seen = _texts(monkeypatch)
     figures.figure(answers("Is this " + "really " * 40 + "a dog?"))
     title = next(text for text in seen if text.startswith("Is this"))
-    assert "\n" in title and title.endswith("dog?")
+    assert "\n" in title
+    assert title.endswith("dog?")
 
 
 def test_figure_of_gradients_has_no_colour_bar_but_says_how_they_are_shown(

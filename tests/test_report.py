@@ -57,16 +57,15 @@ def _data(page: str) -> list[dict]:
 
 
 def test_nothing_is_loaded_from_anywhere() -> None:
-    page = _page(
-        [caption(), at_pixels()], [answers()], names=("https://example.org/a.jpg", "//b.png")
-    )
+    page = _page([caption(), at_pixels()], [answers()], names=("https://example.org/a.jpg", "//b.png"))
     for tag, attributes in _Read(page).tags:
         for name in ("src", "href", "action", "data", "poster", "srcset"):
             value = attributes.get(name) or ""
             assert not value or value.startswith(("data:", "#")), (tag, name, value)
         assert "style" not in attributes
         assert not any(name.startswith("on") for name in attributes)
-    assert "@import" not in page and "url(" not in page
+    assert "@import" not in page
+    assert "url(" not in page
 
 
 def test_policy_allows_exactly_the_pages_own_script_and_style() -> None:
@@ -86,11 +85,10 @@ def test_hostile_text_stays_text() -> None:
         names=('"><img src=x onerror=alert(1)>.jpg', HOSTILE),
     )
     read = _Read(page)
-    assert (
-        sum(tag == "script" for tag, _ in read.tags) == 2 + 2
-    )  # data of two items, ramps, the script
+    assert sum(tag == "script" for tag, _ in read.tags) == 2 + 2  # data of two items, ramps, the script
     assert not any("onerror" in attributes for _, attributes in read.tags)
-    assert HOSTILE in read.texts["button"] and "{{7*7}}" in read.texts["button"]
+    assert HOSTILE in read.texts["button"]
+    assert "{{7*7}}" in read.texts["button"]
     assert _data(page)[0]["targets"][:2] == words.split()[:2]
 
 
@@ -101,15 +99,11 @@ def test_maps_are_stored_as_the_numbers_of_their_grid_on_the_shared_scale() -> N
     assert (view["rows"], view["cols"], view["pixels"]) == (4, 6, False)
     for plane, stored in zip(made.raw, view["maps"], strict=True):
         grid = np.frombuffer(base64.b64decode(stored["grid"]), "<u2").reshape(4, 6)
-        np.testing.assert_allclose(
-            grid / 65535 * stored["high"], plane, atol=stored["high"] / 65535
-        )
+        np.testing.assert_allclose(grid / 65535 * stored["high"], plane, atol=stored["high"] / 65535)
     assert [m["high"] for m in view["maps"][:4]] == [pytest.approx(0.3)] * 4
     assert [m["own"] for m in view["maps"]] == [False] * 4 + [True]
     assert [m["evidence"] for m in view["maps"]] == [True] * 3 + [False, True]
-    np.testing.assert_allclose(
-        [m["peak"] for m in view["maps"]], [1 / 3, 2 / 3, 1, 0, 1], rtol=1e-5
-    )
+    np.testing.assert_allclose([m["peak"] for m in view["maps"]], [1 / 3, 2 / 3, 1, 0, 1], rtol=1e-5)
 
 
 def test_signed_maps_are_stored_symmetric_about_0() -> None:
@@ -119,17 +113,20 @@ def test_signed_maps_are_stored_symmetric_about_0() -> None:
     (data,) = _data(_page([replace(made, raw=raw)]))
     first = data["views"][0]["maps"][0]
     grid = np.frombuffer(base64.b64decode(first["grid"]), "<u2").reshape(4, 6)
-    assert first["signed"] and first["high"] == 0.5
+    assert first["signed"]
+    assert first["high"] == 0.5
     np.testing.assert_allclose((grid / 65535 * 2 - 1) * 0.5, raw[0], atol=1e-5)
 
 
 def test_gradients_are_stored_as_pictures_with_their_grey() -> None:
     (data,) = _data(_page([caption(), at_pixels()]))
     view = data["views"][1]
-    assert view["pixels"] and view["title"] == "Guided Grad-CAM"
+    assert view["pixels"]
+    assert view["title"] == "Guided Grad-CAM"
     first, last = view["maps"][0], view["maps"][3]
     assert first["zero"] == 85  # 0 on -1 to 2
-    assert last["zero"] == 128 and not last["evidence"]
+    assert last["zero"] == 128
+    assert not last["evidence"]
     picture = Image.open(io.BytesIO(base64.b64decode(first["jpeg"])))
     assert picture.size == (48, 32)
     assert abs(np.asarray(picture)[30, 45].astype(int) - 85).max() <= 3
@@ -164,8 +161,10 @@ def test_an_answer_shows_its_question_probability_and_the_likeliest() -> None:
     read = _Read(_page([answers()]))
     assert "What colour is the dog?" in read.texts["p"]
     spans = read.texts["span"]
-    assert "probability 0.90, logit 3.5" in spans and "no positive evidence" in spans
-    assert "green" in spans and "0.05" in spans
+    assert "probability 0.90, logit 3.5" in spans
+    assert "no positive evidence" in spans
+    assert "green" in spans
+    assert "0.05" in spans
 
 
 def test_every_photo_has_a_text_and_every_button_starts_unpressed() -> None:
@@ -185,9 +184,7 @@ def test_only_some_words_explained() -> None:
 
 
 def test_write_report_takes_a_generator_and_writes_whole(tmp_path: Path) -> None:
-    path = write_report(
-        tmp_path / "new" / "report.html", ([caption(w)] for w in ("a cat", "a dog"))
-    )
+    path = write_report(tmp_path / "new" / "report.html", ([caption(w)] for w in ("a cat", "a dog")))
     assert path.read_text(encoding="utf-8").rstrip().endswith("</html>")
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]
 
@@ -240,9 +237,7 @@ def _map(page: Page, figure: int = 0) -> np.ndarray:
 
 
 def _chosen(page: Page) -> list[str]:
-    return page.js(
-        "return [...document.querySelectorAll('[aria-pressed=true]')].map(b => b.textContent)"
-    )
+    return page.js("return [...document.querySelectorAll('[aria-pressed=true]')].map(b => b.textContent)")
 
 
 def _clean(page: Page) -> None:
@@ -262,15 +257,16 @@ def test_pointing_at_a_word_shows_its_map_at_its_place(page: Page, tmp_path: Pat
     row, col = np.unravel_index(shown[..., 3].argmax(), shown.shape[:2])
     opaque = shown[..., 3] >= round(255 * OPACITY) - 1
     rows, cols = np.nonzero(opaque)
-    assert (rows.mean(), cols.mean()) == pytest.approx(
-        (60 * 1.5 / 4 - 0.5, 90 * 2.5 / 6 - 0.5), abs=1
-    )
-    assert opaque[row, col] and not shown[45:, :, 3].any() and not shown[:, 60:, 3].any()
+    assert (rows.mean(), cols.mean()) == pytest.approx((60 * 1.5 / 4 - 0.5, 90 * 2.5 / 6 - 0.5), abs=1)
+    assert opaque[row, col]
+    assert not shown[45:, :, 3].any()
+    assert not shown[:, 60:, 3].any()
     assert "on: log-probability −2.5, probability 0.20." in page.js(
         "return document.querySelector('.readout').textContent"
     )
     page.point("h1")
-    assert not _map(page).any() and _chosen(page) == []
+    assert not _map(page).any()
+    assert _chosen(page) == []
     _clean(page)
 
 
@@ -288,18 +284,15 @@ def test_the_page_draws_a_map_as_the_figure_does(page: Page, tmp_path: Path) -> 
     assert abs(shown[solid, :3].astype(int) - expected[solid, :3]).max() <= 5
 
 
-def test_words_without_evidence_say_so_and_the_caption_has_its_own_scale(
-    page: Page, tmp_path: Path
-) -> None:
+def test_words_without_evidence_say_so_and_the_caption_has_its_own_scale(page: Page, tmp_path: Path) -> None:
     page.open(write_report(tmp_path / "r.html", [[caption()]]))
     ends = "return [...document.querySelectorAll('.ends span')].map(e => e.textContent)"
     assert page.js(ends) == ["0", "0.15", "0.3"]
     page.point("[data-target='3']")
     assert page.js("return document.querySelector('.stamp').checkVisibility()")
-    assert not _map(page).any() and page.js(ends) == ["0", "0.15", "0.3"]
-    assert "No positive evidence" in page.js(
-        "return document.querySelector('.readout').textContent"
-    )
+    assert not _map(page).any()
+    assert page.js(ends) == ["0", "0.15", "0.3"]
+    assert "No positive evidence" in page.js("return document.querySelector('.readout').textContent")
     page.point("[data-target='4']")
     assert not page.js("return document.querySelector('.stamp').checkVisibility()")
     assert page.js(ends) == ["0", "4.5", "9"]
@@ -320,7 +313,9 @@ def test_arrow_keys_walk_the_words(page: Page, tmp_path: Path) -> None:
     stops = "return document.querySelectorAll('#item-1 .words [tabindex=\"0\"]').length"
     assert page.js(stops) == 1
     page.press("Escape")
-    assert _chosen(page) == [] and not _map(page).any() and page.js(stops) == 1
+    assert _chosen(page) == []
+    assert not _map(page).any()
+    assert page.js(stops) == 1
     assert page.js("return document.querySelector('#item-1 .readout').textContent") == ""
     outline = page.js("return getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"
@@ -332,7 +327,8 @@ def test_tapping_a_word_keeps_its_map(page: Page, tmp_path: Path) -> None:
     page.open(write_report(tmp_path / "r.html", [[caption()]]))
     page.tap("[data-target='1']")
     page.wait("document.querySelector('[aria-pressed=true]')")
-    assert _chosen(page) == ["dog"] and _map(page).any()
+    assert _chosen(page) == ["dog"]
+    assert _map(page).any()
 
 
 def test_gradients_appear_beside_the_map(page: Page, tmp_path: Path) -> None:
@@ -343,7 +339,8 @@ def test_gradients_appear_beside_the_map(page: Page, tmp_path: Path) -> None:
         "document.querySelectorAll('.map')[1].getContext('2d').getImageData(2, 2, 1, 1).data[3] === 255"
     )
     grid, pixels = _map(page, 0), _map(page, 1)
-    assert grid[..., 3].max() > 0 and (pixels[..., 3] == 255).all()
+    assert grid[..., 3].max() > 0
+    assert (pixels[..., 3] == 255).all()
     assert abs(pixels[58, 88, :3].astype(int) - 85).max() <= 3
     assert pixels[15, 28, 0] > 200  # red speaks for the word there
     _clean(page)
@@ -352,7 +349,8 @@ def test_gradients_appear_beside_the_map(page: Page, tmp_path: Path) -> None:
 def test_answers_are_drawn_side_by_side(page: Page, tmp_path: Path) -> None:
     page.open(write_report(tmp_path / "r.html", [[answers()]]))
     page.wait("document.querySelectorAll('.shown').length === 2")
-    assert _map(page, 0).any() and not _map(page, 1).any()
+    assert _map(page, 0).any()
+    assert not _map(page, 1).any()
     tops = "return [...document.querySelectorAll('.view')].map(v => v.getBoundingClientRect().top)"
     left, right = page.js(tops)
     assert left == right
@@ -364,9 +362,7 @@ def test_hostile_text_does_nothing(page: Page, tmp_path: Path) -> None:
     items = [[caption(words)], [answers(words)]]
     page.open(write_report(tmp_path / "r.html", items, HOSTILE, names=[words, words]))
     assert page.js("return document.title") == HOSTILE
-    shown = page.js(
-        "return [...document.querySelectorAll('.sentence button')].map(b => b.textContent)"
-    )
+    shown = page.js("return [...document.querySelectorAll('.sentence button')].map(b => b.textContent)")
     assert shown == words.split()
     page.js("document.querySelector('.sentence button').focus()")
     assert HOSTILE in page.js("return document.querySelector('.readout').textContent")
@@ -423,9 +419,7 @@ def test_text_is_readable_in_both_schemes(page: Page, tmp_path: Path, scheme: st
         ".ends",
     ):
         assert _contrast(page, selector) >= 4.5, selector
-    moving = page.js(
-        "return getComputedStyle(document.querySelector('.words button')).transitionDuration"
-    )
+    moving = page.js("return getComputedStyle(document.querySelector('.words button')).transitionDuration")
     assert moving == "0s"
 
 

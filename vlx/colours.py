@@ -107,9 +107,7 @@ def tint(plane: Float[np.ndarray, "row col"], scale: Scale) -> UInt8[np.ndarray,
     return ramp(scale.signed)[(at * 255).round().astype(np.intp)]
 
 
-def overlay(
-    photo: Image.Image, plane: Float[np.ndarray, "height width"], scale: Scale
-) -> Image.Image:
+def overlay(photo: Image.Image, plane: Float[np.ndarray, "height width"], scale: Scale) -> Image.Image:
     """The photo in grey under the coloured map, of the photo's size."""
     under = photo.convert("L").convert("RGBA")
     return Image.alpha_composite(under, Image.fromarray(tint(plane, scale))).convert("RGB")
@@ -140,9 +138,7 @@ def reduced(explanation: Explanation, longest: int) -> tuple[Image.Image, Frame]
     return small, replace(frame, image_size=size, box=box)
 
 
-def target_picture(
-    explanation: Explanation, target: int, scale: Scale, *, longest: int = 480
-) -> Image.Image:
+def target_picture(explanation: Explanation, target: int, scale: Scale, *, longest: int = 480) -> Image.Image:
     """One target's map over the photo, or its gradients on the photo's pixels, ready to look at."""
     photo, frame = reduced(explanation, longest)
     raw = explanation.raw[target]

@@ -116,9 +116,7 @@ def _draw_foot(drawing: Any, explanation: Explanation, size: tuple[float, float]
     made = explanation.provenance
     facts = f"{made.method}, {made.layer} of {made.model}; score: {made.score}"
     style = {"fontsize": 8, "color": _QUIET, "parse_math": False}
-    drawing.text(
-        0.5, 0.1 / size[1], _clipped(facts, int(size[0] * 17)), ha="center", va="bottom", **style
-    )
+    drawing.text(0.5, 0.1 / size[1], _clipped(facts, int(size[0] * 17)), ha="center", va="bottom", **style)
     if explanation.at_pixels:
         note = "signed RGB gradients, each map from its minimum to its maximum; 0 is grey"
         drawing.text(0.5, 0.36 / size[1], note, ha="center", va="bottom", **style)

@@ -71,9 +71,7 @@ def write_report(
     side by side. ``names`` are the images' names, one for each item. Items may come from a generator:
     only what the page needs is kept of each. Raises VlxError where there are none or an item's differ.
     """
-    entries = [
-        report_entry(item, names[i] if i < len(names) else "") for i, item in enumerate(items)
-    ]
+    entries = [report_entry(item, names[i] if i < len(names) else "") for i, item in enumerate(items)]
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, report_page(entries, title).encode("utf-8", "replace"))
@@ -90,7 +88,7 @@ def report_entry(item: Sequence[Explanation], name: str = "") -> Entry:
             (other.words, other.prompt) != (first.words, first.prompt)
         ):
             raise VlxError(
-                "the explanations of one item must be of the same text and targets: put others in their own item"
+                "explanations of one item must be of the same text and targets: put others in an item of their own"
             )
     small, _ = reduced(first, LONGEST)
     bare = Explanation(
@@ -217,20 +215,14 @@ def _table(explanation: Explanation) -> dict[str, Any]:
             "high": float(raw.max()),
             "evidence": seen,
         }
-        for target, raw, seen in zip(
-            explanation.targets, explanation.raw, explanation.evidence, strict=True
-        )
+        for target, raw, seen in zip(explanation.targets, explanation.raw, explanation.evidence, strict=True)
     ]
     return {"facts": {key: value for key, value in facts.items() if value}, "rows": rows}
 
 
 def _whole_words(explanation: Explanation) -> list[tuple[str, int | None]]:
     """The words of a caption, each with the target that explains it alone, if there is one."""
-    alone = {
-        t.words[0]: i
-        for i, t in reversed(list(enumerate(explanation.targets)))
-        if len(t.words) == 1
-    }
+    alone = {t.words[0]: i for i, t in reversed(list(enumerate(explanation.targets))) if len(t.words) == 1}
     return [(word, alone.get(position)) for position, word in enumerate(explanation.words)]
 
 
@@ -272,9 +264,7 @@ def _part(name: str) -> str:
 
 def _policy(style: str, script: str) -> str:
     """What a browser may do with the page: run its one script, use its one style, show its pictures."""
-    style_hash, script_hash = (
-        _bytes(hashlib.sha256(text.encode()).digest()) for text in (style, script)
-    )
+    style_hash, script_hash = (_bytes(hashlib.sha256(text.encode()).digest()) for text in (style, script))
     return (
         f"default-src 'none'; img-src data:; style-src 'sha256-{style_hash}'; "
         f"script-src 'sha256-{script_hash}'; base-uri 'none'; form-action 'none'"

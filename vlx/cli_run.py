@@ -1,0 +1,195 @@
+"""What the commands that explain images have in common: run over images, print, save."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from PIL import Image
+
+from vlx.errors import ImageError, TextError, UnknownChoice, VlxError
+from vlx.explain import explain_answer, explain_caption, explain_label
+from vlx.explanation import Explanation, write_whole
+from vlx.images import list_images, open_image
+from vlx.methods import Method, method_named
+
+Explained = Callable[[Image.Image], list[Explanation]]
+"""What a command does with one image: one explanation for each method."""
+
+
+def complain(problem: object, status: int = 1) -> int:
+    """Print a problem as one line on standard error, and return the exit status."""
+    line = " ".join(str(problem).split())
+    print(f"vlx: {line}", file=sys.stderr)
+    return status
+
+
+def finish(failed: int) -> None:
+    """End the command with status 1 if anything failed."""
+    if failed:
+        raise typer.Exit(1)
+
+
+def listed(paths: Sequence[Path]) -> list[Path]:
+    """The images to explain, each once. Raises ImageError for a path that does not exist."""
+    return list(dict.fromkeys(list_images(paths)))
+
+
+def methods_named(names: Sequence[str] | None) -> list[Method]:
+    """The methods of these names, each once, or Grad-CAM. Raises VlxError naming near ones."""
+    return [method_named(name) for name in dict.fromkeys(names or ["grad_cam"])]
+
+
+def chosen_words(text: str | None) -> list[str | int] | None:
+    """The words that ``--words`` names: texts, or positions where a part is a number."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
+        raise VlxError("--words is empty: give words of the caption, as in --words dog,bike")
+    return [_number_or_text(part) for part in parts]
+
+
+def load_model(name: str, layer: str | None, device: str, needs: str, does: str, instead: str) -> Any:
+    """Load a model by name, and make sure that it does what the command is for.
+
+    ``needs`` is an attribute that such models have, ``does`` says what they do, ``instead`` names one.
+    """
+    from vlx.load import load
+
+    check_device(device)
+    model = load(name, layer=None if layer is None else _number_or_text(layer), device=device)
+    if not hasattr(model, needs):
+        raise VlxError(f"{name} does not {does}: use another model, such as {instead}")
+    return model
+
+
+def caption_with(
+    model: Any, methods: Sequence[Method], text: str | None, words: list[str | int] | None, beam: int
+) -> Explained:
+    """Explain one caption of an image by each method: the given text, or what the model says."""
+
+    def explained(image: Image.Image) -> list[Explanation]:
+        said, made = text, list[Explanation]()
+        for method in methods:
+            made.append(explain_caption(model, image, said, words=words, method=method, beam=beam))
+            said = " ".join(made[0].words)
+        return made
+
+    return explained
+
+
+def answer_with(
+    model: Any, methods: Sequence[Method], question: str, answers: Sequence[str] | None
+) -> Explained:
+    """Explain answers to a question by each method: the given ones, or the likeliest."""
+    return lambda image: [
+        explain_answer(model, image, question, answers or None, method=method) for method in methods
+    ]
+
+
+def label_with(model: Any, methods: Sequence[Method], labels: Sequence[str] | None) -> Explained:
+    """Explain classes of an image by each method: the given ones, or the likeliest."""
+    return lambda image: [explain_label(model, image, labels or None, method=method) for method in methods]
+
+
+def run_all(
+    paths: Sequence[Path],
+    explained: Explained,
+    out: Path | None,
+    title: str,
+) -> int:
+    """Explain images one after another: print a table each, save to ``out``; how many failed.
+
+    An image that cannot be read, or a text that does not fit it, is reported in a line, and the rest
+    goes on. What would fail for every image ends the run.
+    """
+    from tqdm import tqdm
+
+    from vlx.report import report_entry, report_page
+
+    entries, failed, taken = [], 0, set[str]()
+    hidden = True if len(paths) == 1 else None  # None: only on a terminal
+    for path in tqdm(paths, unit="image", file=sys.stderr, disable=hidden):
+        try:
+            made = explained(open_image(path))
+        except UnknownChoice:
+            raise
+        except (ImageError, TextError) as error:
+            tqdm.write(f"vlx: {_about(path, error)}", file=sys.stderr)
+            failed += 1
+            continue
+        tqdm.write(result(str(path), made), file=sys.stdout)
+        if out is not None:
+            _save(out, path, made, taken)
+            entries.append(report_entry(made, path.name))
+    if out is not None and entries:
+        write_whole(out / "report.html", report_page(entries, title).encode("utf-8", "replace"))
+    if failed and len(paths) > 1:
+        complain(f"{failed} of {len(paths)} images could not be explained")
+    return failed
+
+
+def result(name: str, made: Sequence[Explanation]) -> str:
+    """What standard output shows of one image: the text, then a row for each target.
+
+    The evidence is the highest value of the target's raw map, for each method.
+    """
+    first = made[0]
+    text = first.prompt or " ".join(first.words)
+    lines = [f"{name}: {text}" if text else name]
+    heads = ["evidence"] if len(made) == 1 else [one.provenance.method for one in made]
+    rows = [
+        ("word" if first.words else "answer" if first.prompt else "class", "score", "probability", *heads)
+    ]
+    for i, target in enumerate(first.targets):
+        share = "-" if target.probability is None else f"{target.probability:.4f}"
+        found = [f"{one.raw[i].max():.3g}" if one.evidence[i] else "none positive" for one in made]
+        rows.append((target.name, f"{target.score:.3f}", share, *found))
+    lines.append(columns(rows, indent="  "))
+    if first.predicted:
+        likely = ", ".join(f"{answer} {share:.4f}" for answer, share in first.predicted)
+        lines.append(f"  likeliest: {likely}")
+    if first.unknown:
+        lines.append(f"  unknown to the model: {', '.join(first.unknown)}")
+    return "\n".join(lines)
+
+
+def columns(rows: Sequence[Sequence[str]], *, indent: str = "") -> str:
+    """Rows of text with their columns aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(indent + line.rstrip() for line in lines)
+
+
+def _save(out: Path, path: Path, made: Sequence[Explanation], taken: set[str]) -> None:
+    """Save each explanation as NAME-METHOD in ``out``; names are numbered where two images share one."""
+    stem, number = path.stem, 2
+    while stem in taken:
+        stem, number = f"{path.stem}-{number}", number + 1
+    taken.add(stem)
+    for one in made:
+        one.save(out / f"{stem}-{one.provenance.method}")
+
+
+def _number_or_text(text: str) -> int | str:
+    return int(text) if text.lstrip("-").isdecimal() else text
+
+
+def _about(path: Path, error: VlxError) -> str:
+    line = " ".join(str(error).split())
+    return line if str(path) in line else f"{path}: {line}"
+
+
+def check_device(name: str) -> None:
+    """Raise VlxError for a device that does not exist or cannot be used here."""
+    import torch
+
+    try:
+        kind = torch.device(name).type
+    except RuntimeError:
+        raise VlxError(f"no device {name!r}: use cpu, cuda, cuda:0 or mps") from None
+    usable = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not usable.get(kind, False):
+        raise VlxError(f"device {name!r} is not usable here: use cpu")
