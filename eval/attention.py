@@ -96,16 +96,13 @@ def human_agreement(
     if len(humans) < 2:
         return Outcome(None, "one_annotator")
     pairs = [
-        grid_correlation(first, second, size=size, resize=resize)
-        for first, second in combinations(humans, 2)
+        grid_correlation(first, second, size=size, resize=resize) for first, second in combinations(humans, 2)
     ]
     joined = _mean(pairs)
     return joined if joined.left_out is None else Outcome(None, "flat_human")
 
 
-def centre_correlation(
-    human: Map, *, size: tuple[int, int] = GRID, sigma: float = 4 / 14
-) -> Outcome:
+def centre_correlation(human: Map, *, size: tuple[int, int] = GRID, sigma: float = 4 / 14) -> Outcome:
     """The correlation of a human map with a Gaussian in the middle, a baseline without an image.
 
     ``sigma`` is a share of each side: 4 cells of 14. Only the order of cells matters.
@@ -113,9 +110,7 @@ def centre_correlation(
     return grid_correlation(centre_prior(size, sigma=sigma), human, size=size)
 
 
-def off_centre(
-    humans: Sequence[Map], *, size: tuple[int, int] = GRID, sigma: float = 4 / 14
-) -> bool:
+def off_centre(humans: Sequence[Map], *, size: tuple[int, int] = GRID, sigma: float = 4 / 14) -> bool:
     """Whether a question belongs to the reduced set, where looking at the middle does not help.
 
     It does where the mean of its human maps has a correlation of at most 0 with the centre

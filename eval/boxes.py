@@ -15,23 +15,25 @@ from vlx.errors import VlxError
 from vlx.eval.maps import Map, Mask, checked_map
 from vlx.eval.summary import Outcome
 
+Number = float | int
+
 
 @dataclass(frozen=True)
 class Box:
     """A rectangle in pixels, 0-based and continuous: pixel (r, c) has its centre at c+½, r+½."""
 
-    x: float
+    x: Number
     """Left edge."""
-    y: float
+    y: Number
     """Top edge."""
-    width: float
-    height: float
+    width: Number
+    height: Number
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.x, self.y, self.width, self.height))):
             raise VlxError(f"a box with a side that is not a finite number: {self}")
 
-    def scaled(self, x: float, y: float) -> "Box":
+    def scaled(self, x: Number, y: Number) -> "Box":
         """The box on an image stretched by ``x`` and ``y``."""
         return Box(self.x * x, self.y * y, self.width * x, self.height * y)
 

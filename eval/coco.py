@@ -173,7 +173,7 @@ def _instance(record: Record, image_id: int, names: Mapping[int, str]) -> Instan
         raise record.wrong("segmentation", "polygons or a run-length code")
     crowd = record.integer("iscrowd") if "iscrowd" in record else 0
     box = Box(*record.numbers("bbox", 4))
-    return Instance(image_id, category, box, bool(crowd), segmentation, record.place)  # type: ignore[reportUnknownArgumentType]
+    return Instance(image_id, category, box, bool(crowd), segmentation, record.place)
 
 
 def _checked_code(instance: Instance, size: tuple[int, int]) -> Any:
@@ -195,9 +195,7 @@ def _checked_code(instance: Instance, size: tuple[int, int]) -> Any:
     if isinstance(counts, str):
         return shape
     if not isinstance(counts, list) or sum(counts) != size[0] * size[1] or min(counts) < 0:
-        raise DataError(
-            f"{instance.place}.segmentation.counts do not add up to {size[0] * size[1]}"
-        )
+        raise DataError(f"{instance.place}.segmentation.counts do not add up to {size[0] * size[1]}")
     return rle.frPyObjects(shape, *size)
 
 

@@ -39,25 +39,21 @@ def white_noise(shape: tuple[int, int], generator: np.random.Generator) -> Map:
     return generator.random(shape)
 
 
-def smooth_noise(
-    shape: tuple[int, int], generator: np.random.Generator, *, sigma: float = 1 / 14
-) -> Map:
+def smooth_noise(shape: tuple[int, int], generator: np.random.Generator, *, sigma: float = 1 / 14) -> Map:
     """Noise as smooth as a Grad-CAM map: white noise under a Gaussian, scaled to 0 to 1.
 
     ``sigma`` is the Gaussian's standard deviation as a share of each side; edges wrap around, so
     that no place is favoured. An image of one pixel has the map 1.
     """
-    noise = ndimage.gaussian_filter(
-        generator.random(shape), [sigma * side for side in shape], mode="wrap"
-    )
+    noise = ndimage.gaussian_filter(generator.random(shape), [sigma * side for side in shape], mode="wrap")
     spread = np.ptp(noise)
     return (noise - noise.min()) / spread if spread > 0 else np.ones(shape)
 
 
-def mean_activation(features: Float[np.ndarray, "channel row col"]) -> Map:
+def mean_activation(features: np.ndarray) -> Map:
     """The mean over channels of the feature maps: what Grad-CAM shows without any gradient.
 
-    Negative means are set to 0, as Grad-CAM's own ReLU does.
+    ``features`` are (channel, row, col). Negative means are set to 0, as Grad-CAM's own ReLU does.
     """
     if features.ndim != 3:
         raise VlxError(f"features of shape {features.shape}: expected (channel, row, col)")

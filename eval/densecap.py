@@ -54,16 +54,12 @@ def read_densecap(path: str | Path, *, best: int | None = BEST) -> tuple[DenseIm
     return tuple(_image(record, best) for record in read_record(path).records("results"))
 
 
-def on_original(
-    image: DenseImage, resized: tuple[int, int], original: tuple[int, int]
-) -> DenseImage:
+def on_original(image: DenseImage, resized: tuple[int, int], original: tuple[int, int]) -> DenseImage:
     """The same regions in pixels of the original image; sizes are (height, width)."""
     if min(*resized, *original) < 1:
         raise DataError(f"{image.file_name}: sizes {resized} and {original} must be positive")
     y, x = original[0] / resized[0], original[1] / resized[1]
-    regions = (
-        Region(region.box.scaled(x, y), region.caption, region.score) for region in image.regions
-    )
+    regions = (Region(region.box.scaled(x, y), region.caption, region.score) for region in image.regions)
     return DenseImage(image.file_name, tuple(regions))
 
 
@@ -114,9 +110,7 @@ def _image(record: Record, best: int | None) -> DenseImage:
         )
     if any(after > before for before, after in pairwise(scores)):
         raise record.wrong("scores", "falling order, as DenseCap writes them")
-    numbered = Record(
-        record.file, f"{record.at}.boxes", {str(i): box for i, box in enumerate(boxes)}
-    )
+    numbered = Record(record.file, f"{record.at}.boxes", {str(i): box for i, box in enumerate(boxes)})
     regions = (
         Region(_box(numbered, str(place)), captions[place].strip(), scores[place])
         for place in range(len(boxes))[:best]

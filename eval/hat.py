@@ -46,9 +46,7 @@ def find_human_maps(folder: str | Path) -> HumanMaps:
             ignored.append(path.name)
     if not found:
         raise DataError(f"{root}: no file is named <question id>_<annotator>.png")
-    by_question = {
-        question: tuple(path for _, path in sorted(found[question])) for question in sorted(found)
-    }
+    by_question = {question: tuple(path for _, path in sorted(found[question])) for question in sorted(found)}
     return HumanMaps(by_question, tuple(ignored))
 
 
@@ -74,7 +72,6 @@ def read_human_map(path: str | Path, shape: tuple[int, int] | None = None) -> Ma
         raise DataError(f"{path}: a colour image, expected grey")
     if shape is not None and pixels.shape[:2] != shape:
         raise DataError(
-            f"{path}: {pixels.shape[0]} x {pixels.shape[1]} pixels, but its image has "
-            f"{shape[0]} x {shape[1]}"
+            f"{path}: {pixels.shape[0]} x {pixels.shape[1]} pixels, but its image has {shape[0]} x {shape[1]}"
         )
     return pixels[..., 0] / 255

@@ -62,9 +62,7 @@ def read_lexicon(path: str | Path = LEXICON) -> Lexicon:
     for number, line in _lines(Path(path)):
         name, colon, entries = line.partition(":")
         if not colon:
-            raise DataError(
-                f"{path}:{number}: expected 'category: word, word', found {line[:40]!r}"
-            )
+            raise DataError(f"{path}:{number}: expected 'category: word, word', found {line[:40]!r}")
         forms = [_forms(entry) for entry in entries.split(",")]
         if name in rules:
             rules[name] |= {form for pair in forms for form in pair if form}
@@ -134,9 +132,7 @@ def _is_replica(tokens: Sequence[str], span: Span, name: str, lexicon: Lexicon) 
     return name != "teddy bear" and any(phrase in lexicon.replicas for phrase in before)
 
 
-def _only_modifies(
-    tokens: Sequence[str], word: VisualWord, starts: set[int], lexicon: Lexicon
-) -> bool:
+def _only_modifies(tokens: Sequence[str], word: VisualWord, starts: set[int], lexicon: Lexicon) -> bool:
     first, stop = word.span
     return tuple(tokens[first:stop]) in lexicon.modifiers and stop in starts
 
@@ -161,9 +157,7 @@ def _lines(path: Path) -> list[tuple[int, str]]:
     return [(number, line) for number, line in numbered if line and not line.startswith("#")]
 
 
-def _add(
-    words: dict[Phrase, str], name: str, forms: Sequence[tuple[Phrase, Phrase]], place: str
-) -> None:
+def _add(words: dict[Phrase, str], name: str, forms: Sequence[tuple[Phrase, Phrase]], place: str) -> None:
     """Enter phrases under a category; a phrase belongs to one category only."""
     for form in (form for pair in forms for form in pair if form):
         other = words.setdefault(form, name)

@@ -6,8 +6,8 @@ from scipy import stats
 
 from vlx.errors import VlxError
 
-Map = Float[np.ndarray, "height width"]
-Mask = Bool[np.ndarray, "height width"]
+Map = Float[np.ndarray, "_height _width"]
+Mask = Bool[np.ndarray, "_height _width"]
 
 
 def checked_map(plane: np.ndarray) -> Map:

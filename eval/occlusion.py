@@ -17,7 +17,7 @@ from vlx.eval.attention import GRID
 from vlx.eval.maps import Map, area_average, leveled, rank_correlation
 from vlx.eval.summary import Outcome
 
-Image = Float[np.ndarray, "channel height width"]
+Image = Float[np.ndarray, "_channel _height _width"]
 Scores = Callable[[Float[np.ndarray, "batch channel height width"]], np.ndarray]
 """Images as the model takes them in, one score for each out."""
 
@@ -47,7 +47,7 @@ class Occlusion:
 
 
 def occlusion(
-    image: Image,
+    image: np.ndarray,
     score: Scores,
     *,
     size: int = 35,
@@ -57,9 +57,10 @@ def occlusion(
 ) -> Occlusion:
     """Hide a square window of ``size`` pixels at every ``stride`` pixels and record the falls.
 
-    ``image`` is as the model takes it, so ``fill`` 0 is the mean colour after normalisation; one
-    value or one for each channel. ``batch`` masked images are scored at once. The window of an even
-    size reaches one pixel further up and left of its centre. Stride 1 is the paper's literal map.
+    ``image`` is (channel, height, width) as the model takes it, so ``fill`` 0 is the mean colour after
+    normalisation; one value or one for each channel. ``batch`` masked images are scored at once. The
+    window of an even size reaches one pixel further up and left of its centre. Stride 1 is the paper's
+    literal map.
     """
     if image.ndim != 3 or not image.size:
         raise VlxError(f"an image of shape {image.shape}: expected (channel, height, width)")
@@ -75,9 +76,7 @@ def occlusion(
         for start in range(0, len(places), batch)
     ]
     falls = original - np.concatenate(masked)
-    return Occlusion(
-        falls.reshape(len(rows), len(cols)), rows, cols, (height, width), float(original)
-    )
+    return Occlusion(falls.reshape(len(rows), len(cols)), rows, cols, (height, width), float(original))
 
 
 def occlusions(
@@ -88,9 +87,7 @@ def occlusions(
         yield size, occlusion(image, score, size=size, stride=stride, batch=batch)
 
 
-def occlusion_correlation(
-    plane: Map, occluded: Map, *, size: tuple[int, int] | None = GRID
-) -> Outcome:
+def occlusion_correlation(plane: Map, occluded: Map, *, size: tuple[int, int] | None = GRID) -> Outcome:
     """Spearman's correlation of a map with an occlusion map of the same pixels.
 
     ``size`` is the grid on which both are averaged first; None compares every pixel, which favours
@@ -132,9 +129,7 @@ def scored(score: Scores, images: np.ndarray) -> Float[np.ndarray, " batch"]:
     """The scores as doubles; raises VlxError unless there is one finite score for each image."""
     values = np.asarray(score(images), dtype=np.float64)
     if values.shape != (len(images),):
-        raise VlxError(
-            f"scores of shape {values.shape} for {len(images)} images: expected one each"
-        )
+        raise VlxError(f"scores of shape {values.shape} for {len(images)} images: expected one each")
     if not np.isfinite(values).all():
         raise VlxError("a score that is not finite")
     return values

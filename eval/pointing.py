@@ -45,7 +45,7 @@ def pointing_hit(
     plane: Map,
     mask: Mask,
     *,
-    tolerance: float = 0,
+    tolerance: float | int = 0,
     touching: bool = False,
     points: Callable[[Map], Points] = all_maxima,
 ) -> Outcome:
@@ -76,7 +76,7 @@ def flat(plane: Map) -> str | None:
     return "flat_map" if plane.flat[0] else "zero_map"
 
 
-def near(mask: Mask, points: Points, tolerance: float, *, touching: bool = False) -> np.ndarray:
+def near(mask: Mask, points: Points, tolerance: float | int, *, touching: bool = False) -> np.ndarray:
     """For each point, whether a mask pixel lies within the tolerance (see pointing_hit)."""
     if tolerance == 0:
         return mask[points[:, 0], points[:, 1]]
@@ -86,7 +86,7 @@ def near(mask: Mask, points: Points, tolerance: float, *, touching: bool = False
     window = mask[top:bottom, left:right]
     if not window.any():
         return np.zeros(len(points), dtype=bool)
-    away = ndimage.distance_transform_edt(~window)[points[:, 0] - top, points[:, 1] - left]
+    away = _distances(window)[points[:, 0] - top, points[:, 1] - left]
     return away <= tolerance if touching else away < tolerance
 
 
@@ -98,7 +98,7 @@ def centre_point(shape: tuple[int, int]) -> Points:
     return np.array([[shape[0] // 2, shape[1] // 2]])
 
 
-def centre_hit(mask: Mask, *, tolerance: float = 0, touching: bool = False) -> Outcome:
+def centre_hit(mask: Mask, *, tolerance: float | int = 0, touching: bool = False) -> Outcome:
     """Whether the middle of the image lies on the mask: what pointing scores without any model."""
     if not mask.any():
         return Outcome(None, "empty_mask")
@@ -106,11 +106,16 @@ def centre_hit(mask: Mask, *, tolerance: float = 0, touching: bool = False) -> O
     return Outcome(float(hit[0]))
 
 
-def chance_hit(mask: Mask, *, tolerance: float = 0, touching: bool = False) -> Outcome:
+def chance_hit(mask: Mask, *, tolerance: float | int = 0, touching: bool = False) -> Outcome:
     """The hit rate of a pixel taken at random: the share of the image that counts as a hit."""
     if not mask.any():
         return Outcome(None, "empty_mask")
     if tolerance == 0:
         return Outcome(float(mask.mean()))
-    away = ndimage.distance_transform_edt(~mask)
+    away = _distances(mask)
     return Outcome(float((away <= tolerance if touching else away < tolerance).mean()))
+
+
+def _distances(mask: Mask) -> Map:
+    """The Euclidean distance of each pixel to the nearest one of the mask, which is not empty."""
+    return np.asarray(ndimage.distance_transform_edt(~mask))

@@ -145,5 +145,5 @@ def _is_number(value: object) -> bool:
 
 
 def _kind(value: object) -> str:
-    kinds = {list: "a list", dict: "an object", str: "a string", bool: "a boolean"}
+    kinds: dict[type, str] = {list: "a list", dict: "an object", str: "a string", bool: "a boolean"}
     return "nothing" if value is None else kinds.get(type(value), "a number")

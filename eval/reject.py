@@ -18,11 +18,11 @@ from vlx.errors import VlxError
 class Candidates:
     """Classes that were asked for, five for each image in the paper."""
 
-    maxima: Float[np.ndarray, " item"]
+    maxima: Float[np.ndarray, " _item"]
     """The maximum of each raw map."""
-    present: Bool[np.ndarray, " item"]
+    present: Bool[np.ndarray, " _item"]
     """Whether the class is in the image."""
-    pointed: Float[np.ndarray, " item"]
+    pointed: Float[np.ndarray, " _item"]
     """The pointing hit of each map, 0 to 1; 0 where the class is absent or pointing undefined."""
 
     def __post_init__(self) -> None:

@@ -15,12 +15,10 @@ from jaxtyping import Float
 from scipy import stats
 
 from vlx.errors import VlxError
+from vlx.eval.bootstrap import bootstrap_interval, clustered_error
 
 Cluster = int | str
 """What groups items that are not independent, for example the image they belong to."""
-
-_CHUNK = 4_000_000
-"""Most bootstrap draws held at once (32 MB of indices)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class Tally:
 
 
 def tally(
-    outcomes: Iterable[Outcome | float | None], clusters: Iterable[Cluster] | None = None
+    outcomes: Iterable[Outcome | float | int | None], clusters: Iterable[Cluster] | None = None
 ) -> Tally:
     """Collect outcomes, or plain numbers, into a Tally; None is left out as ``undefined``.
 
@@ -87,9 +85,7 @@ def merge(tallies: Iterable[Tally]) -> Tally:
         left_out.update(part.left_out)
     return Tally(
         values=tuple(value for part in valued for value in part.values),
-        clusters=tuple(name for part in valued for name in part.clusters or ())
-        if any(clustered)
-        else None,
+        clusters=tuple(name for part in valued for name in part.clusters or ()) if any(clustered) else None,
         left_out=dict(left_out),
     )
 
@@ -127,7 +123,7 @@ class Summary:
 
 
 def summarise(
-    values: Tally | Iterable[Outcome | float | None],
+    values: Tally | Iterable[Outcome | float | int | None],
     clusters: Iterable[Cluster] | None = None,
     *,
     seed: int = 0,
@@ -165,55 +161,7 @@ def summarise(
     )
 
 
-def bootstrap_interval(
-    values: Float[np.ndarray, " item"],
-    groups: np.ndarray,
-    *,
-    seed: int = 0,
-    resamples: int = 10_000,
-    level: float = 0.95,
-) -> tuple[float, float] | None:
-    """The percentile bootstrap interval of the mean, resampling whole groups (Efron 1979).
-
-    ``groups`` holds the group number 0, 1, ... of each value. A resample draws as many groups as
-    there are, with replacement; its mean is over the items of the groups drawn. None where there
-    are fewer than two groups.
-    """
-    if not 0 < level < 1 or resamples < 1:
-        raise VlxError(f"level {level} and {resamples} resamples: expected 0 < level < 1, >= 1")
-    sums = np.bincount(groups, weights=values) if len(values) else np.zeros(0)
-    sizes = np.bincount(groups) if len(values) else np.zeros(0)
-    count = len(sums)
-    if count < 2:
-        return None
-    generator = np.random.default_rng(seed)
-    means = np.empty(resamples)
-    step = max(1, _CHUNK // count)
-    for start in range(0, resamples, step):
-        drawn = generator.integers(count, size=(min(step, resamples - start), count))
-        means[start : start + step] = sums[drawn].sum(1) / sizes[drawn].sum(1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-def clustered_error(values: Float[np.ndarray, " item"], groups: np.ndarray) -> float | None:
-    """The standard error of the mean when groups, not items, are independent.
-
-    √(C/(C−1) · Σ over groups of (Σ of residuals)²) / n; equal to SD/√n when every group holds one
-    item. None where there are fewer than two groups.
-    """
-    if not len(values):
-        return None
-    residuals = np.bincount(groups, weights=values - values.mean())
-    count = len(residuals)
-    if count < 2:
-        return None
-    return math.sqrt(count / (count - 1) * float(np.square(residuals).sum())) / len(values)
-
-
-def by_group(
-    outcomes: Sequence[Outcome], groups: Sequence[str], *, seed: int = 0
-) -> dict[str, Summary]:
+def by_group(outcomes: Sequence[Outcome], groups: Sequence[str], *, seed: int = 0) -> dict[str, Summary]:
     """One summary for each group, for example for each category, in alphabetical order."""
     if len(outcomes) != len(groups):
         raise VlxError(f"{len(groups)} groups for {len(outcomes)} outcomes")
@@ -235,14 +183,14 @@ def mean_over_groups(groups: Mapping[str, Summary], *, seed: int = 0) -> Summary
     return summarise(means, seed=seed)
 
 
-def _outcome(item: Outcome | float | None) -> Outcome:
+def _outcome(item: Outcome | float | int | None) -> Outcome:
     if isinstance(item, Outcome):
         return item
     return Outcome(None, "undefined") if item is None else Outcome(float(item))
 
 
 def _tally_of(
-    values: Tally | Iterable[Outcome | float | None], clusters: Iterable[Cluster] | None
+    values: Tally | Iterable[Outcome | float | int | None], clusters: Iterable[Cluster] | None
 ) -> Tally:
     if not isinstance(values, Tally):
         return tally(values, clusters)

@@ -38,9 +38,7 @@ def latex_table(rows: Mapping[str, Summary], *, protocol: str, digits: int = 3) 
 
 def _cells(name: str, summary: Summary, digits: int) -> tuple[str, ...]:
     interval = (
-        ""
-        if summary.interval is None
-        else " to ".join(_number(bound, digits) for bound in summary.interval)
+        "" if summary.interval is None else " to ".join(_number(bound, digits) for bound in summary.interval)
     )
     counts = dict(summary.left_out)
     if summary.infinite:

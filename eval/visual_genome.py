@@ -35,9 +35,7 @@ class GenomeImage:
     """The same photo in COCO, where there is one."""
 
 
-def read_regions(
-    path: str | Path, *, one_based: bool = True
-) -> Mapping[int, tuple[GenomeRegion, ...]]:
+def read_regions(path: str | Path, *, one_based: bool = True) -> Mapping[int, tuple[GenomeRegion, ...]]:
     """The regions of each image, by image id.
 
     Empty boxes and empty phrases stay in; evaluators leave the first out and count them.
@@ -48,9 +46,7 @@ def read_regions(
         image_id = _image_id(record)
         if image_id in images:
             raise DataError(f"{record.place}: image {image_id} stands twice")
-        images[image_id] = tuple(
-            _region(region, image_id, shift) for region in record.records("regions")
-        )
+        images[image_id] = tuple(_region(region, image_id, shift) for region in record.records("regions"))
     return images
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlx.eval.records import DataError, Record, read_record
+from vlx.eval.records import DataError, Record, read_record, read_records
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,17 @@ def read_annotations(
             _check(record, annotation, questions)
         annotations[annotation.question_id] = annotation
     return annotations
+
+
+def read_results(path: str | Path) -> Mapping[int, str]:
+    """The predicted answers of a results file (``question_id``, ``answer``), by question id."""
+    results: dict[int, str] = {}
+    for record in read_records(path):
+        question = record.integer("question_id")
+        if question in results:
+            raise DataError(f"{record.place}: question {question} stands twice")
+        results[question] = record.text("answer")
+    return results
 
 
 def same_questions(

@@ -38,7 +38,7 @@ def test_the_width_of_the_centre_prior_changes_no_rank_on_square_grids():
     first, second = centre_prior((14, 14)), centre_prior((14, 14), sigma=0.1)
     assert rank_correlation(first, second) == pytest.approx(1.0, abs=1e-3)
     with pytest.raises(VlxError, match="sigma"):
-        centre_prior((3, 3), sigma=0)
+        centre_prior((3, 3), sigma=0.0)
 
 
 def test_a_uniform_map_has_ratio_one():
@@ -59,6 +59,8 @@ def test_smooth_noise_is_smooth_and_favours_no_place():
     generator = np.random.default_rng(3)
     smooth, white = smooth_noise((60, 60), generator), white_noise((60, 60), generator)
     assert np.abs(np.diff(smooth)).mean() < 0.2 * np.abs(np.diff(white)).mean()
+    across = np.abs(smooth[0] - smooth[-1]).mean()
+    assert across < 1.5 * np.abs(np.diff(smooth, axis=0)).mean()
     peaks = np.array([central_maximum(smooth_noise((12, 12), generator))[0] for _ in range(2000)])
     assert peaks.mean(0) == pytest.approx([5.5, 5.5], abs=0.35)
     assert smooth_noise((1, 1), generator) == 1.0

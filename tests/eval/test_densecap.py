@@ -35,11 +35,11 @@ def test_boxes_become_zero_based(tmp_path):
 
 def test_boxes_side_by_side_tile_the_original_image(tmp_path):
     (image,) = read_densecap(written(tmp_path))
-    original = on_original(image, (480, 720), (48, 72))
-    masks = [box_mask(region.box, (48, 72)) for region in original.regions]
-    assert original.regions[1].box == Box(36, 24, 36, 24)
-    assert masks[0][:24, :36].all()
-    assert masks[0].sum() == masks[1].sum() == 24 * 36
+    original = on_original(image, (480, 720), (96, 72))
+    masks = [box_mask(region.box, (96, 72)) for region in original.regions]
+    assert original.regions[1].box == Box(36, 48, 36, 48)
+    assert masks[0][:48, :36].all()
+    assert masks[0].sum() == masks[1].sum() == 48 * 36
     with pytest.raises(DataError, match="positive"):
         on_original(image, (0, 720), (48, 72))
 

@@ -17,9 +17,7 @@ def test_maps_are_found_by_question_and_annotator(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     (tmp_path / "12_a.png").write_text("x")
     found = find_human_maps(tmp_path)
-    names = {
-        question: [path.name for path in paths] for question, paths in found.by_question.items()
-    }
+    names = {question: [path.name for path in paths] for question, paths in found.by_question.items()}
     assert names == {100: ["100_2.png", "100_10.png"], 2773461: ["2773461_1.png", "2773461_2.png"]}
     assert found.ignored == ("12_a.png", "notes.txt")
 

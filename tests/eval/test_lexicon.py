@@ -32,6 +32,9 @@ def categories(text):
         ("a stop sign near a bus stop", ["stop sign"]),
         ("a dog at the train station", ["dog"]),
         ("the dogs show their teeth", ["dog"]),
+        ("a person stand in a line", ["person"]),
+        ("a ceramic bowl", ["bowl"]),
+        ("a passenger bus", ["bus"]),
         ("a toy car, a car", ["car"]),
         ("men, women and children", ["person", "person", "person"]),
         ("A man sits. A dog sleeps.", ["person", "dog"]),
@@ -66,8 +69,7 @@ def test_every_word_of_the_list_names_its_own_category():
     wrong = {
         " ".join(phrase): found
         for phrase in alone
-        if (found := [word.category for word in visual_words(list(phrase))])
-        != [lexicon.categories[phrase]]
+        if (found := [word.category for word in visual_words(list(phrase))]) != [lexicon.categories[phrase]]
     }
     assert wrong == {}
 

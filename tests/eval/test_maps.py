@@ -59,9 +59,7 @@ def test_area_average_keeps_the_mean_and_the_range(plane, size):
     assert cells.max() <= plane.max() + 1e-12
 
 
-@pytest.mark.parametrize(
-    ("shape", "size"), [((7, 5), (28, 31)), ((9, 8), (4, 3)), ((1, 1), (3, 2))]
-)
+@pytest.mark.parametrize(("shape", "size"), [((7, 5), (28, 31)), ((9, 8), (4, 3)), ((1, 1), (3, 2))])
 def test_bilinear_agrees_with_torch(shape, size):
     plane = np.random.default_rng(2).random(shape)
     expected = torch.nn.functional.interpolate(
@@ -116,9 +114,7 @@ def test_leveled_ties_what_rounding_parted():
     assert not leveled(np.zeros((2, 2))).any()
 
 
-@pytest.mark.parametrize(
-    "plane", [np.zeros(3), np.zeros((0, 2)), np.array([[np.nan]]), np.array([[np.inf]])]
-)
+@pytest.mark.parametrize("plane", [np.zeros(3), np.zeros((0, 2)), np.array([[np.nan]]), np.array([[np.inf]])])
 def test_what_is_no_map_is_refused(plane):
     with pytest.raises(VlxError, match="map"):
         checked_map(plane)

@@ -30,9 +30,7 @@ def literal_falls(image, score, size, rows, cols, fill):
     return falls
 
 
-@given(
-    st.integers(1, 16), st.integers(1, 14), st.sampled_from([0.0, 0.7]), st.sampled_from([1, 5, 64])
-)
+@given(st.integers(1, 16), st.integers(1, 14), st.sampled_from([0.0, 0.7]), st.sampled_from([1, 5, 64]))
 def test_agrees_with_the_literal_loop(size, stride, fill, batch):
     found = occlusion(IMAGE, linear, size=size, stride=stride, fill=fill, batch=batch)
     expected = literal_falls(IMAGE, linear, size, found.rows, found.cols, fill)
@@ -75,9 +73,7 @@ def test_the_fill_may_differ_by_channel():
 def test_windows_lie_evenly_and_the_map_runs_through_them(length, stride):
     image = np.random.default_rng(2).random((1, length, length))
     weights = np.random.default_rng(3).random((1, length, length))
-    found = occlusion(
-        image, lambda images: (images * weights).sum((1, 2, 3)), size=1, stride=stride
-    )
+    found = occlusion(image, lambda images: (images * weights).sum((1, 2, 3)), size=1, stride=stride)
     first, last = found.rows[0], length - 1 - found.rows[-1]
     assert 0 <= last - first <= 1
     assert set(np.diff(found.rows)) <= {stride}

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import integrate
 
 from vlx.errors import VlxError
 from vlx.eval.reject import (
@@ -14,7 +15,9 @@ from vlx.eval.reject import (
 
 
 def candidates(maxima, present, pointed):
-    return Candidates(np.array(maxima), np.array(present), np.array(pointed))
+    return Candidates(
+        np.array(maxima, dtype=float), np.array(present, dtype=bool), np.array(pointed, dtype=float)
+    )
 
 
 def literal_accuracy(items, threshold, location):
@@ -52,6 +55,7 @@ def test_the_curve_is_the_literal_count_at_each_threshold(rows, location):
     curve = reject_curve(items, location=location)
     for threshold, accuracy in zip(curve.thresholds, curve.accuracy, strict=True):
         assert accuracy == pytest.approx(literal_accuracy(items, threshold, location))
+        assert accuracy == pytest.approx(reject_accuracy(items, threshold, location=location).mean())
     everything = np.append(np.arange(-1, 7), 2.5)
     assert curve.best[1] == pytest.approx(
         max(literal_accuracy(items, threshold, location) for threshold in everything)
@@ -69,7 +73,7 @@ def test_the_area_is_the_chance_of_the_right_order(rows):
     wins = [1.0 if a > b else 0.5 if a == b else 0.0 for a in there for b in away]
     assert found == pytest.approx(np.mean(wins))
     curve = reject_curve(items)
-    trapezoid = -np.trapezoid(curve.true_positive_rate, curve.false_positive_rate)
+    trapezoid = -integrate.trapezoid(curve.true_positive_rate, curve.false_positive_rate)
     assert trapezoid == pytest.approx(found)
 
 

@@ -8,12 +8,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from vlx.errors import VlxError
+from vlx.eval.bootstrap import bootstrap_interval, clustered_error
 from vlx.eval.summary import (
     Outcome,
     Tally,
-    bootstrap_interval,
     by_group,
-    clustered_error,
     mean_over_groups,
     merge,
     summarise,
@@ -21,9 +20,7 @@ from vlx.eval.summary import (
 )
 
 finite = st.floats(-1e6, 1e6)
-outcomes = st.one_of(
-    finite.map(Outcome), st.just(Outcome(math.inf)), st.just(Outcome(None, "zero_map"))
-)
+outcomes = st.one_of(finite.map(Outcome), st.just(Outcome(math.inf)), st.just(Outcome(None, "zero_map")))
 
 
 def test_worked_by_hand():
@@ -139,8 +136,10 @@ def test_interval_by_the_literal_loop():
     for drawn in generator.integers(3, size=(400, 3)):
         items = np.concatenate([values[groups == group] for group in drawn])
         means.append(items.mean())
-    found = bootstrap_interval(values, groups, seed=5, resamples=400)
-    assert found == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])))
+    for level in (0.95, 0.5, 0.1):
+        found = bootstrap_interval(values, groups, seed=5, resamples=400, level=level)
+        ends = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+        assert found == pytest.approx(tuple(ends))
 
 
 def test_interval_covers_the_true_mean_about_as_often_as_it_says():

@@ -3,7 +3,13 @@ import json
 import pytest
 
 from vlx.eval.records import DataError
-from vlx.eval.vqa import Question, read_annotations, read_questions, same_questions
+from vlx.eval.vqa import (
+    Question,
+    read_annotations,
+    read_questions,
+    read_results,
+    same_questions,
+)
 
 QUESTION = {"image_id": 277346, "question": "Is it red?", "question_id": 2773461}
 ANNOTATION = {
@@ -12,9 +18,7 @@ ANNOTATION = {
     "question_type": "is it",
     "answer_type": "yes/no",
     "multiple_choice_answer": "yes",
-    "answers": [
-        {"answer": "yes", "answer_confidence": "yes", "answer_id": n} for n in range(1, 11)
-    ],
+    "answers": [{"answer": "yes", "answer_confidence": "yes", "answer_id": n} for n in range(1, 11)],
 }
 
 
@@ -58,6 +62,18 @@ def test_ids_stand_once(tmp_path):
         read_questions(written(tmp_path, questions=[QUESTION, QUESTION]))
     with pytest.raises(DataError, match=r"annotations\[1\]: question 2773461 stands twice"):
         read_annotations(written(tmp_path, annotations=[ANNOTATION, ANNOTATION]))
+
+
+def test_results_are_read_and_stand_once(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps([{"question_id": 1, "answer": "yes"}]))
+    assert read_results(path) == {1: "yes"}
+    path.write_text(json.dumps([{"question_id": 1, "answer": "yes"}] * 2))
+    with pytest.raises(DataError, match=r"\[1\]: question 1 stands twice"):
+        read_results(path)
+    path.write_text(json.dumps([{"question_id": 1, "answer": 2}]))
+    with pytest.raises(DataError, match=r"\[0\]\.answer is 2"):
+        read_results(path)
 
 
 def asked(*rows):
