@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from vlx.errors import VlxError
-from vlx.eval.bootstrap import bootstrap_interval, clustered_error
 from vlx.eval.summary import (
     Outcome,
     Tally,
@@ -120,38 +119,6 @@ def test_clustered_and_unclustered_tallies_do_not_mix():
         tally([1.0], ["a", "b"])
 
 
-def test_interval_agrees_with_scipy():
-    values = np.random.default_rng(0).exponential(size=80)
-    found = bootstrap_interval(values, np.arange(80), seed=3, resamples=20_000)
-    expected = stats.bootstrap(
-        (values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(9)
-    ).confidence_interval
-    assert found == pytest.approx((expected.low, expected.high), abs=0.015)
-
-
-def test_interval_by_the_literal_loop():
-    values, groups = np.array([1.0, 2.0, 10.0, 4.0, 7.0]), np.array([0, 0, 1, 2, 2])
-    generator = np.random.default_rng(5)
-    means = []
-    for drawn in generator.integers(3, size=(400, 3)):
-        items = np.concatenate([values[groups == group] for group in drawn])
-        means.append(items.mean())
-    for level in (0.95, 0.5, 0.1):
-        found = bootstrap_interval(values, groups, seed=5, resamples=400, level=level)
-        ends = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-        assert found == pytest.approx(tuple(ends))
-
-
-def test_interval_covers_the_true_mean_about_as_often_as_it_says():
-    generator = np.random.default_rng(11)
-    covered = 0
-    for seed in range(300):
-        values = generator.normal(1.0, 2.0, size=60)
-        low, high = bootstrap_interval(values, np.arange(60), seed=seed, resamples=400)
-        covered += low <= 1.0 <= high
-    assert 0.90 <= covered / 300 <= 0.98
-
-
 def test_copies_within_clusters_do_not_narrow_the_clustered_interval():
     values = np.random.default_rng(2).normal(size=40)
     copies, names = np.repeat(values, 5), np.repeat(np.arange(40), 5)
@@ -160,11 +127,6 @@ def test_copies_within_clusters_do_not_narrow_the_clustered_interval():
     assert clustered.interval == pytest.approx(single.interval, abs=0.01)
     assert clustered.clustered_error == pytest.approx(single.standard_error)
     assert naive.standard_error < 0.5 * clustered.clustered_error
-
-
-def test_clustered_error_of_single_items_is_the_standard_error():
-    values = np.array([1.0, 2.0, 4.0, 8.0])
-    assert clustered_error(values, np.arange(4)) == pytest.approx(stats.sem(values))
 
 
 def test_one_cluster_has_no_interval():
