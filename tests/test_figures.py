@@ -61,7 +61,7 @@ def test_share_is_linear_neither_squared_nor_inverted() -> None:
 
 def test_words_share_a_scale_and_a_whole_caption_has_its_own() -> None:
     one, two, three, four, whole = scales(caption())
-    assert one == two == three == four == Scale(pytest.approx(0.3))
+    assert one == two == three == four == Scale(float(np.float32(0.3)))
     assert whole == Scale(9.0)
 
 

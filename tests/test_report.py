@@ -200,7 +200,7 @@ def test_what_cannot_be_reported_is_refused(tmp_path: Path) -> None:
         write_report(path, [])
     with pytest.raises(VlxError, match="an item of a report is empty"):
         write_report(path, [[]])
-    with pytest.raises(VlxError, match="same text and targets"):
+    with pytest.raises(VlxError, match="share their text and targets"):
         write_report(path, [[caption("a cat"), caption("a dog")]])
     assert not path.exists()
 
@@ -243,7 +243,7 @@ def _chosen(page: Page) -> list[str]:
 def _clean(page: Page) -> None:
     """Assert that only the file itself was asked for and nothing was complained about."""
     asked = page.requests()
-    assert len(asked) == 1 and asked[0].startswith("file:"), asked
+    assert [address.partition(":")[0] for address in asked] == ["file"]
     # Chromium advises on how these tests read the canvas back; that is not the page's doing.
     said = [entry["message"] for entry in page.log("browser")]
     assert [message for message in said if "getImageData" not in message] == []

@@ -4,6 +4,7 @@ Together with `vlx.load` this is the place that composes models, explanations, p
 is heavy is imported inside the commands.
 """
 
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Every error that a person can act on is one line on standard error that begins with ``vlx:``.
     """
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # file names and captions may hold anything
+        if isinstance(stream, io.TextIOWrapper):  # file names and captions may hold anything
             stream.reconfigure(errors="backslashreplace")
     sys.exit(_status(arguments))
 
@@ -65,20 +66,22 @@ def _status(arguments: Sequence[str] | None) -> int:
         status = 130
     except Exception as error:
         # Errors of usage; which class they are depends on the version of typer.
-        if not hasattr(error, "format_message"):
+        message = getattr(error, "format_message", None)
+        if message is None:
             raise
-        return complain(f"{error.format_message()} (see vlx --help)", 2)
+        return complain(f"{message()} (see vlx --help)", 2)
     if status == 130:
         complain("interrupted")
     return status if isinstance(status, int) else 0
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         from vlx import __version__
 
         print(f"vlx {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

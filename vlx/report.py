@@ -88,7 +88,7 @@ def report_entry(item: Sequence[Explanation], name: str = "") -> Entry:
             (other.words, other.prompt) != (first.words, first.prompt)
         ):
             raise VlxError(
-                "explanations of one item must be of the same text and targets: put others in an item of their own"
+                "explanations of one item must share their text and targets: put others in an item of their own"
             )
     small, _ = reduced(first, LONGEST)
     bare = Explanation(
@@ -259,7 +259,7 @@ def _megabytes(count: int) -> str:
 
 @cache
 def _part(name: str) -> str:
-    return files("vlx").joinpath("templates", name).read_text(encoding="utf-8")
+    return files("vlx").joinpath("templates").joinpath(name).read_text(encoding="utf-8")
 
 
 def _policy(style: str, script: str) -> str:

@@ -1,0 +1,382 @@
+"""The command line: what it prints and writes, and one line for everything that goes wrong."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+import vlx
+from tests.explained import answers, caption, photo
+from vlx import cli_run, load_explanation
+from vlx.adapters.captioner import CNNLSTMCaptioner
+from vlx.adapters.networks import CaptionNetwork, QuestionNetwork, VggLike
+from vlx.adapters.vocabulary import Vocabulary, treebank_tokens
+from vlx.adapters.vqa import DeeperLSTM
+from vlx.cli import app, main
+from vlx.images import Preprocess, Squash
+
+PREPROCESS = Preprocess(Squash((32, 32)))
+LAYER = "features.4"
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command line here; returns its status and what it printed and complained."""
+
+    def called(*arguments: str | Path) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, out, err
+
+    return called
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    photo().save(path)
+    return path
+
+
+@pytest.fixture
+def small_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small models on fixed random weights under the names of the built-in ones."""
+    torch.manual_seed(0)
+    cnn = VggLike([6, "M", 8], 32, (12, 10))
+    names = ["END", "a", "dog", "cat", "on", "grass", "UNK"]
+    words = Vocabulary(names, 0, 0, unknown=6)
+    network = CaptionNetwork(cnn, 10, len(names), embedding=9, hidden=8).eval()
+    network.vocabulary.bias.data[0] = -5  # so that it does not stop at once
+    captioner = CNNLSTMCaptioner(network, words, PREPROCESS, layer=LAYER, steps=4)
+    asked = Vocabulary(["is", "it", "?", "UNK"], 0, 0, unknown=3, tokenise=treebank_tokens)
+    question = QuestionNetwork(cnn, 10, 4, 3, embedding=5, hidden=6, joint=7).eval()
+    vqa = DeeperLSTM(question, asked, ["yes", "no", "red"], PREPROCESS, layer=LAYER)
+    known = {"scenes/captioner": captioner, "scenes/vqa": vqa}
+
+    def load(name: str, **_settings: object) -> object:
+        return known[name]
+
+    monkeypatch.setattr(sys.modules["vlx.load"], "load", load)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a torchvision classifier of three named classes on fixed random weights."""
+    from torchvision.models import squeezenet1_1
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "small.pth"
+    torch.save(squeezenet1_1(num_classes=3).state_dict(), path)
+    path.with_suffix(".labels.txt").write_text("tabby cat\nboxer\ntiger\n", encoding="utf-8")
+    return f"torchvision/squeezenet1_1:{path}"
+
+
+def _one_line(err: str) -> str:
+    assert err.startswith("vlx: ")
+    assert err.endswith("\n")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    return err
+
+
+def test_help_names_every_command_and_nothing_means_help(run: Run) -> None:
+    status, out, err = run("--help")
+    assert (status, err) == (0, "")
+    for command in ("caption", "vqa", "classify", "demo", "models", "scenes"):
+        assert f"\n  {command} " in out
+    assert run() == (0, out, "")
+
+
+def test_every_command_has_help_through_typers_runner() -> None:
+    for command in (["caption"], ["vqa"], ["classify"], ["demo"], ["models"], ["scenes", "train"]):
+        result = CliRunner().invoke(app, [*command, "--help"])
+        assert result.exit_code == 0
+        assert "Usage:" in result.output
+
+
+def test_version_is_that_of_the_package(run: Run) -> None:
+    assert run("--version") == (0, f"vlx {vlx.__version__}\n", "")
+
+
+def test_models_are_listed_with_a_line_each(run: Run) -> None:
+    status, out, _ = run("models")
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(vlx.known_models())
+
+
+@pytest.mark.usefixtures("small_models")
+def test_caption_prints_a_row_for_each_word_and_saves_everything(
+    run: Run, picture: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "out"
+    status, told, err = run("caption", picture, "--caption", "a dog on wug", "--out", out)
+    assert (status, err) == (0, "")
+    lines = told.splitlines()
+    assert lines[0] == f"{picture}: a dog on wug"
+    assert lines[1].split() == ["word", "score", "probability", "evidence"]
+    assert [line.split()[0] for line in lines[2:7]] == ["a", "dog", "on", "wug", "caption"]
+    assert lines[7] == "  unknown to the model: wug"
+    kept = load_explanation(out / "photo-grad_cam")
+    for target, line in zip(kept.targets, lines[2:7], strict=True):
+        assert line.split()[1:3] == [f"{target.score:.3f}", f"{target.probability:.4f}"]
+    expected = {"photo-grad_cam.png", "photo-grad_cam.json", "photo-grad_cam.npz", "report.html"}
+    assert {path.name for path in out.iterdir()} == expected
+    assert "wug" in (out / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("small_models")
+def test_several_methods_explain_the_same_caption_and_share_the_page(
+    run: Run, picture: Path, tmp_path: Path
+) -> None:
+    methods = ("--method", "grad_cam", "--method", "guided_grad_cam", "--method", "grad_cam")
+    status, told, _ = run("caption", picture, *methods, "--beam", 2, "--out", tmp_path / "out")
+    assert status == 0
+    assert told.splitlines()[1].split() == ["word", "score", "probability", "grad_cam", "guided_grad_cam"]
+    first = load_explanation(tmp_path / "out" / "photo-grad_cam")
+    second = load_explanation(tmp_path / "out" / "photo-guided_grad_cam")
+    assert first.words == second.words
+    assert not first.at_pixels
+    assert second.at_pixels
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.count('class="item"') == 1
+    assert page.count('class="view"') == 2
+
+
+@pytest.mark.usefixtures("small_models")
+def test_only_the_words_asked_for_by_text_or_position(run: Run, picture: Path) -> None:
+    given = ("--caption", "a dog on a dog")
+    _, told, _ = run("caption", picture, *given, "--words", "on, 4")
+    assert [line.split()[0] for line in told.splitlines()[2:]] == ["on", "dog"]
+    status, _, err = run("caption", picture, *given, "--words", "dog")
+    assert status == 1
+    assert "use one of the positions [1, 4]" in _one_line(err)
+    status, _, err = run("caption", picture, *given, "--words", " , ")
+    assert status == 1
+    assert "--words is empty" in _one_line(err)
+
+
+@pytest.mark.usefixtures("small_models")
+def test_vqa_prints_answers_and_the_likeliest(run: Run, picture: Path) -> None:
+    status, told, _ = run("vqa", picture, "Is it red?", "--answer", "yes", "--answer", "red")
+    lines = told.splitlines()
+    assert status == 0
+    assert lines[0] == f"{picture}: Is it red?"
+    assert [line.split()[0] for line in lines[1:4]] == ["answer", "yes", "red"]
+    shares = dict(line.split()[::2] for line in lines[2:4])
+    listed = dict(part.split() for part in lines[4].removeprefix("  likeliest: ").split(", "))
+    assert sum(map(float, listed.values())) == pytest.approx(1, abs=3e-4)
+    assert {name: listed[name] for name in shares} == shares
+    assert lines[5] == "  unknown to the model: red"
+
+
+@pytest.mark.usefixtures("small_models")
+def test_an_unknown_answer_is_refused_with_near_ones(run: Run, picture: Path) -> None:
+    status, told, err = run("vqa", picture, "is it?", "--answer", "rod")
+    assert (status, told) == (1, "")
+    assert "near names: red" in _one_line(err)
+
+
+def test_classify_with_ones_own_weights(run: Run, picture: Path, tmp_path: Path, classifier: str) -> None:
+    given = ("--model", classifier, "--label", "tiger", "--label", "boxer", "--out", tmp_path / "out")
+    status, told, _ = run("classify", picture, *given, "--layer", "features.9")
+    assert status == 0
+    assert [line.split()[0] for line in told.splitlines()[1:4]] == ["class", "tiger", "boxer"]
+    kept = load_explanation(tmp_path / "out" / "photo-grad_cam")
+    assert kept.provenance.layer == "features.9"
+    assert len(kept.predicted) == 3
+
+
+def test_a_folder_goes_on_after_a_damaged_image(run: Run, tmp_path: Path, classifier: str) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    photo().save(folder / "a.png")
+    (folder / "b.jpg").write_bytes(b"\xff\xd8\xff\xe0 and then nothing")
+    photo(40, 40).save(folder / "c.png")
+    (folder / "notes.txt").write_text("no image")
+    status, told, err = run("classify", folder, "--model", classifier, "--out", tmp_path / "out")
+    assert status == 1
+    assert [line for line in told.splitlines() if not line.startswith(" ")] == [
+        str(folder / "a.png"), str(folder / "c.png")
+    ]  # fmt: skip
+    first, last = err.splitlines()
+    assert first.startswith(f"vlx: {folder / 'b.jpg'}")
+    assert last == "vlx: 1 of 3 images could not be explained"
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.count('class="item"') == 2
+
+
+def test_images_of_one_name_are_saved_apart_and_an_image_given_twice_is_explained_once(
+    run: Run, tmp_path: Path, classifier: str
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        photo().save(tmp_path / name / "p.png")
+    paths = (tmp_path / "one", tmp_path / "one" / "p.png", tmp_path / "two" / "p.png")
+    status, told, _ = run("classify", *paths, "--model", classifier, "--out", tmp_path / "out")
+    assert status == 0
+    assert told.count("p.png") == 2
+    saved = {path.name for path in (tmp_path / "out").glob("*.json")}
+    assert saved == {"p-grad_cam.json", "p-2-grad_cam.json"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["caption", "nowhere.jpg"], 1, "no image nowhere.jpg"),
+        (["caption", "{empty}"], 1, "no images in"),
+        (["caption", "{photo}", "--method", "grad_can"], 1, "near names: grad_cam"),
+        (["caption", "{photo}", "--model", "scenes/captoner"], 1, "near names: scenes/captioner"),
+        (["caption", "{photo}", "--model", "{classifier}"], 1, "does not write captions"),
+        (["vqa", "{photo}", "what?", "--model", "{classifier}"], 1, "does not answer questions"),
+        (["classify", "{photo}", "--model", "torchvision/resnet49"], 1, "near names: resnet"),
+        (["classify", "{photo}", "--model", "torchvision/resnet18:no.pth"], 1, "no.pth"),
+        (["classify", "{photo}", "--model", "{classifier}", "--layer", "feature.9"], 1, "features.9"),
+        (["classify", "{photo}", "--model", "{classifier}", "--label", "boxor"], 1, "near names: boxer"),
+        (["classify", "{photo}", "--model", "{classifier}", "--device", "gpu"], 1, "use cpu"),
+        (["classify", "{photo}", "--model", "{classifier}", "--out", "{photo}"], 1, "photo.png"),
+        (["classify", "{photo}"], 2, "--model"),
+        (["caption"], 2, "IMAGE"),
+        (["caption", "{photo}", "--beam", "0"], 2, "--beam"),
+        (["caption", "{photo}", "--bean", "2"], 2, "--bean"),
+        (["captoin", "{photo}"], 2, "captoin"),
+        (["scenes"], 2, "Missing command"),
+        (["scenes", "generate", "{empty}", "--count", "0"], 2, "--count"),
+    ],
+)
+def test_what_goes_wrong_is_one_line(
+    run: Run, picture: Path, tmp_path: Path, classifier: str, arguments: list[str], status: int, said: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    places = {"photo": picture, "empty": tmp_path / "empty", "classifier": classifier}
+    got, told, err = run(*(part.format(**places) for part in arguments))
+    assert (got, told) == (status, "") or "--out" in arguments
+    assert got == status
+    assert said in _one_line(err)
+
+
+def test_an_interrupt_ends_with_130_and_one_line(
+    run: Run, picture: Path, classifier: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_path: object) -> Image.Image:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli_run, "open_image", interrupted)
+    assert run("classify", picture, "--model", classifier) == (130, "", "vlx: interrupted\n")
+
+
+def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch, picture: Path, classifier: str) -> None:
+    def broken(_path: object) -> Image.Image:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli_run, "open_image", broken)
+    with pytest.raises(ZeroDivisionError):
+        main(["classify", str(picture), "--model", classifier])
+
+
+def test_result_says_what_has_no_positive_evidence() -> None:
+    rows = [line.split() for line in cli_run.result("p.jpg", [caption()]).splitlines()]
+    assert rows[2] == ["a", "-0.500", "0.6000", "0.1"]
+    assert rows[5] == ["grass", "-3.500", "0.1500", "none", "positive"]
+    lines = cli_run.result("p.jpg", [answers()]).splitlines()
+    assert lines[0] == "p.jpg: What colour is the dog?"
+    assert lines[-1] == "  likeliest: red 0.9000, green 0.0500, blue 0.0100"
+
+
+def test_columns_line_up() -> None:
+    assert cli_run.columns([("a", "bb"), ("ccc", "d")], indent=" ") == " a    bb\n ccc  d"
+
+
+def test_demo_is_given_its_folder_and_photo(
+    run: Run, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vlx import demo
+
+    seen: list[tuple[Path, Path | None]] = []
+    monkeypatch.setattr(demo, "run_demo", lambda out, image: seen.append((out, image)))
+    assert run("demo", "--out", tmp_path, "--image", picture)[0] == 0
+    assert run("demo")[0] == 0
+    assert seen == [(tmp_path, picture), (Path("vlx-demo"), None)]
+
+
+def test_scenes_commands_pass_their_options_on(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vlx.scenes import formats, score, train
+
+    seen: list[object] = []
+    monkeypatch.setattr(formats, "write_world", lambda *a, **k: seen.append((a, k)) or a[0])
+    monkeypatch.setattr(train, "train", lambda *a: seen.append(a))
+    monkeypatch.setattr(score, "report", lambda folder, _log: seen.append(folder))
+    assert run("scenes", "generate", tmp_path, "--count", 3, "--seed", 5, "--workers", 2)[0] == 0
+    threads = torch.get_num_threads()
+    try:
+        assert run("scenes", "train", "--work", "w", "--out", "o", "--threads", 1)[0] == 0
+    finally:
+        torch.set_num_threads(threads)
+    assert run("scenes", "score")[0] == 0
+    assert run("scenes", "score", "--models", tmp_path)[0] == 0
+    made, trained, *scored = seen
+    assert made == ((tmp_path, 3, 5), {"workers": 2})
+    assert trained == (Path("w"), Path("o"), torch.device("cpu"))
+    assert scored == [score.ASSETS, tmp_path]
+
+
+def _process(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vlx.cli", *map(str, arguments)]
+    settings = {**os.environ, **environment}
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=settings, errors="replace"
+    )
+
+
+def test_a_real_process_explains_and_fails_in_one_line(
+    picture: Path, tmp_path: Path, classifier: str
+) -> None:
+    good = _process("classify", picture, "--model", classifier, "--out", tmp_path / "out")
+    assert (good.returncode, good.stderr) == (0, "")
+    facts = json.loads((tmp_path / "out" / "photo-grad_cam.json").read_text(encoding="utf-8"))
+    assert facts["targets"][0]["name"] in good.stdout
+    bad = _process("classify", picture.with_name("missing.png"), "--model", classifier)
+    assert (bad.returncode, bad.stdout) == (1, "")
+    _one_line(bad.stderr)
+
+
+def test_a_file_name_beyond_the_terminals_letters_is_printed(tmp_path: Path, classifier: str) -> None:
+    path = tmp_path / "caf\u00e9 \U0001f436.png"
+    photo().save(path)
+    done = _process("classify", path, "--model", classifier, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert done.returncode == 0
+    assert "caf\\xe9 \\U0001f436.png" in done.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = ("transformers", "matplotlib", "jinja2", "pycocotools", "torchvision", "nltk", "scipy")
+    code = f"import sys\nimport vlx.cli\nprint([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_the_built_in_models_caption_and_answer(run: Run, tmp_path: Path) -> None:
+    from vlx.scenes.score import ASSETS
+
+    if not (ASSETS / "captioner.safetensors").is_file():
+        pytest.skip("the weights of the built-in models are not in this checkout")
+    scene = min((ASSETS / "heldout" / "images").iterdir())
+    status, told, err = run(
+        "caption", scene, "--method", "grad_cam", "--method", "guided_grad_cam", "--out", tmp_path
+    )
+    assert (status, err) == (0, "")
+    assert "caption" in told
+    status, told, err = run("vqa", scene, "is there a dog ?", "--answer", "yes", "--answer", "no")
+    assert (status, err) == (0, "")
+    assert told.splitlines()[-1].startswith("  likeliest: ")
