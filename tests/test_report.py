@@ -435,6 +435,8 @@ def test_a_page_of_a_hundred_opens_and_filters(page: Page, tmp_path: Path) -> No
     page.open(path)
     assert page.js("return performance.getEntriesByType('navigation')[0].domComplete") < 3000
     assert "100 photos" in page.js("return document.querySelector('footer').textContent")
+    page.js("document.querySelector(\"#item-90 [data-target='0']\").focus()")  # far below the window
+    assert page.js("return document.querySelector('#item-90 .shown .map') !== null")
     page.js("document.getElementById('filter').focus()")
     for key in "number 42":
         page.press(key)

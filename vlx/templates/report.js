@@ -163,7 +163,7 @@
         buttons[next].focus();
       });
     });
-    if (buttons.length) pin(null);
+    if (buttons.length) pin(buttons.find((button) => button === document.activeElement) || null);
   }
 
   function choices(item, data) {
@@ -172,7 +172,11 @@
     }
   }
 
+  const begun = new WeakSet();
+
   function begin(item) {
+    if (begun.has(item)) return;
+    begun.add(item);
     const data = JSON.parse(item.querySelector(".data").textContent);
     for (const bar of item.querySelectorAll(".bar")) drawBar(bar, bar.dataset.signed === "yes");
     (item.dataset.kind === "caption" ? caption : choices)(item, data);
@@ -187,7 +191,15 @@
     }
   }, { rootMargin: "600px" });
   const items = [...document.querySelectorAll(".item")];
-  items.forEach((item) => watch.observe(item));
+  for (const item of items) {
+    const first = item.querySelector(".words button");
+    if (first) first.tabIndex = 0;
+    watch.observe(item);
+  }
+  document.addEventListener("focusin", ({ target }) => {
+    const item = target.closest(".item");
+    if (item) begin(item);
+  });
 
   const filter = document.getElementById("filter");
   if (filter) filter.addEventListener("input", () => {
