@@ -7,8 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Planes = Float[Tensor, "*target channel row col"]
-Map = Float[Tensor, "*target row col"]
+Planes = Float[Tensor, "*#target channel row col"]
+"""Leading axes of size 1 serve all: one image's activations, the gradients of many targets."""
+Weights = Float[Tensor, "*#target channel"]
+Map = Float[Tensor, "... row col"]
 
 
 def grad_cam(activations: Planes, gradients: Planes) -> Map:
@@ -16,17 +18,17 @@ def grad_cam(activations: Planes, gradients: Planes) -> Map:
     return weighted_sum(activations, mean_gradient(gradients)).relu()
 
 
-def mean_gradient(gradients: Planes) -> Float[Tensor, "*target channel"]:
+def mean_gradient(gradients: Planes) -> Weights:
     """The weight of each channel: its gradient averaged over all Z places (Eq. 1)."""
     return gradients.mean((-2, -1))
 
 
-def max_gradient(gradients: Planes) -> Float[Tensor, "*target channel"]:
+def max_gradient(gradients: Planes) -> Weights:
     """The weight of each channel: the largest of its gradients (ablation, paper appendix)."""
     return gradients.amax((-2, -1))
 
 
-def weighted_sum(activations: Planes, weights: Float[Tensor, "*target channel"]) -> Map:
+def weighted_sum(activations: Planes, weights: Weights) -> Map:
     """The signed combination of channels, Eq. 2 before its ReLU."""
     return torch.einsum("...kij,...k->...ij", activations, weights)
 

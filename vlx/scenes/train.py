@@ -17,9 +17,12 @@ from torch import Tensor
 
 from vlx.adapters.networks import VggLike
 from vlx.adapters.weights import save_weights
+from vlx.scenes.formats import write_world
+from vlx.scenes.score import report
 from vlx.scenes.train_cnn import small_vgg, train_cnn, vectors
 from vlx.scenes.train_data import pictures, plans
 from vlx.scenes.train_log import Log
+from vlx.scenes.train_text import train_captioner, train_vqa
 
 ASSETS = Path(__file__).parent / "assets"
 CNN_SEED, TEXT_SEED, CHECK_SEED, HELD_OUT_SEED = 1, 2, 3, 4
@@ -48,14 +51,14 @@ def train(work: Path, out: Path, device: torch.device) -> None:
     seen = _vectors_stage(work, cnn, TEXT_SEED, TEXT_SCENES, device, log)
     check = _vectors_stage(work, cnn, CHECK_SEED, CHECK_SCENES, device, log)
 
-    from vlx.scenes.train_text import train_text
-
-    _seed_everything()
-    train_text(out, cnn, (TEXT_SEED, seen), (CHECK_SEED, check), device, log)
-
-    from vlx.scenes.formats import write_world
-    from vlx.scenes.score import report
-
+    save_weights(out / "cnn.safetensors", cnn)
+    world, checks = (TEXT_SEED, seen), (CHECK_SEED, check)
+    for stage in (train_captioner, train_vqa):
+        done = work / f"{stage.__name__}.done"
+        if not done.is_file():
+            _seed_everything()
+            stage(out, world, checks, device, log)
+            done.touch()
     write_world(out / "heldout", HELD_OUT_SCENES, HELD_OUT_SEED)
     report(out, log)
     log("done")

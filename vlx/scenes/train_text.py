@@ -31,25 +31,26 @@ VQA = {"embedding": 96, "hidden": 128, "joint": 384}
 STEPS = 30  # words in a caption at most
 
 
-def train_text(
-    out: Path, cnn: nn.Module, world: World, check: World, device: torch.device, log: Log
-) -> None:
-    """Train captioner, VQA model and question-only model, and write all weights to ``out``."""
-    save_weights(out / "cnn.safetensors", cnn)
-    captioner = _captioner(world, check, device, log)
-    save_weights(out / "captioner.safetensors", captioner)
-    asked = [[*told(world[0], index)[2]] for index in range(len(world[1]))]
+def train_captioner(out: Path, world: World, check: World, device: torch.device, log: Log) -> None:
+    """Train the captioner on the vectors of ``world`` and write it to ``out``."""
+    network = _captioner(world, check, device, log)
+    save_weights(out / "captioner.safetensors", network)
+    _write(out / "captioner.json", {"words": list(caption_vocabulary().names), **CAPTIONER, "steps": STEPS})
+
+
+def train_vqa(out: Path, world: World, check: World, device: torch.device, log: Log) -> None:
+    """Train the VQA model, and the same model on no image at all, and write both to ``out``."""
+    asked = [told(world[0], index)[2] for index in range(len(world[1]))]
+    checked = [told(check[0], index)[2] for index in range(len(check[1]))]
     words = question_words(question for questions in asked for question in questions)
     answers = sorted({question.answer for questions in asked for question in questions})
-    _write(out / "captioner.json", {"words": list(caption_vocabulary().names), **CAPTIONER, "steps": STEPS})
-    _write(out / "vqa.json", {"words": words, "answers": answers, **VQA})
-    checked = [[*told(check[0], index)[2]] for index in range(len(check[1]))]
     vocabulary = question_vocabulary_of(words)
-    for name, blind in (("vqa", False), ("question-only", True)):
-        pairs = _pairs(asked, world[1] * (not blind), vocabulary, answers)
-        checks = _pairs(checked, check[1] * (not blind), vocabulary, answers)
-        network = _answerer(name, pairs, checks, len(words), len(answers), device, log)
+    for name, epochs, seen in (("question-only", 6, 0.0), ("vqa", 20, 1.0)):
+        pairs = _pairs(asked, world[1] * seen, vocabulary, answers)
+        checks = _pairs(checked, check[1] * seen, vocabulary, answers)
+        network = _answerer(name, pairs, checks, len(words), len(answers), device, log, epochs=epochs)
         save_weights(out / f"{name}.safetensors", network)
+    _write(out / "vqa.json", {"words": words, "answers": answers, **VQA})
 
 
 def _write(path: Path, facts: dict[str, object]) -> None:
@@ -57,7 +58,7 @@ def _write(path: Path, facts: dict[str, object]) -> None:
 
 
 def _captioner(
-    world: World, check: World, device: torch.device, log: Log, *, epochs: int = 40, batch: int = 256
+    world: World, check: World, device: torch.device, log: Log, *, epochs: int = 16, batch: int = 256
 ) -> CaptionNetwork:
     vocabulary = caption_vocabulary()
     network = CaptionNetwork(nn.Identity(), FC[1], len(vocabulary.names), dropout=0.2, **CAPTIONER).to(device)
@@ -67,7 +68,7 @@ def _captioner(
     steps = epochs * (len(vectors) // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps, pct_start=0.1)
     random = np.random.default_rng(0)
-    progress = Progress("captioner", steps, batch, log, every=250)
+    progress = Progress("captioner", steps, batch, log, every=100)
     for epoch in range(epochs):
         order = random.permutation(len(vectors))
         for rows in order[: len(order) // batch * batch].reshape(-1, batch):
@@ -81,7 +82,7 @@ def _captioner(
             optimiser.step()
             schedule.step()
             progress(loss)
-        if epoch % 10 == 9:
+        if epoch % 4 == 3:
             precision, recall = _object_words(network.eval(), vocabulary, check, device)
             log(f"captioner epoch {epoch + 1}: object words precision {precision:.4f} recall {recall:.4f}")
             network.train()
@@ -132,18 +133,17 @@ def _pairs(
 
 def _answerer(
     name: str, pairs: Pairs, checks: Pairs, words: int, answers: int, device: torch.device, log: Log,
-    *, epochs: int = 30, batch: int = 512,
+    *, epochs: int, batch: int = 512,
 ) -> QuestionNetwork:  # fmt: skip
     """Train on question pairs; a question-only model is one whose vectors are all zero."""
     network = QuestionNetwork(nn.Identity(), FC[1], words, answers, dropout=0.1, **VQA)
     nn.init.normal_(network.image.weight, std=1.0)  # the normalised vector's entries are small
     network.to(device)
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=0.01)
-    epochs = epochs if pairs[0].any() else epochs // 3
     steps = epochs * (len(pairs[0]) // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps, pct_start=0.1)
     random = np.random.default_rng(0)
-    progress = Progress(name, steps, batch, log, every=250)
+    progress = Progress(name, steps, batch, log, every=100)
     for epoch in range(epochs):
         order = random.permutation(len(pairs[0]))
         for rows in order[: len(order) // batch * batch].reshape(-1, batch):
@@ -156,7 +156,7 @@ def _answerer(
             optimiser.step()
             schedule.step()
             progress(loss)
-        if epoch % 10 == 9:
+        if epoch % 5 == 4:
             log(f"{name} epoch {epoch + 1}: accuracy {_accuracy(network.eval(), checks, device):.4f}")
             network.train()
     return network.eval()
