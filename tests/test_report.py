@@ -1,11 +1,13 @@
 """The report page: what it holds, and how it behaves in a real browser."""
 
 import base64
+import gc
 import hashlib
 import io
 import json
 import re
 import shutil
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -187,6 +189,22 @@ def test_write_report_takes_a_generator_and_writes_whole(tmp_path: Path) -> None
     path = write_report(tmp_path / "new" / "report.html", ([caption(w)] for w in ("a cat", "a dog")))
     assert path.read_text(encoding="utf-8").rstrip().endswith("</html>")
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+
+
+def test_nothing_large_is_kept_of_items_that_were_read(tmp_path: Path) -> None:
+    kept: list[weakref.ref[Explanation]] = []
+
+    def items() -> Iterator[list[Explanation]]:
+        for word in ("cat", "dog", "bus", "car"):
+            made = caption(f"a {word}")
+            kept.append(weakref.ref(made))
+            yield [made]
+            del made
+            gc.collect()
+            assert sum(ref() is not None for ref in kept) <= 1
+
+    write_report(tmp_path / "r.html", items())
+    assert len(kept) == 4
 
 
 def test_a_file_name_that_is_no_text_is_written(tmp_path: Path) -> None:

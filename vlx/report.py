@@ -22,6 +22,7 @@ from vlx.colours import OPACITY, Scale, gradient_picture, is_single, ramp, reduc
 from vlx.errors import VlxError
 from vlx.explanation import Explanation, write_whole
 from vlx.figures import percent
+from vlx.frame import Frame
 
 LONGEST = 640
 """Longer side of an embedded photo, in pixels."""
@@ -47,7 +48,7 @@ class Entry:
     name: str
     """Of the image, such as its file name; may be empty."""
     first: Explanation
-    """Without its maps: text, targets and predictions, shared by all methods."""
+    """Without its image and maps: text, targets and predictions, shared by all methods."""
     photo: str
     """JPEG, base64."""
     size: tuple[int, int]
@@ -92,8 +93,8 @@ def report_entry(item: Sequence[Explanation], name: str = "") -> Entry:
             )
     small, _ = reduced(first, LONGEST)
     bare = Explanation(
-        image=Image.new("RGB", first.image.size),
-        frame=first.frame,
+        image=Image.new("RGB", (1, 1)),
+        frame=Frame.resized((1, 1), (1, 1)),
         raw=np.zeros((len(first.targets), 1, 1), np.float32),
         targets=first.targets,
         provenance=first.provenance,
