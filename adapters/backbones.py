@@ -50,9 +50,7 @@ def without_classifier(network: nn.Module) -> nn.Module:
     VGG and AlexNet then end in fc7 after its ReLU, ResNet and Inception in their averaged features,
     as neuraltalk2 and Show and Tell take them. Changes the network in place and returns it.
     """
-    found = [
-        (name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)
-    ]
+    found = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)]
     if not found:
         raise VlxError(f"{type(network).__name__} ends in no linear layer: give a CNN that gives vectors")
     parent, _, leaf = found[-1][0].rpartition(".")

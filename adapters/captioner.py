@@ -73,9 +73,7 @@ class CNNLSTMCaptioner:
         with prepared(self.network), torch.no_grad():
             state = self.network.first(self.network.cnn(pixels))
             if beam == 1:
-                return greedy(
-                    state, self._step, len(pixels), *self._ends, self.steps, pixels.device
-                )
+                return greedy(state, self._step, len(pixels), *self._ends, self.steps, pixels.device)
             return [
                 beam_search(
                     _rows(state, torch.tensor([row], device=pixels.device)),

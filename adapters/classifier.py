@@ -119,5 +119,3 @@ def _labels(weights: Path, classes: int) -> Sequence[str]:
     if len(names) != classes:
         raise CheckpointError(f"{path} names {len(names)} classes, but the weights have {classes}")
     return names
-
-

@@ -19,7 +19,13 @@ class VggLike(nn.Module):
     """
 
     def __init__(
-        self, plan: Sequence[int | str], side: int, fc: tuple[int, int], *, norm: bool = False, dropout: float = 0.0
+        self,
+        plan: Sequence[int | str],
+        side: int,
+        fc: tuple[int, int],
+        *,
+        norm: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
@@ -147,12 +153,17 @@ class QuestionNetwork(nn.Module):
     ) -> Float[Tensor, "batch state"]:
         """The LSTM's state [c1, h1, c2, h2] after each question's last word; padding has no influence."""
         words = torch.tanh(self.dropout(self.word_embedding(ids) + self.word_bias))
-        packed = nn.utils.rnn.pack_padded_sequence(words, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        packed = nn.utils.rnn.pack_padded_sequence(
+            words, lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
         _, (hidden, cell) = self.lstm(packed)
         return torch.cat([cell[0], hidden[0], cell[1], hidden[1]], 1)
 
     def logits(
-        self, vector: Float[Tensor, "batch feature"], ids: Int[Tensor, "batch step"], lengths: Int[Tensor, " batch"]
+        self,
+        vector: Float[Tensor, "batch feature"],
+        ids: Int[Tensor, "batch step"],
+        lengths: Int[Tensor, " batch"],
     ) -> Float[Tensor, "batch answer"]:
         """Answer logits from a CNN vector that is not yet normalised."""
         unit = vector / (vector.square().sum(1, keepdim=True) + 1e-10).sqrt()

@@ -81,5 +81,3 @@ def _facts(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
     if missing:
         raise CheckpointError(f"{path} does not say {', '.join(missing)}")
     return facts
-
-

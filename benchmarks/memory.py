@@ -34,7 +34,11 @@ def alive_after(subject: Subject) -> int:
 
     def total() -> int:
         gc.collect()
-        found = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in gc.get_objects() if issubclass(type(t), torch.Tensor)}
+        found = {
+            t.untyped_storage().data_ptr(): t.untyped_storage().nbytes()
+            for t in gc.get_objects()
+            if issubclass(type(t), torch.Tensor)
+        }
         return sum(found.values())
 
     work = ours(subject, words())
@@ -60,7 +64,7 @@ def print_memory(subject: Subject) -> None:
     print(f"  saved below the layer: {saved_below(subject)} bytes")
     print(f"  alive after the call beyond the result: {alive_after(subject)} bytes")
     print(
-        f"  peak memory, {explained / 2**20:.0f} MiB for all words beside {forward / 2**20:.0f} MiB for inference: "
+        f"  peak memory: {explained / 2**20:.0f} MiB for all words, {forward / 2**20:.0f} MiB for inference, "
         f"{explained / forward:.3f} x"
     )
 

@@ -48,7 +48,10 @@ def literal_grad_cam(a: Tensor, g: Tensor) -> Tensor:
 def literal_hires_cam(a: Tensor, g: Tensor) -> Tensor:
     k, rows, cols = a.shape
     return torch.tensor(
-        [[max(sum(float(a[c, i, j] * g[c, i, j]) for c in range(k)), 0.0) for j in range(cols)] for i in range(rows)],
+        [
+            [max(sum(float(a[c, i, j] * g[c, i, j]) for c in range(k)), 0.0) for j in range(cols)]
+            for i in range(rows)
+        ],
         dtype=a.dtype,
     )
 
@@ -57,7 +60,10 @@ def literal_layer_cam(a: Tensor, g: Tensor) -> Tensor:
     k, rows, cols = a.shape
     return torch.tensor(
         [
-            [max(sum(float(a[c, i, j]) * max(float(g[c, i, j]), 0.0) for c in range(k)), 0.0) for j in range(cols)]
+            [
+                max(sum(float(a[c, i, j]) * max(float(g[c, i, j]), 0.0) for c in range(k)), 0.0)
+                for j in range(cols)
+            ]
             for i in range(rows)
         ],
         dtype=a.dtype,

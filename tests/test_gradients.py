@@ -12,7 +12,9 @@ from vlx.targets import Term
 CAPTION = [1, 2, 4, 5]
 
 
-def uncut(model: tiny.Captioner, pixels: Tensor, ids: list[int], step: int, choice: int) -> tuple[float, Tensor]:
+def uncut(
+    model: tiny.Captioner, pixels: Tensor, ids: list[int], step: int, choice: int
+) -> tuple[float, Tensor]:
     """One score and its gradient at features.3, from the whole model without any cut."""
     model = model.eval()
     kept: list[Tensor] = []

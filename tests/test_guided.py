@@ -57,7 +57,9 @@ def test_every_form_of_relu_worked_by_hand(form):
     torch.testing.assert_close(again, plain)
 
 
-@pytest.mark.parametrize("other", [F.gelu, F.silu, torch.tanh, lambda x: x.clamp(min=-1), lambda x: F.threshold(x, 1.0, 0.0)])
+@pytest.mark.parametrize(
+    "other", [F.gelu, F.silu, torch.tanh, lambda x: x.clamp(min=-1), lambda x: F.threshold(x, 1.0, 0.0)]
+)
 def test_other_nonlinearities_are_left_alone(other):
     x = X.clone().requires_grad_()
     y = other(WEIGHT @ x)
@@ -81,7 +83,14 @@ def test_rules_hold_inside_a_batched_product():
     torch.testing.assert_close(both[1], guided_by_hand(X, WEIGHT, -SEED))
 
 
-NETWORKS = {"vgg11": 10, "resnet18": 17, "inception_v3": 94, "googlenet": 57, "densenet121": 121, "mobilenet_v2": 35}
+NETWORKS = {
+    "vgg11": 10,
+    "resnet18": 17,
+    "inception_v3": 94,
+    "googlenet": 57,
+    "densenet121": 121,
+    "mobilenet_v2": 35,
+}
 
 
 @pytest.mark.parametrize(("name", "relus"), NETWORKS.items())

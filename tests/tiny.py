@@ -59,7 +59,9 @@ def captioner(seed: int = 0) -> Captioner:
 
 
 def pixels_of(count: int, seed: int = 1) -> Tensor:
-    return torch.randn(count, 3, SIZE, SIZE, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(
+        count, 3, SIZE, SIZE, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+    )
 
 
 def reading(ids: list[int]) -> Reading:
@@ -68,7 +70,12 @@ def reading(ids: list[int]) -> Reading:
 
 
 def caption_pass(
-    model: Captioner, pixels: Tensor, captions: list[list[int]], *, layer: str = "cnn.features.3", cut: bool = True
+    model: Captioner,
+    pixels: Tensor,
+    captions: list[list[int]],
+    *,
+    layer: str = "cnn.features.3",
+    cut: bool = True,
 ) -> vlx.Pass:
     longest = max(map(len, captions))
     ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in captions])
@@ -88,5 +95,3 @@ def caption_pass(
         encode=partial(vlx.output_at, model.cnn, layer.removeprefix("cnn.")),
         layer=layer,
     )
-
-

@@ -25,16 +25,18 @@ def expected() -> set[str]:
 def main() -> int:
     """Exit non-zero if the wheel lacks a file, holds another one, or does not import."""
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, str(ROOT)], check=True,
-                       stdout=subprocess.DEVNULL)  # fmt: skip
+        build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, str(ROOT)]
+        subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
         (wheel,) = Path(folder).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             held = {name for name in archive.namelist() if ".dist-info/" not in name}
             archive.extractall(Path(folder) / "site")
         missing, extra = sorted(expected() - held), sorted(held - expected())
         code = "import vlx.adapters, vlx.eval, vlx; print(vlx.__file__)"
-        done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True,
-                              env={"PYTHONPATH": str(Path(folder) / "site"), "PATH": ""}, check=False)  # fmt: skip
+        alone = {"PYTHONPATH": str(Path(folder) / "site"), "PATH": ""}
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, env=alone, check=False
+        )
     print(f"{wheel.name}: {len(held)} files, {len(missing)} missing, {len(extra)} not expected")
     for name in (*missing[:10], *extra[:10]):
         print(f"  {name}")

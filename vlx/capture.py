@@ -155,7 +155,7 @@ def _at_output(
         calls += 1
         if call is None and calls > 1:
             raise LayerError(
-                f"layer {name} runs several times: say which run counts with call=0, 1, …, or name another layer"
+                f"layer {name} runs several times: pick a run with call=0, 1, …, or name another layer"
             )
         if call is not None and calls - 1 != call:
             return None

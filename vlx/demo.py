@@ -62,7 +62,9 @@ def _scenes() -> list[tuple[str, Path]]:
         for entry in facts["images"]
         if sum(annotation["image_id"] == entry["id"] for annotation in facts["annotations"]) > 1
     ]
-    return [(f"held-out scene {entry['id']}", world / "images" / entry["file_name"]) for entry in several[:SCENES]]
+    return [
+        (f"held-out scene {entry['id']}", world / "images" / entry["file_name"]) for entry in several[:SCENES]
+    ]
 
 
 def _questions(path: Path) -> list[tuple[str, list[str]]]:
@@ -84,6 +86,8 @@ def _questions(path: Path) -> list[tuple[str, list[str]]]:
 
 def _line(name: str, explained: Explanation) -> str:
     if explained.prompt:
-        told = ", ".join(f"{t.name} {t.probability:.0%}" for t in explained.targets if t.probability is not None)
+        told = ", ".join(
+            f"{t.name} {t.probability:.0%}" for t in explained.targets if t.probability is not None
+        )
         return f"{name}: {explained.prompt}  {told}"
     return f"{name}: {' '.join(explained.words)}"

@@ -76,7 +76,9 @@ def explain(
     ]
     raw, scores, batched, relus = _maps(run, resolved, method, chunk)
     return [
-        _result(run, b, [t.name for t in lists[b]], resolved[b], raw[:, b], scores[:, b], method, batched, relus)
+        _result(
+            run, b, [t.name for t in lists[b]], resolved[b], raw[:, b], scores[:, b], method, batched, relus
+        )
         for b in range(run.batch)
     ]
 
@@ -99,10 +101,14 @@ def explain_captions(
         raise TextError(f"{len(said)} captions for {len(opened)} images: give one for each")
     for text in said:
         if not text.strip():
-            source = "the given caption is" if captions is not None else "the model said nothing: its caption is"
+            source = (
+                "the given caption is" if captions is not None else "the model said nothing: its caption is"
+            )
             raise TextError(f"{source} empty; give one with words")
     run = model.read(opened, said)
-    return explain(run, [_caption_targets(reading, words, targets) for reading in run.readings], method, chunk=chunk)
+    return explain(
+        run, [_caption_targets(reading, words, targets) for reading in run.readings], method, chunk=chunk
+    )
 
 
 def explain_caption(
@@ -164,7 +170,9 @@ def _for_each(run: Pass, targets: Sequence[Any]) -> list[list[Target]]:
     if all(isinstance(target, Target) for target in targets):
         return [list(cast(Sequence[Target], targets))] * run.batch
     if len(targets) != run.batch:
-        raise VlxError(f"{len(targets)} lists of targets for {run.batch} items: give one for each, or one for all")
+        raise VlxError(
+            f"{len(targets)} lists of targets for {run.batch} items: give one for each, or one for all"
+        )
     return [list(wanted) for wanted in targets]
 
 
@@ -200,7 +208,9 @@ def _maps(
     if method.cam is not None:
         grids = run.grid(run.features.detach()).to(plain.values.dtype)
         if grids.shape[-2] * grids.shape[-1] < 2:
-            raise LayerError(f"layer {run.layer} has a single place ({tuple(grids.shape)}): name a layer below its pooling")
+            raise LayerError(
+                f"layer {run.layer} has a single place ({tuple(grids.shape)}): name a layer below its pooling"
+            )
         raw = method.cam(grids[None], run.grid(plain.values))
     if method.rule is not None:
         head = gradients(run, terms, rule=method.guidance, chunk=chunk) if method.guidance else plain
@@ -238,9 +248,7 @@ def _result(
         frame=run.frames[b],
         raw=raw[: len(resolved)].detach().cpu().float().numpy().copy(),  # frees the rest of the batch
         targets=explained,
-        provenance=Provenance(
-            run.model, run.layer, method.name, run.kind, batched, relus, _versions()
-        ),
+        provenance=Provenance(run.model, run.layer, method.name, run.kind, batched, relus, _versions()),
         words=tuple(word.text for word in reading.words),
         prompt=reading.prompt,
         unknown=reading.unknown,

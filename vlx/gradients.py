@@ -34,9 +34,7 @@ class Gradients:
     """How many ReLUs between scores and features followed a guided rule."""
 
 
-def gradients(
-    run: Pass, terms: Terms, *, rule: Rule | None = None, chunk: int | None = None
-) -> Gradients:
+def gradients(run: Pass, terms: Terms, *, rule: Rule | None = None, chunk: int | None = None) -> Gradients:
     """Differentiate every target at the features of a Pass.
 
     ``chunk`` bounds how many targets are differentiated together, and so the memory. Sums are taken
@@ -51,7 +49,9 @@ def gradients(
         scale = 8192.0 if torch.float16 in (run.features.dtype, roots[0].dtype) else 1.0
         values, batched = _scaled(run, terms, count, scale, chunk)
     if not values.isfinite().all():
-        raise VlxError(f"the gradients at layer {run.layer} are not finite: check the model's weights and precision")
+        raise VlxError(
+            f"the gradients at layer {run.layer} are not finite: check the model's weights and precision"
+        )
     return Gradients(values, scores, batched, relus)
 
 
@@ -69,7 +69,9 @@ def pixel_gradients(
         pixels = run.pixels.detach().clone().requires_grad_()
         features = run.encode(pixels)
     if features.shape != run.features.shape:
-        raise LayerError(f"layer {run.layer} gave {tuple(run.features.shape)}, but {tuple(features.shape)} from its pixels")
+        raise LayerError(
+            f"layer {run.layer} gave {tuple(run.features.shape)}, but {tuple(features.shape)} from its pixels"
+        )
     with ruled([features], rule) as below:
         planes = [_pixels_of(features, pixels, seed) for seed in head.values]
     if rule is not None:
@@ -81,9 +83,7 @@ def _pixels_of(features: Tensor, pixels: Tensor, seed: Tensor) -> Tensor:
     largest = float(seed.abs().max())
     # A power of two, so exact: keeps small gradients of half-precision models from vanishing.
     scale = 2.0 ** -math.floor(math.log2(largest)) if largest > 0 else 1.0
-    (found,) = torch.autograd.grad(
-        features, pixels, (seed * scale).to(features.dtype), retain_graph=True
-    )
+    (found,) = torch.autograd.grad(features, pixels, (seed * scale).to(features.dtype), retain_graph=True)
     return found.to(seed.dtype) / scale
 
 
@@ -98,9 +98,7 @@ def _scores(run: Pass, terms: Terms, count: int) -> Tensor:
     return found
 
 
-def _scaled(
-    run: Pass, terms: Terms, count: int, scale: float, chunk: int | None
-) -> tuple[Tensor, bool]:
+def _scaled(run: Pass, terms: Terms, count: int, scale: float, chunk: int | None) -> tuple[Tensor, bool]:
     wide = torch.promote_types(run.features.dtype, torch.float32)
     while True:
         if run.cut is None:
@@ -169,9 +167,7 @@ def _layers(terms: Terms) -> list[list[tuple[int, int, int]]]:
     return layers
 
 
-def _vjp(
-    root: Tensor, features: Tensor, seeds: Tensor, chunk: int, layer: str
-) -> tuple[Tensor, bool]:
+def _vjp(root: Tensor, features: Tensor, seeds: Tensor, chunk: int, layer: str) -> tuple[Tensor, bool]:
     """Products of seeds with the Jacobian of root: batched, or one by one where that is unsupported."""
     if len(seeds) > 1 and chunk > 1:
         try:

@@ -33,13 +33,13 @@ BATCH = 20
 METHODS = (grad_cam, guided_grad_cam, guided_backprop)
 
 BOX_PROTOCOL = (
-    "Box ratio (paper 8.1): mean of the map inside over outside the box of a region caption, five an image, the "
-    "whole caption explained; maps on image pixels, not rectified or normalised beyond their method; "
+    "Box ratio (paper 8.1): mean of the map inside over outside the box of a region caption, five an image, "
+    "the whole caption explained; maps on image pixels, not rectified or normalised beyond their method; "
     "guided maps: absolute, averaged over channels. Mean over pairs, standard error, 95 % bootstrap by image."
 )
 POINTING_PROTOCOL = (
-    "Word pointing (paper 8.1.1): the maximum of each visual word's map against the union mask of its category, "
-    "tolerance 0 pixels, first reference caption of each image, ties by the share of maxima inside. "
+    "Word pointing (paper 8.1.1): the maximum of each visual word's map against the union mask of its "
+    "category, tolerance 0 pixels, first reference caption of each image, ties by the share of maxima inside. "
     "95 % bootstrap by image."
 )
 
@@ -144,9 +144,7 @@ def _activations(run: Pass) -> Iterator[Map]:
         yield frame.place(torch.from_numpy(plane)).numpy()
 
 
-def _score(
-    rows: dict[str, list[Outcome]], name: str, part: Sequence[Question], maps: Iterable[Map]
-) -> None:
+def _score(rows: dict[str, list[Outcome]], name: str, part: Sequence[Question], maps: Iterable[Map]) -> None:
     rows.setdefault(name, []).extend(
         question.score(plane) for question, plane in zip(part, maps, strict=True)
     )

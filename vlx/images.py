@@ -150,7 +150,9 @@ def stack_images(
     pixels, frames = zip(*map(preprocess, images), strict=True)
     sizes = sorted({frame.input_size for frame in frames})
     if len(sizes) > 1:
-        raise ImageError(f"images of different network input sizes {sizes} cannot share a batch: read them one by one")
+        raise ImageError(
+            f"images of different network input sizes {sizes} cannot share a batch: read them one by one"
+        )
     return torch.stack(pixels).to(like.device, like.dtype), tuple(frames)
 
 
@@ -169,9 +171,13 @@ def _decoded(blob: bytes, name: str) -> Image.Image:
     except ImageError:
         raise
     except Image.UnidentifiedImageError:
-        raise ImageError(f"{name} is not an image that can be read: use JPEG, PNG, WebP, BMP, GIF or TIFF") from None
+        raise ImageError(
+            f"{name} is not an image that can be read: use JPEG, PNG, WebP, BMP, GIF or TIFF"
+        ) from None
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError) as error:
-        raise ImageError(f"{name} is damaged: {str(error).splitlines()[0] if str(error) else error!r}") from None
+        raise ImageError(
+            f"{name} is damaged: {str(error).splitlines()[0] if str(error) else error!r}"
+        ) from None
 
 
 def _too_large(name: str, width: int = 0, height: int = 0) -> str:
@@ -199,7 +205,11 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+    if (
+        array.dtype != np.uint8
+        or array.ndim not in (2, 3)
+        or (array.ndim == 3 and array.shape[2] not in (3, 4))
+    ):
         raise ImageError(
             f"an array of shape {array.shape} and type {array.dtype} is no image: expected bytes (uint8), "
             "(height, width), (height, width, 3) or (height, width, 4)"
@@ -230,5 +240,7 @@ def _windowed(
     top, left = round((rows - height) / 2), round((cols - width) / 2)
     out = pixels.new_zeros(3, height, width)
     inside = pixels[:, max(top, 0) : top + height, max(left, 0) : left + width]
-    out[:, max(-top, 0) : max(-top, 0) + inside.shape[1], max(-left, 0) : max(-left, 0) + inside.shape[2]] = inside
+    out[:, max(-top, 0) : max(-top, 0) + inside.shape[1], max(-left, 0) : max(-left, 0) + inside.shape[2]] = (
+        inside
+    )
     return out, frame.cropped(top, left, height, width)

@@ -32,9 +32,7 @@ def token_grid(rows: int, cols: int, skip: int = 0) -> Grid:
     def view(tokens: Float[Tensor, "*lead token channel"]) -> Float[Tensor, "*lead channel row col"]:
         count = tokens.shape[-2] - skip
         if count != rows * cols:
-            raise LayerError(
-                f"{tokens.shape[-2]} tokens less {skip} do not fill a grid of {rows} x {cols}"
-            )
+            raise LayerError(f"{tokens.shape[-2]} tokens less {skip} do not fill a grid of {rows} x {cols}")
         patches = tokens[..., skip:, :].transpose(-1, -2)
         return patches.unflatten(-1, (rows, cols))
 
@@ -105,7 +103,8 @@ class Pass:
         for reading in self.readings:
             if len(reading.choices.names) != choices:
                 raise VlxError(
-                    f"{len(reading.choices.names)} names for {choices} choices: the vocabulary does not fit the scores"
+                    f"{len(reading.choices.names)} names for {choices} choices: "
+                    "the vocabulary does not fit the scores"
                 )
             words = (*reading.words, *((reading.end,) if reading.end else ()))
             last = max((step for word in words for step in word.steps), default=0)

@@ -90,7 +90,9 @@ class Reading:
         if not found:
             raise TextError(f"no word {text!r} in {self.text!r}")
         if len(found) > 1:
-            raise TextError(f"{text!r} occurs {len(found)} times in {self.text!r}: use one of the positions {found}")
+            raise TextError(
+                f"{text!r} occurs {len(found)} times in {self.text!r}: use one of the positions {found}"
+            )
         return tuple(range(found[0], found[0] + width))
 
     def word(self, position: int) -> Word:

@@ -80,7 +80,9 @@ def _write_scene(job: tuple[str, int, int]) -> _World:
     image_id, name = index + 1, f"{index + 1:012d}.jpg"
     Image.fromarray(pixels).save(folder / "images" / name, quality=QUALITY)
     world = _World()
-    world.images.append({"id": image_id, "file_name": name, "width": SIDE, "height": SIDE, "ground": scene.ground})
+    world.images.append(
+        {"id": image_id, "file_name": name, "width": SIDE, "height": SIDE, "ground": scene.ground}
+    )
     world.instances += [
         _instance(mask, item.category.id, image_id, item.colour)
         for item, mask in zip(scene.items, masks, strict=True)
@@ -89,7 +91,9 @@ def _write_scene(job: tuple[str, int, int]) -> _World:
     world.regions.append(_regions(name, scene, masks, random))
     for number, question in enumerate(asked):
         question_id = image_id * 10 + number
-        world.questions.append({"image_id": image_id, "question": question.question, "question_id": question_id})
+        world.questions.append(
+            {"image_id": image_id, "question": question.question, "question_id": question_id}
+        )
         world.annotations.append(_annotation(question, image_id, question_id))
         for k in range(1, ANNOTATORS + 1):
             attention = _attention(masks[list(question.look)], random)
@@ -167,7 +171,9 @@ def _attention(
         row = (top + bottom) / 2 + random.normal(0, 0.12) * height
         col = (left + right) / 2 + random.normal(0, 0.12) * width
         spread = random.uniform(0.4, 0.6)
-        blob = np.exp(-0.5 * (((rows - row) / (spread * height)) ** 2 + ((cols - col) / (spread * width)) ** 2))
+        blob = np.exp(
+            -0.5 * (((rows - row) / (spread * height)) ** 2 + ((cols - col) / (spread * width)) ** 2)
+        )
         found = np.maximum(found, random.uniform(0.8, 1.0) * blob)
     return (found * 255 / _LEVELS).round().clip(0, 255 // _LEVELS).astype(np.uint8) * _LEVELS
 

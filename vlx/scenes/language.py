@@ -31,7 +31,9 @@ def captions(scene: Scene, random: np.random.Generator, count: int = 5) -> list[
     place = GROUNDS[scene.ground]
     said: list[str] = []
     for index in range(count):
-        parts = [_noun_phrase(items, random, adjective=random.random() < 0.5) for items in _groups(scene.items)]
+        parts = [
+            _noun_phrase(items, random, adjective=random.random() < 0.5) for items in _groups(scene.items)
+        ]
         listed = _listed(parts)
         verb = "are" if len(scene.items) > 1 else "is"
         forms = (
@@ -116,7 +118,10 @@ def _what(scene: Scene) -> Asked | None:
     if len(_groups(scene.items)) != 1:
         return None
     return Asked(
-        f"what is {GROUNDS[scene.ground]} ?", scene.items[0].category.name, "what", tuple(range(len(scene.items)))
+        f"what is {GROUNDS[scene.ground]} ?",
+        scene.items[0].category.name,
+        "what",
+        tuple(range(len(scene.items))),
     )
 
 
@@ -177,6 +182,4 @@ def _left_of(scene: Scene) -> Asked | None:
     if scene.items[right].col - scene.items[left].col < APART * SIDE:
         return None
     name = scene.items[right].category.name
-    return Asked(
-        f"what is to the left of the {name} ?", scene.items[left].category.name, "left of", (left,)
-    )
+    return Asked(f"what is to the left of the {name} ?", scene.items[left].category.name, "left of", (left,))

@@ -51,7 +51,9 @@ def render(
 def _sprite(item: Item) -> Image.Image:
     glyph = _glyph(item.glyph.char, item.colour)
     shrink = item.size / max(glyph.size)
-    sprite = glyph.resize((max(1, round(glyph.width * shrink)), max(1, round(glyph.height * shrink))), Image.Resampling.BILINEAR)
+    sprite = glyph.resize(
+        (max(1, round(glyph.width * shrink)), max(1, round(glyph.height * shrink))), Image.Resampling.BILINEAR
+    )
     if item.mirrored:
         sprite = sprite.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return sprite.rotate(item.angle, Image.Resampling.BILINEAR, expand=True)
@@ -108,7 +110,9 @@ def _ground(name: str, random: np.random.Generator) -> UInt8[np.ndarray, "height
     return np.clip(base + shade[..., None], 0, 255).astype(np.uint8)
 
 
-def _noise(random: np.random.Generator, cells: int, cols: int | None = None) -> Float[np.ndarray, "height width"]:
+def _noise(
+    random: np.random.Generator, cells: int, cols: int | None = None
+) -> Float[np.ndarray, "height width"]:
     """Smooth noise of zero mean and about unit spread, as many cells high (and wide)."""
     coarse = random.standard_normal((cols or cells, cells)).astype(np.float32)
     return np.asarray(Image.fromarray(coarse, "F").resize((SIDE, SIDE), Image.Resampling.BICUBIC))

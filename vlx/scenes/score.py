@@ -37,7 +37,9 @@ def report(folder: Path, log: Log) -> None:
     rows = {
         "with the image": accuracies(vqa, [(images[i], q, a, kind) for _, i, q, a, kind in asked]),
         "question-only model": accuracies(blind, [(images[i], q, a, kind) for _, i, q, a, kind in asked]),
-        "answer's region hidden": accuracies(vqa, [(hidden[key], q, a, kind) for key, _, q, a, kind in asked]),
+        "answer's region hidden": accuracies(
+            vqa, [(hidden[key], q, a, kind) for key, _, q, a, kind in asked]
+        ),
     }
     log(f"VQA accuracy over {len(asked)} questions:")
     for name, found in rows.items():
@@ -58,9 +60,7 @@ def object_words(
     return right / max(1, sum(len(named[i]) for i in ids)), right / sum(len(present[i]) for i in ids)
 
 
-def accuracies(
-    model: DeeperLSTM, items: Sequence[tuple[Image.Image, str, str, str]]
-) -> dict[str, float]:
+def accuracies(model: DeeperLSTM, items: Sequence[tuple[Image.Image, str, str, str]]) -> dict[str, float]:
     """The share of right answers to (image, question, answer, kind): over all, then kind by kind."""
     right: dict[str, list[bool]] = defaultdict(list)
     for part in _parts(items):

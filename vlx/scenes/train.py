@@ -78,9 +78,7 @@ def _cnn_stage(work: Path, device: torch.device, log: Log) -> VggLike:
     return cnn.to(device).eval().requires_grad_(False)
 
 
-def _vectors_stage(
-    work: Path, cnn: VggLike, seed: int, count: int, device: torch.device, log: Log
-) -> Tensor:
+def _vectors_stage(work: Path, cnn: VggLike, seed: int, count: int, device: torch.device, log: Log) -> Tensor:
     path = work / f"vectors{seed}.safetensors"
     if not path.is_file():
         pixels = pictures(work / f"scenes{seed}.npy", seed, count)
@@ -91,7 +89,7 @@ def _vectors_stage(
 
 def _seed_everything() -> None:
     random.seed(0)
-    np.random.seed(0)  # noqa: NPY002 - libraries that use the global state
+    np.random.seed(0)
     torch.manual_seed(0)
 
 

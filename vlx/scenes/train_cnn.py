@@ -29,7 +29,7 @@ def small_vgg(*, norm: bool = False, dropout: float = 0.0) -> VggLike:
 
 
 def normalised(pixels: Tensor) -> Tensor:
-    """Bytes (batch, height, width, 3) as network input (batch, 3, height, width): (x / 255 - 0.5) / 0.25."""
+    """Bytes (batch, height, width, 3) as network input (batch, 3, height, width), in -2 to 2."""
     return (pixels.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.25
 
 
@@ -48,20 +48,21 @@ class _Heads(nn.Module):
         """The summed loss of all heads."""
         pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
         batch, kinds = truth.counts.shape
-        known = ~truth.cols.isnan()
-        coloured = truth.colours >= 0
+        known, coloured = ~truth.cols.isnan(), truth.colours >= 0
         weight = torch.tensor([0.5, *[3.0] * MOST], device=vector.device)
+        counts = self.counts(vector).view(batch * kinds, -1)
         colours = self.colours(vector).view(batch, kinds, -1)[coloured]
-        return (
-            F.binary_cross_entropy_with_logits(self.map_glyphs(pooled), truth.glyphs, reduction="sum") / batch
-            + F.binary_cross_entropy_with_logits(self.glyphs(vector), truth.glyphs, reduction="sum") / batch
-            + F.cross_entropy(
-                self.counts(vector).view(batch * kinds, -1), truth.counts.flatten(), weight=weight, reduction="sum"
-            ) / batch
-            + 2 * F.l1_loss(self.cols(vector).tanh()[known], truth.cols[known], reduction="sum") / batch
-            + F.cross_entropy(colours, truth.colours[coloured], reduction="sum") / batch
-            + F.cross_entropy(self.grounds(vector), truth.grounds)
-        )  # fmt: skip
+        present, many, tinted = (
+            F.binary_cross_entropy_with_logits,
+            F.cross_entropy(counts, truth.counts.flatten(), weight=weight, reduction="sum"),
+            F.cross_entropy(colours, truth.colours[coloured], reduction="sum"),
+        )
+        seen = present(self.map_glyphs(pooled), truth.glyphs, reduction="sum")
+        told = present(self.glyphs(vector), truth.glyphs, reduction="sum")
+        off = F.l1_loss(self.cols(vector).tanh()[known], truth.cols[known], reduction="sum")
+        return (seen + told + many + tinted + 2 * off) / batch + F.cross_entropy(
+            self.grounds(vector), truth.grounds
+        )
 
 
 def train_cnn(

@@ -36,7 +36,10 @@ def train_windows(
     """Train the convolutions of a CNN in place, on windows of bytes (scene, height, width, 3)."""
     items = [(at, item) for at, scene in enumerate(scenes) for item in scene.items]
     channels = 2 * cnn.classifier[0].in_features // 49
-    glyphs, colours = nn.Linear(channels, len(GLYPHS)).to(device), nn.Linear(channels, len(COLOURS)).to(device)
+    glyphs, colours = (
+        nn.Linear(channels, len(GLYPHS)).to(device),
+        nn.Linear(channels, len(COLOURS)).to(device),
+    )
     parameters = [*cnn.features.parameters(), *glyphs.parameters(), *colours.parameters()]
     optimiser = torch.optim.AdamW(parameters, peak, weight_decay=0.01)
     steps = epochs * (len(items) // batch)
@@ -62,9 +65,7 @@ def train_windows(
             progress(loss, accuracy=float((scores.argmax(1) == named).float().mean()))
 
 
-def windows(
-    pixels: np.ndarray, chosen: Sequence[tuple[int, Item]], random: np.random.Generator
-) -> Tensor:
+def windows(pixels: np.ndarray, chosen: Sequence[tuple[int, Item]], random: np.random.Generator) -> Tensor:
     """Network input around each (scene, object); all of a batch mirrored, or none."""
     out = np.empty((len(chosen), WINDOW, WINDOW, 3), np.uint8)
     for row, (at, item) in enumerate(chosen):

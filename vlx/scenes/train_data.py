@@ -39,7 +39,9 @@ def plans(seed: int, count: int) -> list[Scene]:
     return [plan_scene(scene_random(seed, index)) for index in range(count)]
 
 
-def pictures(path: Path, seed: int, count: int, workers: int = 2) -> UInt8[np.ndarray, "scene height width 3"]:
+def pictures(
+    path: Path, seed: int, count: int, workers: int = 2
+) -> UInt8[np.ndarray, "scene height width 3"]:
     """The pixels of a world's scenes, rendered once and kept in the file ``path``."""
     done = path.with_suffix(".done")
     if not done.is_file():

@@ -16,9 +16,11 @@ class Progress:
         self.done, self.began = 0, time.monotonic()
 
     def __call__(self, loss: Tensor, **more: float) -> None:
+        """Count a step."""
         self.done += 1
         if self.done % self.every and self.done != self.steps:
             return
         rate = self.done * self.batch / (time.monotonic() - self.began)
         told = "".join(f" {name} {value:.3f}" for name, value in more.items())
-        self.log(f"{self.stage} step {self.done}/{self.steps} loss {float(loss.detach()):.3f}{told} {rate:.0f} items/s")
+        lost = float(loss.detach())
+        self.log(f"{self.stage} step {self.done}/{self.steps} loss {lost:.3f}{told} {rate:.0f} items/s")
