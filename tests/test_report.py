@@ -228,7 +228,9 @@ def test_what_cannot_be_reported_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    driver, binary = shutil.which("chromedriver"), shutil.which("chromium")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    driver = shutil.which("chromedriver")
+    binary = next(filter(None, map(shutil.which, names)), None)
     if driver is None or binary is None:
         pytest.skip("chromium and chromedriver are not installed")
     with browser(driver, binary, tmp_path_factory.mktemp("profile")) as page:
