@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -286,6 +287,11 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch, picture: Path, cla
 def test_result_says_what_has_no_positive_evidence() -> None:
     rows = [line.split() for line in cli_run.result("p.jpg", [caption()]).splitlines()]
     assert rows[2] == ["a", "-0.500", "0.6000", "0.1"]
+    assert rows[6][:3] == ["caption", "-9.500", "0.0001"]
+    tiny = replace(
+        caption(), targets=(replace(caption().targets[0], probability=3.2e-7), *caption().targets[1:])
+    )
+    assert "3.2e-07" in cli_run.result("p.jpg", [tiny])
     assert rows[5] == ["grass", "-3.500", "0.1500", "none", "positive"]
     lines = cli_run.result("p.jpg", [answers()]).splitlines()
     assert lines[0] == "p.jpg: What colour is the dog?"
@@ -369,14 +375,14 @@ def test_help_imports_nothing_heavy() -> None:
 def test_the_built_in_models_caption_and_answer(run: Run, tmp_path: Path) -> None:
     from vlx.scenes.score import ASSETS
 
-    if not (ASSETS / "captioner.safetensors").is_file():
-        pytest.skip("the weights of the built-in models are not in this checkout")
-    scene = min((ASSETS / "heldout" / "images").iterdir())
+    scenes = sorted((ASSETS / "heldout" / "images").glob("*"))
+    if not scenes or not all((ASSETS / f"{name}.safetensors").is_file() for name in ("captioner", "vqa")):
+        pytest.skip("the built-in models and their held-out scenes are not in this checkout")
     status, told, err = run(
         "caption", scene, "--method", "grad_cam", "--method", "guided_grad_cam", "--out", tmp_path
     )
     assert (status, err) == (0, "")
     assert "caption" in told
-    status, told, err = run("vqa", scene, "is there a dog ?", "--answer", "yes", "--answer", "no")
+    status, told, err = run("vqa", scenes[0], "is there a dog ?", "--answer", "yes", "--answer", "no")
     assert (status, err) == (0, "")
     assert told.splitlines()[-1].startswith("  likeliest: ")

@@ -144,12 +144,12 @@ def result(name: str, made: Sequence[Explanation]) -> str:
         ("word" if first.words else "answer" if first.prompt else "class", "score", "probability", *heads)
     ]
     for i, target in enumerate(first.targets):
-        share = "-" if target.probability is None else f"{target.probability:.4f}"
+        share = "-" if target.probability is None else _share(target.probability)
         found = [f"{one.raw[i].max():.3g}" if one.evidence[i] else "none positive" for one in made]
         rows.append((target.name, f"{target.score:.3f}", share, *found))
     lines.append(columns(rows, indent="  "))
     if first.predicted:
-        likely = ", ".join(f"{answer} {share:.4f}" for answer, share in first.predicted)
+        likely = ", ".join(f"{answer} {_share(share)}" for answer, share in first.predicted)
         lines.append(f"  likeliest: {likely}")
     if first.unknown:
         lines.append(f"  unknown to the model: {', '.join(first.unknown)}")
@@ -171,6 +171,11 @@ def _save(out: Path, path: Path, made: Sequence[Explanation], taken: set[str]) -
     taken.add(stem)
     for one in made:
         one.save(out / f"{stem}-{one.provenance.method}")
+
+
+def _share(probability: float) -> str:
+    """Four digits after the point, or a power of ten where they would all be 0."""
+    return f"{probability:.1e}" if 0 < probability < 5e-5 else f"{probability:.4f}"
 
 
 def _number_or_text(text: str) -> int | str:
