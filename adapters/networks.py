@@ -13,9 +13,10 @@ State = tuple[Tensor, Tensor]
 class VggLike(nn.Module):
     """A small VGG: 3x3 convolutions with ReLUs and max-pools, then fc6 and fc7 with ReLUs.
 
-    ``plan`` lists output channels, ``"M"`` for a 2x2 max-pool; the first convolution has stride 2. A
-    last max-pool stands before fc6, so ``features`` ends in the last ReLU. With ``norm`` each
-    convolution is followed by batch normalisation, for training; `folded` removes it again.
+    ``plan`` lists output channels, ``"M"`` for a 2x2 max-pool; the first convolution has stride 2.
+    ``features`` ends in the last ReLU; an overlapping 5x5 max-pool of stride 3 stands before
+    fc6. With ``norm`` each convolution is followed by batch normalisation, for training; `folded`
+    removes it again.
     """
 
     def __init__(
@@ -41,9 +42,11 @@ class VggLike(nn.Module):
             layers.append(nn.ReLU(inplace=True))
             channels, rows = step, rows // stride
         self.features = nn.Sequential(*layers)
-        self.pool = nn.MaxPool2d(2)
+        self.channels = channels
+        self.pool = nn.MaxPool2d(5, 3)
+        places = self.pool(torch.zeros(1, 1, rows, rows)).numel()
         self.classifier = nn.Sequential(
-            nn.Linear(channels * (rows // 2) ** 2, fc[0]), nn.ReLU(inplace=True), nn.Dropout(dropout),
+            nn.Linear(channels * places, fc[0]), nn.ReLU(inplace=True), nn.Dropout(dropout),
             nn.Linear(fc[0], fc[1]), nn.ReLU(inplace=True), nn.Dropout(dropout),
         )  # fmt: skip
 

@@ -12,9 +12,9 @@ from vlx.adapters.weights import fit_weights, load_weights
 from vlx.capture import Layer
 from vlx.errors import CheckpointError
 from vlx.images import Preprocess, Squash
+from vlx.scenes.cnn import FC, small_vgg
 from vlx.scenes.plan import SIDE
 from vlx.scenes.texts import caption_vocabulary_of, question_vocabulary_of
-from vlx.scenes.train_cnn import FC, small_vgg
 
 ASSETS = Path(vlx.scenes.__file__).parent / "assets"
 PREPROCESS = Preprocess(Squash((SIDE, SIDE)), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))

@@ -194,7 +194,7 @@ def _plain_kernel(module: nn.Module, stack: ExitStack) -> None:
     before_run: list[tuple[bool, bool]] = []
 
     def before(_module: nn.Module, _inputs: Any) -> None:
-        before_run.append((torch.backends.mkldnn.enabled, torch.backends.cudnn.enabled))
+        before_run.append((bool(torch.backends.mkldnn.enabled), bool(torch.backends.cudnn.enabled)))
         _fused_kernels(False, False)
 
     def after(_module: nn.Module, _inputs: Any, _output: Any) -> None:

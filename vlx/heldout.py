@@ -39,8 +39,8 @@ BOX_PROTOCOL = (
 )
 POINTING_PROTOCOL = (
     "Word pointing (paper 8.1.1): the maximum of each visual word's map against the union mask of its "
-    "category, tolerance 0 pixels, first reference caption of each image, ties by the share of maxima inside. "
-    "95 % bootstrap by image."
+    "category, tolerance 0 pixels, first reference caption of each image, ties by the share of maxima "
+    "inside. 95 % bootstrap by image."
 )
 
 

@@ -150,10 +150,10 @@ def _need_caption(reading: Reading, call: str) -> None:
 
 
 def _one(reading: Reading, text: str) -> int:
-    positions = reading.positions(text)
-    if len(positions) > 1:
+    first, *more = reading.positions(text)
+    if more:
         raise TextError(f"{text!r} is several words: use phrase({text!r})")
-    return positions[0]
+    return first
 
 
 def _spelled(word: Word) -> tuple[Term, ...]:

@@ -21,8 +21,8 @@ from vlx.scenes.texts import told
 
 REGIONS = 5  # region captions a scene, at least
 ANNOTATORS = 3
-QUALITY = 90  # of the JPEG files
-_LEVELS = 8  # attention maps are rounded to multiples of this, which makes small files
+QUALITY = 85  # of the JPEG files
+_LEVELS = 32  # attention maps are rounded to multiples of this, which makes small files
 
 
 @dataclass
@@ -98,7 +98,7 @@ def _write_scene(job: tuple[str, int, int]) -> _World:
         for k in range(1, ANNOTATORS + 1):
             attention = _attention(masks[list(question.look)], random)
             path = folder / "attention" / f"{question_id}_{k}.png"
-            Image.fromarray(attention).save(path, optimize=True)
+            Image.fromarray(attention).save(path)
     return world
 
 

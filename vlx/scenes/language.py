@@ -111,7 +111,7 @@ def _single(scene: Scene) -> list[int]:
 
 
 def _pick(random: np.random.Generator, places: Sequence[int]) -> int:
-    return int(places[random.integers(len(places))])
+    return places[int(random.integers(len(places)))]
 
 
 def _what(scene: Scene) -> Asked | None:

@@ -1,8 +1,9 @@
 """Train the built-in models from nothing: ``python -m vlx.scenes.train [--work DIR] [--out DIR]``.
 
-Renders scenes, trains the CNN, then the captioner, the VQA model and a question-only model on its
-fixed vectors, and writes weights, held-out scenes, scores and the log. A stage that is done is kept in
-``--work`` and not repeated, so an interrupted run goes on where it was.
+The convolutions learn from windows and scenes, the fully connected layers from feature maps, then the
+captioner, the VQA model and a question-only model from fixed fc7 vectors, each on scenes that the
+stage before has not seen. Writes weights, held-out scenes, scores and the log. A stage that is done
+is kept in ``--work`` and not repeated, so an interrupted run goes on where it was.
 """
 
 import argparse
@@ -17,16 +18,19 @@ from torch import Tensor
 
 from vlx.adapters.networks import VggLike
 from vlx.adapters.weights import save_weights
+from vlx.scenes.cnn import small_vgg
 from vlx.scenes.formats import write_world
 from vlx.scenes.score import report
-from vlx.scenes.train_cnn import small_vgg, train_cnn, vectors
-from vlx.scenes.train_data import pictures, plans
+from vlx.scenes.train_cnn import pooled_maps, train_cnn
+from vlx.scenes.train_data import drawn, labels, pictures, plans
+from vlx.scenes.train_fc import train_fc, vectors
 from vlx.scenes.train_log import Log
 from vlx.scenes.train_text import train_captioner, train_vqa
 
 ASSETS = Path(__file__).parent / "assets"
-CNN_SEED, TEXT_SEED, CHECK_SEED, HELD_OUT_SEED = 1, 2, 3, 4
-CNN_SCENES, TEXT_SCENES, CHECK_SCENES, HELD_OUT_SCENES = 16_000, 16_000, 1_000, 200
+CNN_SEED, FC_SEED, CHECK_SEED, HELD_OUT_SEED, TEXT_SEED = 1, 2, 3, 4, 5
+SCENES, HELD_OUT_SCENES = 32_000, 200
+WORLDS = {CNN_SEED: SCENES, FC_SEED: SCENES, TEXT_SEED: SCENES, CHECK_SEED: 1_000}
 
 
 def main() -> None:
@@ -48,11 +52,10 @@ def train(work: Path, out: Path, device: torch.device) -> None:
     log = _log(work / "training.log")
     log(f"torch {torch.__version__} on {device}, {torch.get_num_threads()} threads")
     cnn = _cnn_stage(work, device, log)
-    seen = _vectors_stage(work, cnn, TEXT_SEED, TEXT_SCENES, device, log)
-    check = _vectors_stage(work, cnn, CHECK_SEED, CHECK_SCENES, device, log)
-
+    maps = {seed: _maps_stage(work, cnn, seed, count, device, log) for seed, count in WORLDS.items()}
+    _fc_stage(work, cnn, maps, device, log)
     save_weights(out / "cnn.safetensors", cnn)
-    world, checks = (TEXT_SEED, seen), (CHECK_SEED, check)
+    world, checks = ((seed, vectors(cnn, maps[seed], device)) for seed in (TEXT_SEED, CHECK_SEED))
     for stage in (train_captioner, train_vqa):
         done = work / f"{stage.__name__}.done"
         if not done.is_file():
@@ -66,25 +69,43 @@ def train(work: Path, out: Path, device: torch.device) -> None:
 
 
 def _cnn_stage(work: Path, device: torch.device, log: Log) -> VggLike:
+    """The CNN with trained convolutions, frozen."""
+    path = work / "convolutions.safetensors"
+    if not path.is_file():
+        pixels = np.array(pictures(work / "scenes.npy", CNN_SEED, SCENES))
+        log(f"{SCENES} scenes rendered")
+        _seed_everything()
+        save_weights(path, train_cnn(pixels, plans(CNN_SEED, SCENES), device, log))
+        log("the convolutions are trained")
+    return _loaded(path, device)
+
+
+def _maps_stage(work: Path, cnn: VggLike, seed: int, count: int, device: torch.device, log: Log) -> Tensor:
+    """The pooled feature maps of some scenes, (scene, channel * place), in half precision."""
+    path = work / f"maps{seed}.safetensors"
+    if not path.is_file():
+        save_file({"maps": pooled_maps(cnn, drawn(seed, count), device)}, path)
+        log(f"feature maps of {count} scenes computed")
+    return load_file(path)["maps"]
+
+
+def _fc_stage(work: Path, cnn: VggLike, maps: dict[int, Tensor], device: torch.device, log: Log) -> None:
+    """Train fc6 and fc7 of a CNN in place."""
     path = work / "cnn.safetensors"
     if not path.is_file():
-        pixels = np.array(pictures(work / "cnn.npy", CNN_SEED, CNN_SCENES))
-        log(f"{CNN_SCENES} scenes rendered")
         _seed_everything()
-        save_weights(path, train_cnn(pixels, plans(CNN_SEED, CNN_SCENES), device, log))
-        log("the CNN is trained")
-    cnn = small_vgg()
+        seeds = (CNN_SEED, FC_SEED)
+        truth = labels([scene for seed in seeds for scene in plans(seed, SCENES)])
+        check = (maps[CHECK_SEED], labels(plans(CHECK_SEED, WORLDS[CHECK_SEED])))
+        train_fc(cnn, torch.cat([maps[seed] for seed in seeds]), truth, check, device, log)
+        save_weights(path, cnn)
+    cnn.load_state_dict(load_file(path))
+
+
+def _loaded(path: Path, device: torch.device) -> VggLike:
+    cnn = small_vgg(dropout=0.2)
     cnn.load_state_dict(load_file(path))
     return cnn.to(device).eval().requires_grad_(False)
-
-
-def _vectors_stage(work: Path, cnn: VggLike, seed: int, count: int, device: torch.device, log: Log) -> Tensor:
-    path = work / f"vectors{seed}.safetensors"
-    if not path.is_file():
-        pixels = pictures(work / f"scenes{seed}.npy", seed, count)
-        save_file({"vectors": vectors(cnn, pixels, device)}, path)
-        log(f"vectors of {count} other scenes computed")
-    return load_file(path)["vectors"]
 
 
 def _seed_everything() -> None:

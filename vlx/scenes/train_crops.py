@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vlx.adapters.networks import VggLike
 from vlx.scenes.catalogue import COLOURS
+from vlx.scenes.cnn import normalised
 from vlx.scenes.plan import SIDE, Item, Scene
 from vlx.scenes.train_data import GLYPHS, colour_index, glyph_index
 from vlx.scenes.train_log import Log, Progress
@@ -29,13 +30,13 @@ def train_windows(
     device: torch.device,
     log: Log,
     *,
-    epochs: int = 3,
+    epochs: int = 2,
     batch: int = 128,
     peak: float = 4e-3,
 ) -> None:
     """Train the convolutions of a CNN in place, on windows of bytes (scene, height, width, 3)."""
     items = [(at, item) for at, scene in enumerate(scenes) for item in scene.items]
-    channels = 2 * cnn.classifier[0].in_features // 49
+    channels = 2 * cnn.channels
     glyphs, colours = (
         nn.Linear(channels, len(GLYPHS)).to(device),
         nn.Linear(channels, len(COLOURS)).to(device),
@@ -77,4 +78,4 @@ def windows(pixels: np.ndarray, chosen: Sequence[tuple[int, Item]], random: np.r
     images = torch.from_numpy(out)
     if random.random() < 0.5:
         images = images.flip(2)
-    return (images.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.25
+    return normalised(images)

@@ -1,7 +1,7 @@
 """Scenes for training, rendered into one memory-mapped array, and their labels."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -39,18 +39,20 @@ def plans(seed: int, count: int) -> list[Scene]:
     return [plan_scene(scene_random(seed, index)) for index in range(count)]
 
 
-def pictures(
-    path: Path, seed: int, count: int, workers: int = 2
-) -> UInt8[np.ndarray, "scene height width 3"]:
+def drawn(seed: int, count: int, workers: int = 2) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """The pixels of a world's scenes, one after the other, drawn by other processes."""
+    with get_context("spawn").Pool(workers) as pool:
+        jobs = ((seed, index) for index in range(count))
+        yield from tqdm(pool.imap(_picture, jobs, chunksize=64), total=count, desc="rendering")
+
+
+def pictures(path: Path, seed: int, count: int) -> UInt8[np.ndarray, "scene height width 3"]:
     """The pixels of a world's scenes, rendered once and kept in the file ``path``."""
     done = path.with_suffix(".done")
     if not done.is_file():
         array = np.lib.format.open_memmap(path, "w+", np.uint8, (count, SIDE, SIDE, 3))
-        with get_context("spawn").Pool(workers) as pool:
-            jobs = ((seed, index) for index in range(count))
-            drawn = pool.imap(_picture, jobs, chunksize=64)
-            for index, pixels in enumerate(tqdm(drawn, total=count, desc="rendering")):
-                array[index] = pixels
+        for index, pixels in enumerate(drawn(seed, count)):
+            array[index] = pixels
         array.flush()
         done.touch()
     return np.load(path, mmap_mode="r")
@@ -74,6 +76,11 @@ class Labels:
     """(scene, category): the colour of a category that stands there once; else -1."""
     grounds: Tensor
     """(scene,): which ground."""
+
+    def of(self, rows: Tensor, device: torch.device) -> "Labels":
+        """The labels of some scenes, on a device."""
+        parts = (self.glyphs, self.counts, self.cols, self.colours, self.grounds)
+        return Labels(*(part[rows].to(device) for part in parts))
 
 
 def labels(scenes: Sequence[Scene]) -> Labels:

@@ -13,6 +13,7 @@ from vlx.adapters.decoding import greedy
 from vlx.adapters.networks import CaptionNetwork, QuestionNetwork
 from vlx.adapters.vocabulary import Vocabulary
 from vlx.adapters.weights import save_weights
+from vlx.scenes.cnn import FC
 from vlx.scenes.language import Asked
 from vlx.scenes.texts import (
     caption_vocabulary,
@@ -21,7 +22,6 @@ from vlx.scenes.texts import (
     question_words,
     told,
 )
-from vlx.scenes.train_cnn import FC
 from vlx.scenes.train_log import Log, Progress
 
 World = tuple[int, Tensor]
@@ -61,7 +61,10 @@ def _captioner(
     world: World, check: World, device: torch.device, log: Log, *, epochs: int = 16, batch: int = 256
 ) -> CaptionNetwork:
     vocabulary = caption_vocabulary()
-    network = CaptionNetwork(nn.Identity(), FC[1], len(vocabulary.names), dropout=0.2, **CAPTIONER).to(device)
+    network = CaptionNetwork(
+        nn.Identity(), FC[1], len(vocabulary.names),
+        embedding=CAPTIONER["embedding"], hidden=CAPTIONER["hidden"], dropout=0.2,
+    ).to(device)  # fmt: skip
     seed, vectors = world
     texts = [[vocabulary.encode(text)[1] for text in told(seed, index)[1]] for index in range(len(vectors))]
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=0.01)
