@@ -14,9 +14,9 @@ class VggLike(nn.Module):
     """A small VGG: 3x3 convolutions with ReLUs and max-pools, then fc6 and fc7 with ReLUs.
 
     ``plan`` lists output channels, ``"M"`` for a 2x2 max-pool; the first convolution has stride 2.
-    ``features`` ends in the last ReLU; an overlapping 5x5 max-pool of stride 3 stands before
-    fc6. With ``norm`` each convolution is followed by batch normalisation, for training; `folded`
-    removes it again.
+    ``features`` ends in the last ReLU; before fc6 stands a max-pool over all rows of the map, 4
+    columns wide and 2 apart, which keeps fc6 small. With ``norm`` each convolution is followed by
+    batch normalisation, for training; `folded` removes it again.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class VggLike(nn.Module):
             channels, rows = step, rows // stride
         self.features = nn.Sequential(*layers)
         self.channels = channels
-        self.pool = nn.MaxPool2d(5, 3)
+        self.pool = nn.MaxPool2d((rows, 4), (rows, 2))
         places = self.pool(torch.zeros(1, 1, rows, rows)).numel()
         self.classifier = nn.Sequential(
             nn.Linear(channels * places, fc[0]), nn.ReLU(inplace=True), nn.Dropout(dropout),

@@ -76,7 +76,7 @@ def _torch_file(file: Path) -> dict[str, Tensor]:
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{file} is truncated or no torch file: {reason}") from None
-    if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):  # pyright: ignore[reportUnknownMemberType]
+    if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
         found = cast(Mapping[str, Any], found)["state_dict"]
     if not isinstance(found, Mapping) or not found:
         raise CheckpointError(f"{file} holds a {type(found).__name__}, not named tensors")

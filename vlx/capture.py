@@ -5,7 +5,7 @@ model runs: nothing below it is recorded, and parameters take no part. Everythin
 on the model is put back when the block ends, also after an exception.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -63,7 +63,7 @@ def find_layer(model: nn.Module, layer: Layer) -> tuple[str, nn.Module]:
 
 
 @contextmanager
-def prepared(*models: nn.Module) -> Iterator[None]:
+def prepared(*models: nn.Module) -> Generator[None, None, None]:
     """Hold models in evaluation mode, frozen, with gradients on and plain RNN kernels; then undo it.
 
     Fused RNN kernels have no batching rule (CPU) or refuse to run backward in evaluation mode
@@ -94,7 +94,7 @@ def capture(
     *,
     vocabulary: Layer | None = None,
     call: int | None = None,
-) -> Iterator[Seen]:
+) -> Generator[Seen, None, None]:
     """Make the layer's output a leaf while the model runs in the block.
 
     The named layer means its own output, whatever later layers do to it in place. With ``vocabulary``
@@ -147,7 +147,7 @@ class _Reached(BaseException):
 @contextmanager
 def _at_output(
     name: str, module: nn.Module, call: int | None, use: Callable[[Tensor], Tensor]
-) -> Iterator[None]:
+) -> Generator[None, None, None]:
     calls = 0
 
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:

@@ -194,7 +194,7 @@ def load_explanation(stem: str | Path) -> Explanation:
             image=Image.open(io.BytesIO(photo)).convert("RGB"),
             frame=frame,
             raw=raw,
-            targets=tuple(Explained(**{**t, "words": tuple(t["words"])}) for t in facts["targets"]),
+            targets=tuple(_explained(**target) for target in facts["targets"]),
             provenance=Provenance(**facts["provenance"]),
             words=tuple(facts["words"]),
             prompt=facts["prompt"],
@@ -219,3 +219,7 @@ def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def _explained(*, words: list[int], **facts: Any) -> Explained:
+    return Explained(words=tuple(words), **facts)

@@ -183,6 +183,6 @@ def _grad(root: Tensor, features: Tensor, seeds: Tensor, layer: str, batched: bo
     (found,) = torch.autograd.grad(
         root, features, seeds, retain_graph=True, allow_unused=True, is_grads_batched=batched
     )
-    if found is None:
+    if found is None:  # pyright: ignore[reportUnnecessaryComparison] - allow_unused gives None
         raise LayerError(f"layer {layer} is not on the path from the image to the scores: name another")
     return found

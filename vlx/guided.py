@@ -6,7 +6,7 @@ operations, ``clamp(min=0)``, ReLU6 and reused modules are all caught, and nothi
 A ReLU written as ``x * (x > 0)`` or ``torch.maximum`` cannot be told from other arithmetic.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +40,7 @@ _BOUNDS = {
 
 
 @contextmanager
-def ruled(roots: Iterable[Tensor], rule: Rule | None) -> Iterator[int]:
+def ruled(roots: Iterable[Tensor], rule: Rule | None) -> Generator[int, None, None]:
     """Apply a rule to every ReLU in the graphs below some tensors while the block lasts.
 
     Yields how many ReLUs were caught; with no rule, does nothing and yields 0.

@@ -7,11 +7,11 @@ from vlx.adapters.networks import VggLike
 from vlx.scenes.plan import SIDE
 
 PLAN = (24, "M", 40, "M", 80, 80, "M", 128, 160)
-FC = (512, 384)
+FC = (768, 512)
 
 
 def small_vgg(*, norm: bool = False, dropout: float = 0.0) -> VggLike:
-    """A CNN from 224 pixels to a 14 x 14 map of 160 channels and an fc7 vector of 384."""
+    """A CNN from 224 pixels to a 14 x 14 map of 160 channels and an fc7 vector of 512."""
     return VggLike(PLAN, SIDE, FC, norm=norm, dropout=dropout)
 
 

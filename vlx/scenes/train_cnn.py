@@ -60,7 +60,8 @@ def train_cnn(
     One-cycle learning rate; each batch is mirrored half the time and shifted
     by up to 6 pixels. The fully connected layers are as they were drawn.
     """
-    cnn = small_vgg(norm=True).to(device).to(memory_format=torch.channels_last)
+    cnn = small_vgg(norm=True).to(device)
+    cnn.features.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     train_windows(cnn, pixels, scenes, device, log)
     truth = labels(scenes)
     heads = _Heads(cnn.channels).to(device)
@@ -76,7 +77,7 @@ def train_cnn(
             images, given = _augmented(pixels, truth, np.sort(rows), random, device)
             loss = heads(cnn.features(images), given)
             optimiser.zero_grad()
-            loss.backward()  # pyright: ignore[reportUnknownMemberType]
+            loss.backward()
             nn.utils.clip_grad_norm_(parameters, 5.0)
             optimiser.step()
             schedule.step()

@@ -60,7 +60,7 @@ def train_windows(
             loss = F.cross_entropy(scores, named)
             loss = loss + F.cross_entropy(colours(pooled), tinted, ignore_index=-1)
             optimiser.zero_grad()
-            loss.backward()  # pyright: ignore[reportUnknownMemberType]
+            loss.backward()
             optimiser.step()
             schedule.step()
             progress(loss, accuracy=float((scores.argmax(1) == named).float().mean()))

@@ -105,7 +105,7 @@ def _lesson(
         for rows in order[: len(order) // batch * batch].view(-1, batch):
             loss = heads(layers(maps[rows].to(device, torch.float32)), truth.of(rows, device))
             optimiser.zero_grad()
-            loss.backward()  # pyright: ignore[reportUnknownMemberType]
+            loss.backward()
             optimiser.step()
             schedule.step()
             progress(loss)

@@ -45,7 +45,7 @@ def train_vqa(out: Path, world: World, check: World, device: torch.device, log: 
     words = question_words(question for questions in asked for question in questions)
     answers = sorted({question.answer for questions in asked for question in questions})
     vocabulary = question_vocabulary_of(words)
-    for name, epochs, seen in (("question-only", 6, 0.0), ("vqa", 20, 1.0)):
+    for name, epochs, seen in (("question-only", 3, 0.0), ("vqa", 12, 1.0)):
         pairs = _pairs(asked, world[1] * seen, vocabulary, answers)
         checks = _pairs(checked, check[1] * seen, vocabulary, answers)
         network = _answerer(name, pairs, checks, len(words), len(answers), device, log, epochs=epochs)
@@ -58,7 +58,7 @@ def _write(path: Path, facts: dict[str, object]) -> None:
 
 
 def _captioner(
-    world: World, check: World, device: torch.device, log: Log, *, epochs: int = 16, batch: int = 256
+    world: World, check: World, device: torch.device, log: Log, *, epochs: int = 10, batch: int = 256
 ) -> CaptionNetwork:
     vocabulary = caption_vocabulary()
     network = CaptionNetwork(
@@ -71,7 +71,7 @@ def _captioner(
     steps = epochs * (len(vectors) // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps, pct_start=0.1)
     random = np.random.default_rng(0)
-    progress = Progress("captioner", steps, batch, log, every=100)
+    progress = Progress("captioner", steps, batch, log, every=200)
     for epoch in range(epochs):
         order = random.permutation(len(vectors))
         for rows in order[: len(order) // batch * batch].reshape(-1, batch):
@@ -80,12 +80,12 @@ def _captioner(
             logits = network(vectors[torch.from_numpy(rows)].to(device), ids.to(device))
             loss = F.cross_entropy(logits.flatten(0, 1), wanted.flatten().to(device), ignore_index=-1)
             optimiser.zero_grad()
-            loss.backward()  # pyright: ignore[reportUnknownMemberType]
+            loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimiser.step()
             schedule.step()
             progress(loss)
-        if epoch % 4 == 3:
+        if epoch % 2:
             precision, recall = _object_words(network.eval(), vocabulary, check, device)
             log(f"captioner epoch {epoch + 1}: object words precision {precision:.4f} recall {recall:.4f}")
             network.train()
@@ -146,7 +146,7 @@ def _answerer(
     steps = epochs * (len(pairs[0]) // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps, pct_start=0.1)
     random = np.random.default_rng(0)
-    progress = Progress(name, steps, batch, log, every=100)
+    progress = Progress(name, steps, batch, log, every=200)
     for epoch in range(epochs):
         order = random.permutation(len(pairs[0]))
         for rows in order[: len(order) // batch * batch].reshape(-1, batch):
@@ -154,12 +154,12 @@ def _answerer(
             logits = network(vectors.to(device), ids.to(device), lengths)
             loss = F.cross_entropy(logits, wanted.to(device))
             optimiser.zero_grad()
-            loss.backward()  # pyright: ignore[reportUnknownMemberType]
+            loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimiser.step()
             schedule.step()
             progress(loss)
-        if epoch % 5 == 4:
+        if epoch % 3 == 2:
             log(f"{name} epoch {epoch + 1}: accuracy {_accuracy(network.eval(), checks, device):.4f}")
             network.train()
     return network.eval()
