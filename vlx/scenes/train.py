@@ -97,7 +97,7 @@ def _fc_stage(work: Path, cnn: VggLike, maps: dict[int, Tensor], device: torch.d
         seeds = (CNN_SEED, FC_SEED)
         truth = labels([scene for seed in seeds for scene in plans(seed, SCENES)])
         check = (maps[CHECK_SEED], labels(plans(CHECK_SEED, WORLDS[CHECK_SEED])))
-        train_fc(cnn, torch.cat([maps[seed] for seed in seeds]), truth, check, device, log)
+        train_fc(cnn, (torch.cat([maps[seed] for seed in seeds]), truth), check, device, log)
         save_weights(path, cnn)
     cnn.load_state_dict(load_file(path))
 

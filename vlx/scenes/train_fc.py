@@ -122,7 +122,7 @@ def _tell(layers: nn.Module, heads: _Heads, check: Known, device: torch.device, 
     right = float((said & there).sum())
     several, aside, coloured = truth.counts > 1, truth.cols.abs() > 0.2, truth.colours >= 0
     shares = {
-        "glyph precision": right / float(said.sum()),
+        "glyph precision": right / max(1.0, float(said.sum())),
         "glyph recall": right / float(there.sum()),
         "several counted": float((counts.argmax(2) == truth.counts)[several].float().mean()),
         "left or right": float(((cols > 0) == (truth.cols > 0))[aside].float().mean()),

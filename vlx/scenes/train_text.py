@@ -58,13 +58,14 @@ def _write(path: Path, facts: dict[str, object]) -> None:
 
 
 def _captioner(
-    world: World, check: World, device: torch.device, log: Log, *, epochs: int = 10, batch: int = 256
+    world: World, check: World, device: torch.device, log: Log, *, epochs: int = 20, batch: int = 256
 ) -> CaptionNetwork:
     vocabulary = caption_vocabulary()
     network = CaptionNetwork(
         nn.Identity(), FC[1], len(vocabulary.names),
         embedding=CAPTIONER["embedding"], hidden=CAPTIONER["hidden"], dropout=0.2,
     ).to(device)  # fmt: skip
+    _remember(network.lstm)
     seed, vectors = world
     texts = [[vocabulary.encode(text)[1] for text in told(seed, index)[1]] for index in range(len(vectors))]
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=0.01)
@@ -77,7 +78,8 @@ def _captioner(
         for rows in order[: len(order) // batch * batch].reshape(-1, batch):
             chosen = [texts[row][random.integers(len(texts[row]))] for row in rows]
             ids, wanted = _teacher(chosen, vocabulary.end)
-            logits = network(vectors[torch.from_numpy(rows)].to(device), ids.to(device))
+            seen = vectors[torch.from_numpy(rows)].to(device)
+            logits = network.vocabulary(network.hidden(seen, ids.to(device)))
             loss = F.cross_entropy(logits.flatten(0, 1), wanted.flatten().to(device), ignore_index=-1)
             optimiser.zero_grad()
             loss.backward()
@@ -85,11 +87,18 @@ def _captioner(
             optimiser.step()
             schedule.step()
             progress(loss)
-        if epoch % 2:
+        if epoch % 4 == 3:
             precision, recall = _object_words(network.eval(), vocabulary, check, device)
             log(f"captioner epoch {epoch + 1}: object words precision {precision:.4f} recall {recall:.4f}")
             network.train()
     return network.eval()
+
+
+def _remember(lstm: nn.LSTM) -> None:
+    """Start with forget gates open, so that what was read first reaches the last step from the beginning."""
+    for layer in range(lstm.num_layers):
+        bias: Tensor = getattr(lstm, f"bias_ih_l{layer}")
+        nn.init.ones_(bias.data[lstm.hidden_size : 2 * lstm.hidden_size])
 
 
 def _teacher(captions: Sequence[Sequence[int]], end: int) -> tuple[Tensor, Tensor]:
@@ -141,6 +150,7 @@ def _answerer(
     """Train on question pairs; a question-only model is one whose vectors are all zero."""
     network = QuestionNetwork(nn.Identity(), FC[1], words, answers, dropout=0.1, **VQA)
     nn.init.normal_(network.image.weight, std=1.0)  # the normalised vector's entries are small
+    _remember(network.lstm)
     network.to(device)
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=0.01)
     steps = epochs * (len(pairs[0]) // batch)
@@ -151,7 +161,7 @@ def _answerer(
         order = random.permutation(len(pairs[0]))
         for rows in order[: len(order) // batch * batch].reshape(-1, batch):
             vectors, ids, lengths, wanted = (part[torch.from_numpy(rows)] for part in pairs)
-            logits = network(vectors.to(device), ids.to(device), lengths)
+            logits = network.logits(vectors.to(device), ids.to(device), lengths)
             loss = F.cross_entropy(logits, wanted.to(device))
             optimiser.zero_grad()
             loss.backward()
@@ -168,5 +178,5 @@ def _answerer(
 @torch.no_grad()
 def _accuracy(network: QuestionNetwork, checks: Pairs, device: torch.device) -> float:
     vectors, ids, lengths, wanted = checks
-    best = network(vectors.to(device), ids.to(device), lengths).argmax(1).cpu()
+    best = network.logits(vectors.to(device), ids.to(device), lengths).argmax(1).cpu()
     return float((best == wanted).float().mean())

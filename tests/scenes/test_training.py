@@ -1,0 +1,118 @@
+"""Training of the built-in models: labels, feature maps, each lesson learns and moves nothing else."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from vlx.adapters.networks import VggLike
+from vlx.scenes import train
+from vlx.scenes.catalogue import CATEGORIES, COLOURS, GROUNDS
+from vlx.scenes.cnn import normalised, small_vgg
+from vlx.scenes.plan import SIDE, Item, Scene
+from vlx.scenes.train_cnn import pooled_maps
+from vlx.scenes.train_crops import WINDOW, windows
+from vlx.scenes.train_data import GLYPHS, PLACE, glyph_index, labels, plans
+from vlx.scenes.train_fc import train_fc, vectors
+from vlx.scenes.train_text import train_captioner, train_vqa
+
+CPU = torch.device("cpu")
+CAR = next(category for category in CATEGORIES if category.name == "car")
+DOG = next(category for category in CATEGORIES if category.name == "dog")
+
+
+def item(category, col, colour=None, glyph=0):
+    return Item(category, category.glyphs[glyph], 60, 112.0, col, 0.0, False, colour)
+
+
+def test_labels_of_a_scene_worked_by_hand():
+    red, blue, *_ = COLOURS
+    ground = list(GROUNDS)[2]
+    scene = Scene(ground, (item(CAR, 56.0, red), item(DOG, 168.0), item(DOG, 100.0, glyph=1)), 0)
+    found = labels([scene, replace(scene, items=(item(CAR, 112.0, blue),))])
+    assert found.counts[0, PLACE[CAR.id]] == 1
+    assert found.counts[0, PLACE[DOG.id]] == 2
+    assert found.counts[0].sum() == 3
+    assert found.cols[0, PLACE[CAR.id]] == -0.5
+    assert found.cols[0, PLACE[DOG.id]].isnan()  # two of them: no one place
+    assert found.cols[1, PLACE[CAR.id]] == 0.0
+    assert found.colours[:, PLACE[CAR.id]].tolist() == [0, 1]
+    assert (found.colours[:, PLACE[DOG.id]] == -1).all()
+    assert found.glyphs[0].nonzero().flatten().tolist() == sorted(map(glyph_index, scene.items))
+    assert found.grounds.tolist() == [2, 2]
+    assert len(GLYPHS) == len(set(GLYPHS))
+
+
+def test_windows_hold_the_object_and_never_leave_the_scene():
+    pixels = np.zeros((1, SIDE, SIDE, 3), np.uint8)
+    for col in (0.0, 30.0, 112.0, 223.0):
+        pixels[:] = 0
+        pixels[0, 105:119, max(0, int(col) - 7) : int(col) + 7] = 255
+        found = windows(pixels, [(0, item(CAR, col))], np.random.default_rng(0))
+        assert found.shape == (1, 3, WINDOW, WINDOW)
+        assert float(found.max()) == 2.0
+        expected = pixels[0].any(-1).sum()
+        assert int((found[0, 0] > 0).sum()) == expected
+
+
+def test_pooled_maps_are_what_fc6_reads():
+    torch.manual_seed(0)
+    cnn = small_vgg().eval()
+    images = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
+    maps = pooled_maps(cnn, images, CPU, batch=2)
+    assert maps.dtype == torch.float16
+    with torch.no_grad():
+        direct = cnn(normalised(torch.from_numpy(images)))
+    torch.testing.assert_close(vectors(cnn, maps, CPU), direct, atol=2e-3, rtol=2e-2)
+
+
+def test_fc_learns_glyphs_and_leaves_the_convolutions_alone():
+    torch.manual_seed(0)
+    cnn = VggLike([4, "M", len(GLYPHS)], 32, (256, 192)).requires_grad_(False)
+    known = labels(plans(0, 640))
+    places = cnn.classifier[0].in_features // cnn.channels
+    maps = known.glyphs[:, :, None].expand(-1, -1, places).flatten(1).half()  # a map that knows them all
+    before = {name: tensor.clone() for name, tensor in cnn.state_dict().items()}
+    lines: list[str] = []
+    train_fc(
+        cnn, (maps, known), (maps[:64], known.of(torch.arange(64), CPU)), CPU, lines.append, epochs=(40, 6)
+    )
+    precision, recall = map(float, re.findall(r"glyph \w+ ([\d.]+)", lines[-1]))
+    assert precision > 0.9
+    assert recall > 0.5
+    assert not any(parameter.requires_grad for parameter in cnn.parameters())
+    for name, tensor in cnn.state_dict().items():
+        assert torch.equal(tensor, before[name]) == name.startswith("features"), name
+
+
+@pytest.mark.parametrize("stage", [train_captioner, train_vqa])
+def test_text_models_learn_from_vectors(stage, tmp_path):
+    known = labels(plans(7, 1100))
+    extra = torch.cat([known.glyphs, known.counts.float(), known.cols.nan_to_num()], 1)
+    torch.manual_seed(0)
+    seen = torch.relu(extra @ torch.randn(extra.shape[1], 512) / 4)  # fc7 of a CNN that sees everything
+    lines: list[str] = []
+    stage(tmp_path, (7, seen[:1024]), (7, seen[:64]), CPU, lines.append)
+    losses = [float(found) for line in lines for found in re.findall(r"loss ([\d.]+)", line)]
+    assert losses[-1] < 3.0
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".safetensors"}
+
+
+def test_a_finished_stage_is_not_repeated(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    cnn = small_vgg().eval()
+    drawn: list[int] = []
+
+    def few(seed, count):
+        drawn.append(seed)
+        yield from np.zeros((count, SIDE, SIDE, 3), np.uint8)
+
+    monkeypatch.setattr(train, "drawn", few)
+    lines: list[str] = []
+    first = train._maps_stage(tmp_path, cnn, 9, 2, CPU, lines.append)
+    again = train._maps_stage(tmp_path, cnn, 9, 2, CPU, lines.append)
+    assert torch.equal(first, again)
+    assert drawn == [9]
+    assert len(lines) == 1
