@@ -1,8 +1,10 @@
 """Open images of any kind safely, and turn them into network input that knows where it came from."""
 
 import io
+import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from vlx.frame import Frame, Size
 
 LIMIT = 100_000_000  # pixels; a larger image is refused before it is decoded
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # Pillow runs a program for some others
 _SIXTEEN = ("I;16", "I;16L", "I;16B", "I")
 
 
@@ -30,15 +32,27 @@ def open_image(source: str | Path | Image.Image | np.ndarray) -> Image.Image:
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, Image.Image):
-        return _rgb(source)
+        with _readable("the given image"):
+            return _rgb(source)
+    if not isinstance(source, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ImageError(f"{type(source).__name__} is no image: give a file, a Pillow image or an array")
     path = Path(source)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise ImageError(f"{path} is a folder, not an image")
     try:
         blob = path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"no image {path}: {error.strerror or error}") from None
-    return _decoded(blob, str(path))
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        raise ImageError(f"no image {path}: {getattr(error, 'strerror', None) or error}") from None
+    return decode_image(blob, str(path))
+
+
+def decode_image(blob: bytes, name: str) -> Image.Image:
+    """The image in the bytes of a file called ``name``, as `open_image` gives it; errors are the same."""
+    with _readable(name), Image.open(io.BytesIO(blob), formats=_FORMATS) as image:
+        if image.width * image.height > LIMIT:  # before anything is decoded
+            raise ImageError(_too_large(name, image.width, image.height))
+        image.load()
+        return _rgb(image)
 
 
 def list_images(paths: Iterable[str | Path]) -> list[Path]:
@@ -48,12 +62,12 @@ def list_images(paths: Iterable[str | Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in map(Path, paths):
-        if path.is_dir():
+        if os.path.isdir(path):
             inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
             if not inside:
                 raise ImageError(f"no images in {path}: expected files such as photo.jpg or photo.png")
             found += inside
-        elif path.is_file():
+        elif os.path.isfile(path):
             found.append(path)
         else:
             raise ImageError(f"no image {path}: no such file or folder")
@@ -156,28 +170,23 @@ def stack_images(
     return torch.stack(pixels).to(like.device, like.dtype), tuple(frames)
 
 
-def _decoded(blob: bytes, name: str) -> Image.Image:
+@contextmanager
+def _readable(name: str) -> Generator[None, None, None]:
+    """Turn whatever a damaged file makes Pillow raise into one line."""
     try:
         with warnings.catch_warnings():
-            # Our own limit is checked below, before anything is decoded; truncated EXIF is no matter.
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(blob)) as image:
-                if image.width * image.height > LIMIT:
-                    raise ImageError(_too_large(name, image.width, image.height))
-                image.load()
-                return _rgb(image)
+            warnings.simplefilter("ignore")  # our own limit is checked; truncated EXIF is no matter
+            yield
     except Image.DecompressionBombError:
         raise ImageError(_too_large(name)) from None
     except ImageError:
         raise
     except Image.UnidentifiedImageError:
-        raise ImageError(
-            f"{name} is not an image that can be read: use JPEG, PNG, WebP, BMP, GIF or TIFF"
-        ) from None
+        hint = "use JPEG, PNG, WebP, BMP, GIF or TIFF"
+        raise ImageError(f"{name} is not an image that can be read: {hint}") from None
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError) as error:
-        raise ImageError(
-            f"{name} is damaged: {str(error).splitlines()[0] if str(error) else error!r}"
-        ) from None
+        reason = str(error).splitlines()[0] if str(error) else repr(error)
+        raise ImageError(f"{name} is damaged: {reason}") from None
 
 
 def _too_large(name: str, width: int = 0, height: int = 0) -> str:
@@ -205,11 +214,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
-    if (
-        array.dtype != np.uint8
-        or array.ndim not in (2, 3)
-        or (array.ndim == 3 and array.shape[2] not in (3, 4))
-    ):
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)):
         raise ImageError(
             f"an array of shape {array.shape} and type {array.dtype} is no image: expected bytes (uint8), "
             "(height, width), (height, width, 3) or (height, width, 4)"
@@ -240,7 +245,6 @@ def _windowed(
     top, left = round((rows - height) / 2), round((cols - width) / 2)
     out = pixels.new_zeros(3, height, width)
     inside = pixels[:, max(top, 0) : top + height, max(left, 0) : left + width]
-    out[:, max(-top, 0) : max(-top, 0) + inside.shape[1], max(-left, 0) : max(-left, 0) + inside.shape[2]] = (
-        inside
-    )
+    row, col = max(-top, 0), max(-left, 0)
+    out[:, row : row + inside.shape[1], col : col + inside.shape[2]] = inside
     return out, frame.cropped(top, left, height, width)
