@@ -164,9 +164,7 @@ def stack_images(
     pixels, frames = zip(*map(preprocess, images), strict=True)
     sizes = sorted({frame.input_size for frame in frames})
     if len(sizes) > 1:
-        raise ImageError(
-            f"images of different network input sizes {sizes} cannot share a batch: read them one by one"
-        )
+        raise ImageError(f"network inputs of sizes {sizes} cannot share a batch: read images one by one")
     return torch.stack(pixels).to(like.device, like.dtype), tuple(frames)
 
 
@@ -200,6 +198,8 @@ def _rgb(image: Image.Image) -> Image.Image:
     if getattr(image, "n_frames", 1) > 1:
         image.seek(0)
     upright = ImageOps.exif_transpose(image)
+    if upright.mode in ("La", "RGBa"):  # premultiplied
+        upright = upright.convert(upright.mode.upper())
     if upright.mode in _SIXTEEN:
         deep = np.asarray(upright).astype(np.float64)
         # 16 bits a pixel: the upper byte; Pillow's own conversion would clip at 255 instead.
