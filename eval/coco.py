@@ -16,7 +16,7 @@ from pycocotools import mask as rle
 from vlx.errors import near_names
 from vlx.eval.boxes import Box
 from vlx.eval.maps import Mask
-from vlx.eval.records import DataError, Record, inside, read_record
+from vlx.eval.records import Damaged, DataError, Record, inside, read_record, spared
 
 
 @dataclass(frozen=True)
@@ -79,29 +79,38 @@ class Instances:
         return self.by_image.get(image_id, ())
 
 
-def read_captions(path: str | Path) -> Captions:
-    """The captions of ``captions_*.json``, images without a caption included."""
+def read_captions(path: str | Path, damaged: Damaged | None = None) -> Captions:
+    """The captions of ``captions_*.json``, images without a caption included.
+
+    A damaged record raises DataError, or is skipped and told to ``damaged``.
+    """
     file = read_record(path)
-    images = _images(file)
+    images = _images(file, damaged)
     grouped: dict[int, list[Caption]] = {}
-    for record in file.records("annotations"):
-        image_id = _image_id(record, images)
-        caption = Caption(record.integer("id"), image_id, record.text("caption").strip())
-        grouped.setdefault(image_id, []).append(caption)
+    for record in file.records("annotations", damaged):
+        with spared(damaged):
+            image_id = _image_id(record, images)
+            caption = Caption(record.integer("id"), image_id, record.text("caption").strip())
+            grouped.setdefault(image_id, []).append(caption)
     return Captions(images, {image: tuple(captions) for image, captions in grouped.items()})
 
 
-def read_instances(path: str | Path) -> Instances:
-    """The instances of ``instances_*.json``; masks are decoded when they are asked for."""
+def read_instances(path: str | Path, damaged: Damaged | None = None) -> Instances:
+    """The instances of ``instances_*.json``; masks are decoded when they are asked for.
+
+    A damaged record raises DataError, or is skipped and told to ``damaged``.
+    """
     file = read_record(path)
-    images = _images(file)
+    images = _images(file, damaged)
     names: dict[int, str] = {}
-    for record in file.records("categories"):
-        names[record.integer("id")] = record.text("name")
+    for record in file.records("categories", damaged):
+        with spared(damaged):
+            names[record.integer("id")] = record.text("name")
     grouped: dict[int, list[Instance]] = {}
-    for record in file.records("annotations"):
-        image_id = _image_id(record, images)
-        grouped.setdefault(image_id, []).append(_instance(record, image_id, names))
+    for record in file.records("annotations", damaged):
+        with spared(damaged):
+            image_id = _image_id(record, images)
+            grouped.setdefault(image_id, []).append(_instance(record, image_id, names))
     by_image = {image: tuple(instances) for image, instances in grouped.items()}
     return Instances(images, tuple(names.values()), by_image)
 
@@ -140,20 +149,21 @@ def union_mask(instances: Instances, image_id: int, category: str, *, crowd: boo
     return union
 
 
-def _images(file: Record) -> dict[int, CocoImage]:
+def _images(file: Record, damaged: Damaged | None) -> dict[int, CocoImage]:
     images: dict[int, CocoImage] = {}
-    for record in file.records("images"):
-        image = CocoImage(
-            record.integer("id"),
-            record.text("file_name"),
-            record.integer("height"),
-            record.integer("width"),
-        )
-        if image.height < 1 or image.width < 1:
-            raise DataError(f"{record.place} is {image.height} x {image.width} pixels")
-        if image.id in images:
-            raise DataError(f"{record.place}: image id {image.id} stands twice")
-        images[image.id] = image
+    for record in file.records("images", damaged):
+        with spared(damaged):
+            image = CocoImage(
+                record.integer("id"),
+                record.text("file_name"),
+                record.integer("height"),
+                record.integer("width"),
+            )
+            if image.height < 1 or image.width < 1:
+                raise DataError(f"{record.place} is {image.height} x {image.width} pixels")
+            if image.id in images:
+                raise DataError(f"{record.place}: image id {image.id} stands twice")
+            images[image.id] = image
     return images
 
 

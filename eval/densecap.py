@@ -16,7 +16,7 @@ from jaxtyping import Float
 from PIL import Image, UnidentifiedImageError
 
 from vlx.eval.boxes import Box
-from vlx.eval.records import DataError, Record, inside, read_record
+from vlx.eval.records import Damaged, DataError, Record, inside, read_record, spared
 
 BEST = 5
 """Captions of an image used by the box ratio: the first five."""
@@ -45,13 +45,19 @@ class DenseImage:
         return inside(root, self.file_name)
 
 
-def read_densecap(path: str | Path, *, best: int | None = BEST) -> tuple[DenseImage, ...]:
+def read_densecap(
+    path: str | Path, *, best: int | None = BEST, damaged: Damaged | None = None
+) -> tuple[DenseImage, ...]:
     """The images of ``results.json`` with their ``best`` regions each; None keeps all.
 
     Boxes are 0-based, in pixels of the resized image beside the file. Raises DataError for lists of
-    different lengths or scores that rise.
+    different lengths or scores that rise, or skips such an image and tells ``damaged``.
     """
-    return tuple(_image(record, best) for record in read_record(path).records("results"))
+    images: list[DenseImage] = []
+    for record in read_record(path).records("results", damaged):
+        with spared(damaged):
+            images.append(_image(record, best))
+    return tuple(images)
 
 
 def on_original(image: DenseImage, resized: tuple[int, int], original: tuple[int, int]) -> DenseImage:

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import cast
@@ -12,6 +13,10 @@ from vlx.errors import VlxError
 
 class DataError(VlxError):
     """A data file that is missing or damaged, or whose content is not what its format says."""
+
+
+Damaged = Callable[[DataError], None]
+"""Told of each damaged record that a reader skips; a reader without one raises at the first."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +87,20 @@ class Record:
             raise self.wrong(key, "a list")
         return cast(list[object], value)
 
-    def records(self, key: str) -> Iterator["Record"]:
+    def records(self, key: str, damaged: Damaged | None = None) -> Iterator["Record"]:
         """The objects of the list at ``key``, one by one."""
-        return _records(self.items(key), self.file, f"{self.at}.{key}" if self.at else key)
+        return _records(self.items(key), self.file, f"{self.at}.{key}" if self.at else key, damaged)
+
+
+@contextmanager
+def spared(damaged: Damaged | None) -> Generator[None, None, None]:
+    """A block that reads one record: its DataError goes to ``damaged``, or on where there is none."""
+    try:
+        yield
+    except DataError as error:
+        if damaged is None:
+            raise
+        damaged(error)
 
 
 def read_json(path: str | Path) -> object:
@@ -108,12 +124,12 @@ def read_record(path: str | Path) -> Record:
     return Record(str(path), "", cast(dict[str, object], content))
 
 
-def read_records(path: str | Path) -> Iterator[Record]:
+def read_records(path: str | Path, damaged: Damaged | None = None) -> Iterator[Record]:
     """The objects of the JSON list in a file."""
     content = read_json(path)
     if not isinstance(content, list):
         raise DataError(f"{path}: expected a JSON list, found {_kind(content)}")
-    return _records(cast(list[object], content), str(path), "")
+    return _records(cast(list[object], content), str(path), "", damaged)
 
 
 def inside(root: str | Path, name: str) -> Path:
@@ -132,12 +148,14 @@ def inside(root: str | Path, name: str) -> Path:
     return path
 
 
-def _records(items: list[object], file: str, name: str) -> Iterator[Record]:
+def _records(items: list[object], file: str, name: str, damaged: Damaged | None) -> Iterator[Record]:
     for number, item in enumerate(items):
         at = f"{name}[{number}]"
-        if not isinstance(item, dict):
+        if isinstance(item, dict):
+            yield Record(file, at, cast(dict[str, object], item))
+            continue
+        with spared(damaged):
             raise DataError(f"{file}: {at} is {_kind(item)}: expected an object")
-        yield Record(file, at, cast(dict[str, object], item))
 
 
 def _is_number(value: object) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vlx.eval.boxes import Box
-from vlx.eval.records import DataError, Record, read_records
+from vlx.eval.records import Damaged, DataError, Record, read_records, spared
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,22 @@ class GenomeImage:
     """The same photo in COCO, where there is one."""
 
 
-def read_regions(path: str | Path, *, one_based: bool = True) -> Mapping[int, tuple[GenomeRegion, ...]]:
+def read_regions(
+    path: str | Path, *, one_based: bool = True, damaged: Damaged | None = None
+) -> Mapping[int, tuple[GenomeRegion, ...]]:
     """The regions of each image, by image id.
 
-    Empty boxes and empty phrases stay in; evaluators leave the first out and count them.
+    Empty boxes and empty phrases stay in; evaluators leave the first out and count them. A damaged
+    image raises DataError, or is skipped and told to ``damaged``.
     """
     shift = 1.0 if one_based else 0.0
     images: dict[int, tuple[GenomeRegion, ...]] = {}
-    for record in read_records(path):
-        image_id = _image_id(record)
-        if image_id in images:
-            raise DataError(f"{record.place}: image {image_id} stands twice")
-        images[image_id] = tuple(_region(region, image_id, shift) for region in record.records("regions"))
+    for record in read_records(path, damaged):
+        with spared(damaged):
+            image_id = _image_id(record)
+            if image_id in images:
+                raise DataError(f"{record.place}: image {image_id} stands twice")
+            images[image_id] = tuple(_region(region, image_id, shift) for region in record.records("regions"))
     return images
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlx.eval.records import DataError, Record, read_record, read_records
+from vlx.eval.records import Damaged, DataError, Record, read_record, read_records, spared
 
 
 @dataclass(frozen=True)
@@ -32,38 +32,46 @@ class Annotation:
     answer_type: str
 
 
-def read_questions(path: str | Path) -> Mapping[int, Question]:
-    """The questions of ``*_questions.json`` of either version, by question id."""
+def read_questions(path: str | Path, damaged: Damaged | None = None) -> Mapping[int, Question]:
+    """The questions of ``*_questions.json`` of either version, by question id.
+
+    A damaged record raises DataError, or is skipped and told to ``damaged``.
+    """
     questions: dict[int, Question] = {}
-    for record in read_record(path).records("questions"):
-        choices = record.texts("multiple_choices") if "multiple_choices" in record else ()
-        question = Question(
-            record.integer("question_id"),
-            record.integer("image_id"),
-            record.text("question").strip(),
-            choices,
-        )
-        if question.id in questions:
-            raise DataError(f"{record.place}: question {question.id} stands twice")
-        questions[question.id] = question
+    for record in read_record(path).records("questions", damaged):
+        with spared(damaged):
+            choices = record.texts("multiple_choices") if "multiple_choices" in record else ()
+            question = Question(
+                record.integer("question_id"),
+                record.integer("image_id"),
+                record.text("question").strip(),
+                choices,
+            )
+            if question.id in questions:
+                raise DataError(f"{record.place}: question {question.id} stands twice")
+            questions[question.id] = question
     return questions
 
 
 def read_annotations(
-    path: str | Path, questions: Mapping[int, Question] | None = None
+    path: str | Path,
+    questions: Mapping[int, Question] | None = None,
+    damaged: Damaged | None = None,
 ) -> Mapping[int, Annotation]:
     """The annotations of ``*_annotations.json`` of either version, by question id.
 
-    With ``questions`` each must belong to one of them, on the same image.
+    With ``questions`` each must belong to one of them, on the same image. A damaged record raises
+    DataError, or is skipped and told to ``damaged``.
     """
     annotations: dict[int, Annotation] = {}
-    for record in read_record(path).records("annotations"):
-        annotation = _annotation(record)
-        if annotation.question_id in annotations:
-            raise DataError(f"{record.place}: question {annotation.question_id} stands twice")
-        if questions is not None:
-            _check(record, annotation, questions)
-        annotations[annotation.question_id] = annotation
+    for record in read_record(path).records("annotations", damaged):
+        with spared(damaged):
+            annotation = _annotation(record)
+            if annotation.question_id in annotations:
+                raise DataError(f"{record.place}: question {annotation.question_id} stands twice")
+            if questions is not None:
+                _check(record, annotation, questions)
+            annotations[annotation.question_id] = annotation
     return annotations
 
 

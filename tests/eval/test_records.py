@@ -4,7 +4,7 @@ import os
 import pytest
 
 from vlx.errors import VlxError
-from vlx.eval.records import DataError, inside, read_json, read_record, read_records
+from vlx.eval.records import DataError, inside, read_json, read_record, read_records, spared
 
 
 def written(folder, content):
@@ -100,3 +100,20 @@ def test_links_do_not_leave_the_root(tmp_path):
     with pytest.raises(DataError, match="leads out"):
         inside(root, "out/secret.txt")
     assert inside(root, "sub/a.jpg") == root.resolve() / "sub" / "a.jpg"
+
+
+def test_a_damaged_record_can_be_told_and_skipped(tmp_path):
+    told: list[DataError] = []
+    with spared(told.append):
+        raise DataError("bad")
+    assert [str(error) for error in told] == ["bad"]
+    with pytest.raises(DataError, match="worse"), spared(None):
+        raise DataError("worse")
+    with pytest.raises(KeyError), spared(told.append):  # other errors always go on
+        raise KeyError
+    path = tmp_path / "list.json"
+    path.write_text('[{"a": 1}, 5, {"a": 2}]')
+    assert [record.integer("a") for record in read_records(path, told.append)] == [1, 2]
+    assert "[1] is a number: expected an object" in str(told[1])
+    with pytest.raises(DataError, match="is a number"):
+        list(read_records(path))
