@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -10,13 +11,31 @@ State = tuple[Tensor, Tensor]
 """Hidden and cell state of an LSTM, (layer, batch, hidden) each."""
 
 
+class ColumnPool(nn.Module):
+    """What is in bands of 4 columns, 2 apart, over all rows of a feature map: maxima, then sums.
+
+    A maximum tells that something is there, a sum how much of it. Sums are means over the columns.
+    """
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self.band, self.step = (rows, 4), (rows, 2)
+
+    def forward(
+        self, features: Float[Tensor, "batch channel row col"]
+    ) -> Float[Tensor, "batch pooled 1 place"]:
+        """Twice as many channels, one row, one column for each band."""
+        most = F.max_pool2d(features, self.band, self.step)
+        total = F.avg_pool2d(features, self.band, self.step, divisor_override=self.band[1])
+        return torch.cat([most, total], 1)
+
+
 class VggLike(nn.Module):
     """A small VGG: 3x3 convolutions with ReLUs and max-pools, then fc6 and fc7 with ReLUs.
 
     ``plan`` lists output channels, ``"M"`` for a 2x2 max-pool; the first convolution has stride 2.
-    ``features`` ends in the last ReLU; before fc6 stands a max-pool over all rows of the map, 4
-    columns wide and 2 apart, which keeps fc6 small. With ``norm`` each convolution is followed by
-    batch normalisation, for training; `folded` removes it again.
+    ``features`` ends in the last ReLU; before fc6 stands a `ColumnPool`, which keeps fc6 small. With
+    ``norm`` each convolution is followed by batch normalisation, for training; `folded` removes it again.
     """
 
     def __init__(
@@ -43,10 +62,10 @@ class VggLike(nn.Module):
             channels, rows = step, rows // stride
         self.features = nn.Sequential(*layers)
         self.channels = channels
-        self.pool = nn.MaxPool2d((rows, 4), (rows, 2))
-        places = self.pool(torch.zeros(1, 1, rows, rows)).numel()
+        self.pool = ColumnPool(rows)
+        self.places = self.pool(torch.zeros(1, 1, rows, rows)).shape[3]
         self.classifier = nn.Sequential(
-            nn.Linear(channels * places, fc[0]), nn.ReLU(inplace=True), nn.Dropout(dropout),
+            nn.Linear(2 * channels * self.places, fc[0]), nn.ReLU(inplace=True), nn.Dropout(dropout),
             nn.Linear(fc[0], fc[1]), nn.ReLU(inplace=True), nn.Dropout(dropout),
         )  # fmt: skip
 

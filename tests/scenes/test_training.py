@@ -72,8 +72,8 @@ def test_fc_learns_glyphs_and_leaves_the_convolutions_alone():
     torch.manual_seed(0)
     cnn = VggLike([4, "M", len(GLYPHS)], 32, (256, 192)).requires_grad_(False)
     known = labels(plans(0, 640))
-    places = cnn.classifier[0].in_features // cnn.channels
-    maps = known.glyphs[:, :, None].expand(-1, -1, places).flatten(1).half()  # a map that knows them all
+    there = known.glyphs.repeat(1, 2)  # maxima and sums of a map that knows them all
+    maps = there[:, :, None].expand(-1, -1, cnn.places).flatten(1).half()
     before = {name: tensor.clone() for name, tensor in cnn.state_dict().items()}
     lines: list[str] = []
     train_fc(
@@ -94,7 +94,8 @@ def test_text_models_learn_from_vectors(stage, tmp_path):
     torch.manual_seed(0)
     seen = torch.relu(extra @ torch.randn(extra.shape[1], 512) / 4)  # fc7 of a CNN that sees everything
     lines: list[str] = []
-    stage(tmp_path, (7, seen[:1024]), (7, seen[:64]), CPU, lines.append)
+    scenes = [(7, index) for index in range(1024)]
+    stage(tmp_path, (scenes, seen[:1024]), (scenes[:64], seen[:64]), CPU, lines.append)
     losses = [float(found) for line in lines for found in re.findall(r"loss ([\d.]+)", line)]
     assert losses[-1] < 3.0
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".safetensors"}

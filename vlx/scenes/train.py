@@ -55,7 +55,11 @@ def train(work: Path, out: Path, device: torch.device) -> None:
     maps = {seed: _maps_stage(work, cnn, seed, count, device, log) for seed, count in WORLDS.items()}
     _fc_stage(work, cnn, maps, device, log)
     save_weights(out / "cnn.safetensors", cnn)
-    world, checks = ((seed, vectors(cnn, maps[seed], device)) for seed in (TEXT_SEED, CHECK_SEED))
+    world, checks = (
+        ([(seed, index) for seed in seeds for index in range(WORLDS[seed])],
+         torch.cat([vectors(cnn, maps[seed], device) for seed in seeds]))
+        for seeds in ((CNN_SEED, FC_SEED, TEXT_SEED), (CHECK_SEED,))
+    )  # fmt: skip
     for stage in (train_captioner, train_vqa):
         done = work / f"{stage.__name__}.done"
         if not done.is_file():
@@ -81,7 +85,7 @@ def _cnn_stage(work: Path, device: torch.device, log: Log) -> VggLike:
 
 
 def _maps_stage(work: Path, cnn: VggLike, seed: int, count: int, device: torch.device, log: Log) -> Tensor:
-    """The pooled feature maps of some scenes, (scene, channel * place), in half precision."""
+    """The pooled feature maps of some scenes, (scene, pooled * place), in half precision."""
     path = work / f"maps{seed}.safetensors"
     if not path.is_file():
         save_file({"maps": pooled_maps(cnn, drawn(seed, count), device)}, path)

@@ -19,7 +19,7 @@ from vlx.scenes.train_data import GLYPHS, Labels
 from vlx.scenes.train_log import Log, Progress
 
 Known = tuple[Tensor, Labels]
-"""Pooled feature maps (scene, channel * place), in half precision, and what is in the scenes."""
+"""Pooled feature maps (scene, pooled * place), in half precision, and what is in the scenes."""
 
 
 class _Heads(nn.Module):
@@ -49,7 +49,7 @@ class _Heads(nn.Module):
         tinted = F.cross_entropy(colours[coloured], truth.colours[coloured], reduction="sum")
         off = F.l1_loss(cols[known], truth.cols[known], reduction="sum")
         ground = F.cross_entropy(self.grounds(vector), truth.grounds, reduction="sum")
-        return (here + 2 * many + tinted + 2 * off + ground) / len(vector)
+        return (here + 2 * many + tinted + 4 * off + ground) / len(vector)
 
 
 def train_fc(
@@ -64,11 +64,11 @@ def train_fc(
     """Train fc6 and fc7 of a CNN in place, first on one pooled place, then on all."""
     maps, truth = world
     fc6, fc7 = (layer for layer in cnn.classifier if isinstance(layer, nn.Linear))
-    places = fc6.in_features // cnn.channels
+    places = cnn.places
     largest, largest_of_check = (part.view(len(part), -1, places).amax(2) for part in (maps, check[0]))
     cnn.classifier.requires_grad_(True)
     heads = _Heads(fc7.out_features).to(device)
-    one = nn.Linear(cnn.channels, fc6.out_features).to(device)
+    one = nn.Linear(largest.shape[1], fc6.out_features).to(device)
     pooled = nn.Sequential(one, *list(cnn.classifier)[1:])
     _lesson("fc, one place", pooled, heads, (largest, truth), device, log, epochs[0], 3e-3)
     _tell(pooled, heads, (largest_of_check, check[1]), device, log)
@@ -133,6 +133,6 @@ def _tell(layers: nn.Module, heads: _Heads, check: Known, device: torch.device, 
 
 @torch.no_grad()
 def vectors(cnn: VggLike, maps: Tensor, device: torch.device) -> Float[Tensor, "scene fc7"]:
-    """The fc7 vectors of pooled maps (scene, channel * place), on the CPU."""
+    """The fc7 vectors of pooled maps (scene, pooled * place), on the CPU."""
     parts = maps.split(1024)
     return torch.cat([cnn.classifier(part.to(device, torch.float32)).cpu() for part in parts])

@@ -24,10 +24,11 @@ from vlx.scenes.texts import (
 )
 from vlx.scenes.train_log import Log, Progress
 
-World = tuple[int, Tensor]
-"""The seed of some scenes, and their fc7 vectors (scene, feature)."""
-CAPTIONER = {"embedding": 192, "hidden": 256}
-VQA = {"embedding": 96, "hidden": 128, "joint": 384}
+World = tuple[Sequence[tuple[int, int]], Tensor]
+"""The (seed, index) of some scenes, and their fc7 vectors (scene, feature)."""
+CAPTIONER = {"embedding": 256, "hidden": 384}
+VQA = {"embedding": 96, "hidden": 128, "joint": 768}
+BLUR = 0.2  # share of the vector's entries that are dropped while the text models learn
 STEPS = 30  # words in a caption at most
 
 
@@ -40,12 +41,11 @@ def train_captioner(out: Path, world: World, check: World, device: torch.device,
 
 def train_vqa(out: Path, world: World, check: World, device: torch.device, log: Log) -> None:
     """Train the VQA model, and the same model on no image at all, and write both to ``out``."""
-    asked = [told(world[0], index)[2] for index in range(len(world[1]))]
-    checked = [told(check[0], index)[2] for index in range(len(check[1]))]
+    asked, checked = ([told(*scene)[2] for scene in scenes] for scenes, _ in (world, check))
     words = question_words(question for questions in asked for question in questions)
     answers = sorted({question.answer for questions in asked for question in questions})
     vocabulary = question_vocabulary_of(words)
-    for name, epochs, seen in (("question-only", 3, 0.0), ("vqa", 12, 1.0)):
+    for name, epochs, seen in (("question-only", 1, 0.0), ("vqa", 6, 1.0)):
         pairs = _pairs(asked, world[1] * seen, vocabulary, answers)
         checks = _pairs(checked, check[1] * seen, vocabulary, answers)
         network = _answerer(name, pairs, checks, len(words), len(answers), device, log, epochs=epochs)
@@ -58,7 +58,7 @@ def _write(path: Path, facts: dict[str, object]) -> None:
 
 
 def _captioner(
-    world: World, check: World, device: torch.device, log: Log, *, epochs: int = 20, batch: int = 256
+    world: World, check: World, device: torch.device, log: Log, *, epochs: int = 6, batch: int = 256
 ) -> CaptionNetwork:
     vocabulary = caption_vocabulary()
     network = CaptionNetwork(
@@ -66,8 +66,8 @@ def _captioner(
         embedding=CAPTIONER["embedding"], hidden=CAPTIONER["hidden"], dropout=0.2,
     ).to(device)  # fmt: skip
     _remember(network.lstm)
-    seed, vectors = world
-    texts = [[vocabulary.encode(text)[1] for text in told(seed, index)[1]] for index in range(len(vectors))]
+    scenes, vectors = world
+    texts = [[vocabulary.encode(text)[1] for text in told(*scene)[1]] for scene in scenes]
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=0.01)
     steps = epochs * (len(vectors) // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps, pct_start=0.1)
@@ -78,7 +78,7 @@ def _captioner(
         for rows in order[: len(order) // batch * batch].reshape(-1, batch):
             chosen = [texts[row][random.integers(len(texts[row]))] for row in rows]
             ids, wanted = _teacher(chosen, vocabulary.end)
-            seen = vectors[torch.from_numpy(rows)].to(device)
+            seen = F.dropout(vectors[torch.from_numpy(rows)].to(device), BLUR)
             logits = network.vocabulary(network.hidden(seen, ids.to(device)))
             loss = F.cross_entropy(logits.flatten(0, 1), wanted.flatten().to(device), ignore_index=-1)
             optimiser.zero_grad()
@@ -87,7 +87,7 @@ def _captioner(
             optimiser.step()
             schedule.step()
             progress(loss)
-        if epoch % 4 == 3:
+        if epoch % 2:
             precision, recall = _object_words(network.eval(), vocabulary, check, device)
             log(f"captioner epoch {epoch + 1}: object words precision {precision:.4f} recall {recall:.4f}")
             network.train()
@@ -116,11 +116,11 @@ def _teacher(captions: Sequence[Sequence[int]], end: int) -> tuple[Tensor, Tenso
 def _object_words(
     network: CaptionNetwork, vocabulary: Vocabulary, check: World, device: torch.device
 ) -> tuple[float, float]:
-    seed, vectors = check
+    scenes, vectors = check
     state = network.first(vectors.to(device))
     said = greedy(state, network.step, len(vectors), vocabulary.start, vocabulary.end, STEPS, device)
     named = [named_categories(vocabulary.text(ids)) for ids in said]
-    present = [{item.category.name for item in told(seed, index)[0].items} for index in range(len(vectors))]
+    present = [{item.category.name for item in told(*scene)[0].items} for scene in scenes]
     right = sum(len(a & b) for a, b in zip(named, present, strict=True))
     return right / max(1, sum(map(len, named))), right / sum(map(len, present))
 
@@ -161,7 +161,7 @@ def _answerer(
         order = random.permutation(len(pairs[0]))
         for rows in order[: len(order) // batch * batch].reshape(-1, batch):
             vectors, ids, lengths, wanted = (part[torch.from_numpy(rows)] for part in pairs)
-            logits = network.logits(vectors.to(device), ids.to(device), lengths)
+            logits = network.logits(F.dropout(vectors.to(device), BLUR), ids.to(device), lengths)
             loss = F.cross_entropy(logits, wanted.to(device))
             optimiser.zero_grad()
             loss.backward()
@@ -169,7 +169,7 @@ def _answerer(
             optimiser.step()
             schedule.step()
             progress(loss)
-        if epoch % 3 == 2:
+        if epoch % 2 or epochs == 1:
             log(f"{name} epoch {epoch + 1}: accuracy {_accuracy(network.eval(), checks, device):.4f}")
             network.train()
     return network.eval()
