@@ -46,8 +46,9 @@ def beam_search(
 ) -> list[int]:
     """The caption with the highest sum of log-probabilities among ``width`` kept at each step.
 
-    For a state of one row. A finished caption keeps its sum, its end token included; captions cut off
-    at ``steps`` words compete too. No length normalisation, as in neuraltalk2.
+    For a state of one row. A caption that ends among the best ``width`` keeps its sum, its end token
+    included, and the next best moves up; captions cut off at ``steps`` words compete too. No length
+    normalisation, as in neuraltalk2. A width of 1 gives what `greedy` gives.
     """
     if width < 1:
         raise VlxError(f"a beam of {width} holds no caption: use 1 (greedy) or more")
@@ -60,16 +61,17 @@ def beam_search(
         totals = sums[:, None] + scores
         best = totals.flatten().topk(min(width + len(beams), totals.numel()))
         kept: list[tuple[float, int, int]] = []
-        for total, flat in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+        ranked = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        for rank, (total, flat) in enumerate(ranked):
             row, word = divmod(flat, totals.shape[1])
             if word == end:
-                finished.append((total, beams[row]))
+                finished += [(total, beams[row])] if rank < width else []
             elif len(kept) < width:
                 kept.append((total, row, word))
         beams = [[*beams[row], word] for _, row, word in kept]
         rows = torch.tensor([row for _, row, _ in kept], device=device)
         said = torch.tensor([word for _, _, word in kept], device=device)
-        sums = torch.tensor([total for total, _, _ in kept], device=device)
+        sums = torch.tensor([total for total, _, _ in kept], device=device, dtype=scores.dtype)
         state = select(state, rows)
         best_done = max((total for total, _ in finished), default=-torch.inf)
         if best_done >= float(sums.max()):  # sums only fall, so nothing better can come
