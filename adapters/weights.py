@@ -1,6 +1,7 @@
 """Weight files, read as data: safetensors, or a torch file with tensors only."""
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -69,11 +70,13 @@ def _safetensors(file: Path) -> dict[str, Tensor]:
 
 def _torch_file(file: Path) -> dict[str, Tensor]:
     try:
-        found: Any = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd pickle protocols; what cannot be read is told below
+            found: Any = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{file} holds more than tensors and was not loaded: {reason}") from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged pickle makes the reader fail in any way
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{file} is truncated or no torch file: {reason}") from None
     if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
