@@ -6,10 +6,13 @@ from typing import Any
 
 import torch
 import torchvision
+from PIL import Image
 from torch import Tensor, nn
 
 from vlx.capture import prepared
 from vlx.errors import LayerError, VlxError, near_names
+from vlx.frame import Size
+from vlx.images import Preprocess
 
 _POOLS = (
     nn.MaxPool2d,
@@ -31,16 +34,10 @@ def torchvision_network(name: str, *, weights: Any = None, classes: int = 1000) 
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
         raise VlxError(f"torchvision has no classifier {name!r}{near_names(name, known)}")
-    extra: dict[str, Any] = {}
-    if name in ("googlenet", "inception_v3"):
-        extra = {"init_weights": False} if weights is None else {}
-        if weights is None:
-            extra["aux_logits"] = False
-    elif weights is None and classes != 1000:
-        extra = {}
-    network: nn.Module = torchvision.models.get_model(
-        name, weights=weights, **extra, **({"num_classes": classes} if weights is None else {})
-    )
+    extra: dict[str, Any] = {"num_classes": classes} if weights is None else {}
+    if weights is None and name in ("googlenet", "inception_v3"):
+        extra |= {"init_weights": False, "aux_logits": False}
+    network: nn.Module = torchvision.models.get_model(name, weights=weights, **extra)
     return network
 
 
@@ -58,12 +55,17 @@ def without_classifier(network: nn.Module) -> nn.Module:
     return network
 
 
-def default_layer(network: nn.Module, size: tuple[int, int] = (224, 224)) -> str:
+def input_size(preprocess: Preprocess) -> Size:
+    """The size of the network input that a preprocessing makes, of a square image where it matters."""
+    return preprocess(Image.new("RGB", (224, 224)))[1].input_size
+
+
+def default_layer(network: nn.Module, size: Size = (224, 224)) -> str:
     """Name the last spatial layer before the last pooling: the paper's choice for every CNN.
 
     relu5_3 of VGG-16 (``features.29``), ``layer4`` of a ResNet, ``Mixed_7c`` of Inception v3. Found by
     running the network once on zeros of ``size`` pixels. Raises LayerError if there is none, as in
-    networks of tokens.
+    networks that cut the image into tokens and keep to them.
     """
     found: list[str] = []
     pooled: set[int] = set()
@@ -71,6 +73,8 @@ def default_layer(network: nn.Module, size: tuple[int, int] = (224, 224)) -> str
 
     def hook(name: str) -> Callable[..., None]:
         def seen(module: nn.Module, _inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and output.ndim == 3:
+                found.clear()  # tokens: what came before only cut the image into patches
             if not (isinstance(output, Tensor) and output.ndim == 4):
                 return
             keep.append(output)

@@ -8,11 +8,12 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
-from vlx.adapters.backbones import default_layer
+from vlx.adapters.backbones import default_layer, input_size
 from vlx.adapters.decoding import beam_search, greedy
 from vlx.adapters.networks import CaptionNetwork, State
 from vlx.adapters.vocabulary import Vocabulary
 from vlx.capture import Layer, capture, find_layer, output_at, prepared
+from vlx.errors import TextError, VlxError
 from vlx.images import Preprocess, stack_images
 from vlx.passes import Pass, log_probabilities
 from vlx.reading import Reading, Word
@@ -35,16 +36,23 @@ class CNNLSTMCaptioner:
         steps: int = 20,
         name: str = "captioner",
     ) -> None:
+        if network.start != vocabulary.start:
+            raise VlxError(
+                f"the network starts captions with token {network.start}, the vocabulary with "
+                f"{vocabulary.start}: build it as CaptionNetwork(..., start={vocabulary.start})"
+            )
         self.network = network
         self.vocabulary = vocabulary
         self.preprocess = preprocess
         self.steps = steps
         self.name = name
-        chosen = default_layer(network.cnn) if layer is None else layer
+        chosen = default_layer(network.cnn, input_size(preprocess)) if layer is None else layer
         self.layer, self._module = find_layer(network.cnn, chosen)
 
     def read(self, images: Sequence[Image.Image], captions: Sequence[str]) -> Pass:
         """Score every word of the given captions, one for each image, by teacher forcing."""
+        if len(images) != len(captions):
+            raise TextError(f"{len(captions)} captions for {len(images)} images: give one for each")
         pixels, frames = stack_images(self.preprocess, images, next(self.network.parameters()))
         encoded = [self.vocabulary.encode(caption) for caption in captions]
         ids = _padded([ids for _, ids, _ in encoded], pixels.device)

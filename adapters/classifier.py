@@ -10,7 +10,7 @@ import torchvision
 from PIL import Image
 from torch import nn
 
-from vlx.adapters.backbones import default_layer, torchvision_network
+from vlx.adapters.backbones import default_layer, input_size, torchvision_network
 from vlx.adapters.weights import load_weights
 from vlx.capture import Layer, capture, find_layer, output_at
 from vlx.errors import CheckpointError, near_names
@@ -35,7 +35,7 @@ class Classifier:
         self.labels = tuple(labels)
         self.preprocess = preprocess
         self.name = name
-        chosen = default_layer(network) if layer is None else layer
+        chosen = default_layer(network, input_size(preprocess)) if layer is None else layer
         self.layer, self._module = find_layer(network, chosen)
 
     def read(self, images: Sequence[Image.Image]) -> Pass:

@@ -91,7 +91,7 @@ class CaptionNetwork(nn.Module):
     """CNN vector, then an LSTM that reads the image first, START second, and the words after.
 
     neuraltalk2 rectifies its image embedding (``image_embedding`` is Linear and ReLU), Show and Tell
-    does not (Linear alone). Which words are START and END is the vocabulary's affair.
+    does not (Linear alone). ``start`` is the id of START, as in the vocabulary.
     """
 
     def __init__(
@@ -104,6 +104,7 @@ class CaptionNetwork(nn.Module):
         hidden: int = 512,
         rectified: bool = True,
         dropout: float = 0.5,
+        start: int = 0,
     ) -> None:
         super().__init__()
         self.cnn = cnn
@@ -113,7 +114,7 @@ class CaptionNetwork(nn.Module):
         self.lstm = nn.LSTM(embedding, hidden, batch_first=True)
         self.dropout = nn.Dropout(dropout)
         self.vocabulary = nn.Linear(hidden, vocabulary)
-        self.start = 0
+        self.start = start
 
     def hidden(
         self, vector: Float[Tensor, "batch feature"], ids: Int[Tensor, "batch step"]

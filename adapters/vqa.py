@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from PIL import Image
 
-from vlx.adapters.backbones import default_layer
+from vlx.adapters.backbones import default_layer, input_size
 from vlx.adapters.networks import QuestionNetwork
 from vlx.adapters.vocabulary import Vocabulary
 from vlx.capture import Layer, capture, find_layer, output_at
@@ -37,7 +37,7 @@ class DeeperLSTM:
         self.answers = tuple(answers)
         self.preprocess = preprocess
         self.name = name
-        chosen = default_layer(network.cnn) if layer is None else layer
+        chosen = default_layer(network.cnn, input_size(preprocess)) if layer is None else layer
         self.layer, self._module = find_layer(network.cnn, chosen)
 
     def read(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Pass:
