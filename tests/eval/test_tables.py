@@ -33,3 +33,19 @@ def test_latex_escapes_and_keeps_every_cell():
 def test_the_note_names_clusters_and_level():
     rows = {"x": summarise([1.0, 2.0], ["a", "b"], level=0.9)}
     assert "90% percentile bootstrap over clusters" in markdown_table(rows, protocol="p.")
+
+
+def test_errors_by_image_stand_beside_those_of_items():
+    values, images = [0.0, 0.0, 1.0, 1.0], ["a", "a", "b", "b"]
+    alone, grouped = {"x": summarise(values)}, {"x": summarise(values, images)}
+    text = markdown_table(alone, protocol="P", by_image=grouped)
+    head, _, line = text.splitlines()[:3]
+    cells = dict(zip(head.split("|"), line.split("|"), strict=True))
+    # SD/√n = 0.57735/2; two clusters with residual sums -1 and 1: √(2/1 · 2)/4 = 0.5
+    assert cells[" s.e. "] == " 0.289 "
+    assert cells[" s.e. by image "] == " 0.500 "
+    assert cells[" interval by image "] == " 0.000 to 1.000 "
+    assert "percentile bootstrap over items, and over images" in text
+    tex = latex_table(alone, protocol="P", by_image=grouped)
+    assert r"\begin{tabular}{lrrrrrrrrrl}" in tex
+    assert tex.splitlines()[3].count("&") == 10
