@@ -57,7 +57,10 @@ def captioner(
     steps: int = 9,
     seed: int = 0,
 ) -> CNNLSTMCaptioner:
-    """neuraltalk2's form for its vocabulary, Show and Tell's for the other."""
+    """neuraltalk2's form for its vocabulary, Show and Tell's for the other.
+
+    Like a trained model it never says its padding or a START that is not END.
+    """
     torch.manual_seed(seed)
     network = CaptionNetwork(
         cnn() if backbone is None else backbone,
@@ -69,6 +72,9 @@ def captioner(
         start=vocabulary.start,
     )
     spread(network)
+    unsaid = range(vocabulary.end) if vocabulary.start != vocabulary.end else ()
+    with torch.no_grad():
+        network.vocabulary.bias[list(unsaid)] = -50.0
     return CNNLSTMCaptioner(network, vocabulary, preprocess, layer=layer, steps=steps, name="small")
 
 

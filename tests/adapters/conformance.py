@@ -1,0 +1,248 @@
+"""What every adapter must hold to, whatever its model; each check takes a `Case` and asserts.
+
+A new adapter's tests make a Case in double precision, with several images and texts of different
+lengths, and run ``CHECKS`` over it, and ``CAPTION_CHECKS`` too if it captions.
+"""
+
+import gc
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import vlx
+from tests.test_capture import state_of
+
+SIGNED = vlx.grad_cam_with(rectify=False)
+"""Grad-CAM before its ReLU: linear in the target."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """An adapter, the network it holds, and what it is to read; ``texts`` is None for a classifier."""
+
+    adapter: Any
+    network: nn.Module
+    images: tuple[Image.Image, ...]
+    texts: tuple[str, ...] | None = None
+    beside: float = 1e-10
+    """Relative error that sums in another order may make; 1e-4 or so for single precision."""
+
+    def read(self) -> vlx.Pass:
+        """All images and texts as one batch."""
+        if self.texts is None:
+            return self.adapter.read(self.images)
+        return self.adapter.read(self.images, self.texts)
+
+    def item(self, row: int) -> "Case":
+        """One image and its text alone."""
+        texts = None if self.texts is None else (self.texts[row],)
+        return replace(self, images=(self.images[row],), texts=texts)
+
+    def close(self, found: Any, expected: Any) -> None:
+        """Assert equality up to the order of sums, relative to the largest value."""
+        found, expected = torch.as_tensor(found), torch.as_tensor(expected)
+        beside = max(self.beside, 1e-6 if found.dtype == torch.float32 else 0.0)
+        largest = float(expected.abs().max())
+        torch.testing.assert_close(found, expected, rtol=0.0, atol=beside * max(largest, 1e-30))
+
+
+def targets_of(run: vlx.Pass) -> list[list[vlx.Target]]:
+    """For each item every word and the whole caption, or the first and last answer or class."""
+
+    def of(reading: vlx.Reading) -> list[vlx.Target]:
+        names = reading.choices.names
+        if reading.kind == "caption":
+            return [*(vlx.word(at) for at in range(len(reading.words))), vlx.caption()]
+        if reading.kind == "answer":
+            return [vlx.answer(names[0]), vlx.answer(names[-1])]
+        return [vlx.label(0), vlx.label(len(names) - 1)]
+
+    return [of(reading) for reading in run.readings]
+
+
+def check_parts(case: Case) -> None:
+    """The parts of a Pass fit one another, and scores are what their kind says."""
+    run = case.read()
+    assert run.features.is_leaf
+    assert run.features.requires_grad
+    assert run.features.isfinite().all()
+    assert run.scores.isfinite().all()
+    assert run.batch == len(case.images)
+    assert run.model == case.adapter.name
+    assert run.layer == case.adapter.layer
+    assert [tuple(image.size) for image in run.images] == [image.size for image in case.images]
+    for reading, frame, image in zip(run.readings, run.frames, case.images, strict=True):
+        assert frame.image_size == (image.height, image.width)
+        assert run.pixels is None or frame.input_size == run.pixels.shape[2:]
+        steps = [step for word in reading.words for step in word.steps]
+        assert steps == sorted(set(steps))
+        assert all(len(word.steps) == len(word.ids) > 0 for word in reading.words)
+    if run.kind == "log-probability":
+        case.close(run.scores.logsumexp(-1).exp(), torch.ones(run.scores.shape[:2], dtype=run.scores.dtype))
+    else:
+        assert run.scores.shape[1] == 1
+
+
+def check_batch(case: Case) -> None:
+    """A batch of different images and texts gives what each gives alone."""
+    run = case.read()
+    together = vlx.explain(run, targets_of(run), SIGNED)
+    assert len({str(result.raw.tolist()) for result in together}) == len(case.images) > 1
+    for row, result in enumerate(together):
+        alone = case.item(row).read()
+        (single,) = vlx.explain(alone, targets_of(alone), SIGNED)
+        assert [t.name for t in result.targets] == [t.name for t in single.targets]
+        case.close([t.score for t in result.targets], [t.score for t in single.targets])
+        case.close(result.raw, single.raw)
+        assert abs(result.raw).max() > 0
+
+
+def check_pixels(case: Case) -> None:
+    """The way from pixels ends in the very features that were captured."""
+    run = case.read()
+    case.close(run.encode(run.pixels).detach(), run.features.detach())
+
+
+def check_methods(case: Case) -> None:
+    """Every method gives finite maps of the grid's or the input's shape, on the original image."""
+    for method in vlx.METHODS:
+        run = case.read()
+        for result, image in zip(vlx.explain(run, targets_of(run), method), case.images, strict=True):
+            plane = run.grid(run.features).shape[-2:] if method.rule is None else (3, *run.pixels.shape[2:])
+            assert result.raw.shape[1:] == plane
+            assert result.maps.shape[1:] == (image.height, image.width)
+            assert torch.from_numpy(result.raw).isfinite().all()
+
+
+def whole_state(network: nn.Module) -> tuple[Any, ...]:
+    """Everything that reading and explaining could leave behind, running statistics included."""
+    return state_of(network), [(tensor._version, tensor.sum().item()) for tensor in network.buffers()]
+
+
+def _fail(*_: Any) -> Any:
+    raise ZeroDivisionError("failed on purpose")
+
+
+def _explain_all(case: Case) -> None:
+    run = case.read()
+    vlx.explain(run, targets_of(run), vlx.guided_grad_cam)
+
+
+def check_manners(case: Case) -> None:
+    """The model is as it was after success, and whichever of its modules an exception comes from."""
+    case.network.train()
+    next(case.network.parameters()).requires_grad_(False)
+    ran: list[nn.Module] = []
+    with ExitStack() as stack:
+        for module in case.network.modules():
+            handle = module.register_forward_pre_hook(lambda module, _inputs: ran.append(module))
+            stack.callback(handle.remove)
+        before = whole_state(case.network)
+        _explain_all(case)
+        assert whole_state(case.network) == before
+    assert ran
+    for module in dict.fromkeys(ran):
+        handle = module.register_forward_pre_hook(_fail)
+        before = whole_state(case.network)
+        with pytest.raises(ZeroDivisionError, match="on purpose"):
+            _explain_all(case)
+        assert whole_state(case.network) == before
+        handle.remove()
+    case.network.eval().requires_grad_(True)
+
+
+def check_late_failures(case: Case) -> None:
+    """The model is as it was if the picture, the map or the way to the pixels fails."""
+    case.network.train()
+    before = whole_state(case.network)
+    with pytest.raises(vlx.VlxError, match="shows nothing"):
+        replace(case.item(0), images=(Image.new("RGB", (0, 5)),)).read()
+    assert whole_state(case.network) == before
+    run = case.read()
+    with pytest.raises(ZeroDivisionError, match="failed on purpose"):
+        vlx.explain(run, targets_of(run), vlx.Method("failing", _fail))
+    with pytest.raises(ZeroDivisionError, match="failed on purpose"):
+        vlx.explain(replace(run, encode=_fail), targets_of(run), vlx.guided_backprop)
+    assert whole_state(case.network) == before
+    case.network.eval()
+
+
+def check_nothing_below(case: Case) -> None:
+    """0 bytes are saved for a backward pass before the layer is reached, and some after it."""
+    saved, until_layer = [0], [-1]
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        saved.append(tensor.nbytes)
+        return tensor
+
+    case.network.requires_grad_(True)
+    end = f".{case.adapter.layer}"  # its name inside the CNN
+    layer = next(module for name, module in case.network.named_modules() if f".{name}".endswith(end))
+    handle = layer.register_forward_hook(lambda *_: until_layer.append(sum(saved)))
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        case.read()
+    handle.remove()
+    assert until_layer == [-1, 0]
+    assert sum(saved) > 0
+
+
+def check_nothing_stays(case: Case) -> None:
+    """No tensor outlives an explanation."""
+
+    def alive() -> int:
+        gc.collect()
+        return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
+
+    _explain_all(case)  # what is made once and kept
+    before = alive()
+    _explain_all(case)
+    assert alive() == before
+
+
+def check_later_words(case: Case) -> None:
+    """A word's score depends on the words before it and on none after it."""
+    assert case.texts is not None
+    for row in range(len(case.images)):
+        whole = case.item(row)
+        run = whole.read()
+        (reading,) = run.readings
+        for count in range(1, len(reading.words)):
+            short = replace(whole, texts=(" ".join(word.text for word in reading.words[:count]),)).read()
+            last = short.readings[0].words[-1]
+            assert last == reading.words[count - 1]
+            upto = last.steps[-1] + 1
+            case.close(short.scores[0, :upto].detach(), run.scores[0, :upto].detach())
+
+
+def check_sums(case: Case) -> None:
+    """Scores and signed maps of the words add up to those of the caption."""
+    run = case.read()
+    for result in vlx.explain(run, targets_of(run), SIGNED):
+        *words, caption = result.targets
+        case.close(sum(word.score for word in words), caption.score)
+        case.close(result.raw[:-1].sum(0), result.raw[-1])
+
+
+def check_generated(case: Case) -> None:
+    """A greedy caption, read again, is the likeliest word at every step, and its end at the last."""
+    said: Sequence[str] = case.adapter.generate(case.images)
+    run = case.adapter.read(case.images, said)
+    best = run.scores.argmax(-1)
+    for row, reading in enumerate(run.readings):
+        for word in reading.words:
+            assert tuple(int(best[row, step]) for step in word.steps) == word.ids
+        if reading.end is not None and len(reading.words) < case.adapter.steps:
+            assert (int(best[row, reading.end.steps[0]]),) == reading.end.ids
+
+
+CHECKS = (
+    check_parts, check_batch, check_pixels, check_methods,
+    check_manners, check_late_failures, check_nothing_below, check_nothing_stays,
+)  # fmt: skip
+CAPTION_CHECKS = (check_later_words, check_sums, check_generated)
