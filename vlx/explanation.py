@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -15,6 +16,7 @@ from PIL import Image
 
 from vlx.errors import VlxError, near_names
 from vlx.frame import Frame
+from vlx.images import decode_image
 
 FORMAT = 1
 
@@ -74,7 +76,9 @@ class Explanation:
     """The likeliest answers or classes with their probabilities, best first."""
 
     def __post_init__(self) -> None:
-        if self.raw.ndim not in (3, 4) or len(self.raw) != len(self.targets):
+        plane = self.raw.shape[1:]
+        fits = len(plane) == 2 or (len(plane) == 3 and plane[0] == 3)
+        if not fits or 0 in plane or len(self.raw) != len(self.targets):
             raise VlxError(
                 f"raw maps of shape {self.raw.shape} do not fit {len(self.targets)} targets: expected "
                 "(target, row, col) or (target, 3, height, width)"
@@ -186,23 +190,10 @@ def load_explanation(stem: str | Path) -> Explanation:
         if not path.is_file():
             raise VlxError(f"no file {path}: save an explanation as {base} first")
     try:
-        facts = json.loads(paths[0].read_text(encoding="utf-8"))
-        with np.load(paths[1], allow_pickle=False) as arrays:
-            raw, photo = arrays["raw"], arrays["image_png"].tobytes()
-        frame = Frame(*(tuple(facts["frame"][key]) for key in ("image_size", "input_size", "box")))
-        return Explanation(
-            image=Image.open(io.BytesIO(photo)).convert("RGB"),
-            frame=frame,
-            raw=raw,
-            targets=tuple(_explained(**target) for target in facts["targets"]),
-            provenance=Provenance(**facts["provenance"]),
-            words=tuple(facts["words"]),
-            prompt=facts["prompt"],
-            unknown=tuple(facts["unknown"]),
-            predicted=tuple((name, float(share)) for name, share in facts["predicted"]),
-        )
-    except (OSError, KeyError, TypeError, ValueError, EOFError) as error:
-        raise VlxError(f"{base} is not a saved explanation: {error}") from None
+        return _read(*paths)
+    except Exception as error:  # zipfile, zlib, NumPy, json and Pillow raise anything for a damaged file
+        reason = f"no {error} in it" if isinstance(error, KeyError) else str(error).strip().split("\n")[0]
+        raise VlxError(f"{base} is not a saved explanation: {reason or type(error).__name__}") from None
 
 
 def write_whole(path: Path, blob: bytes) -> None:
@@ -215,11 +206,34 @@ def write_whole(path: Path, blob: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
+def _read(json_path: Path, npz_path: Path) -> Explanation:
+    facts = json.loads(json_path.read_text(encoding="utf-8"))
+    if facts["format"] != FORMAT:
+        raise VlxError(f"its format is {facts['format']!r}, this version reads {FORMAT}")
+    if not zipfile.is_zipfile(npz_path):
+        raise VlxError(f"{npz_path.name} is no whole NPZ file")
+    with np.load(npz_path, allow_pickle=False) as arrays:
+        raw, photo = arrays["raw"], arrays["image_png"].tobytes()
+    if raw.dtype.kind != "f":
+        raise VlxError(f"its raw maps are of type {raw.dtype}, not floats")
+    return Explanation(
+        image=decode_image(photo, "its image"),
+        frame=Frame(*(tuple(facts["frame"][key]) for key in ("image_size", "input_size", "box"))),
+        raw=raw,
+        targets=tuple(_explained(**target) for target in facts["targets"]),
+        provenance=Provenance(**facts["provenance"]),
+        words=tuple(facts["words"]),
+        prompt=facts["prompt"],
+        unknown=tuple(facts["unknown"]),
+        predicted=tuple((name, float(share)) for name, share in facts["predicted"]),
+    )
+
+
 def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _explained(*, words: list[int], **facts: Any) -> Explained:
-    return Explained(words=tuple(words), **facts)
+def _explained(*, score: Any, words: list[int], **facts: Any) -> Explained:
+    return Explained(score=float(score), words=tuple(words), **facts)

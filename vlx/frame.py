@@ -3,6 +3,7 @@
 Coordinates are (row, col) and continuous: pixel i covers [i, i + 1), so its centre is i + 0.5.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -32,8 +33,8 @@ class Frame:
         top, left, bottom, right = self.box
         if min(*self.image_size, *self.input_size) < 1:
             raise VlxError(f"sizes must be positive: image {self.image_size}, input {self.input_size}")
-        if not (top < bottom < float("inf") and left < right < float("inf")):
-            raise VlxError(f"the box {self.box} is empty: give (top, left, bottom, right)")
+        if not (top < bottom and left < right and all(map(math.isfinite, self.box))):
+            raise VlxError(f"the box {self.box} is empty or not finite: give (top, left, bottom, right)")
 
     @staticmethod
     def resized(image_size: Size, input_size: Size) -> "Frame":
