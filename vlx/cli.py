@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from vlx.cli_evaluate import evaluate
 from vlx.cli_scenes import scenes
 from vlx.errors import VlxError
 
@@ -23,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(scenes, name="scenes")
+app.add_typer(evaluate, name="evaluate")
 
 Images = Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files, or folders of them.")]
 Model = Annotated[str, typer.Option(help="A name that `vlx models` lists.")]

@@ -48,7 +48,7 @@ def chosen_words(text: str | None) -> list[str | int] | None:
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts:
         raise VlxError("--words is empty: give words of the caption, as in --words dog,bike")
-    return [_number_or_text(part) for part in parts]
+    return [number_or_text(part) for part in parts]
 
 
 def load_model(name: str, layer: str | None, device: str, needs: str, does: str, instead: str) -> Any:
@@ -59,7 +59,7 @@ def load_model(name: str, layer: str | None, device: str, needs: str, does: str,
     from vlx.load import load
 
     check_device(device)
-    model = load(name, layer=None if layer is None else _number_or_text(layer), device=device)
+    model = load(name, layer=None if layer is None else number_or_text(layer), device=device)
     if not hasattr(model, needs):
         raise VlxError(f"{name} does not {does}: use another model, such as {instead}")
     return model
@@ -178,7 +178,8 @@ def _share(probability: float) -> str:
     return f"{probability:.1e}" if 0 < probability < 5e-5 else f"{probability:.4f}"
 
 
-def _number_or_text(text: str) -> int | str:
+def number_or_text(text: str) -> int | str:
+    """A whole number where the text is one, else the text."""
     return int(text) if text.lstrip("-").isdecimal() else text
 
 

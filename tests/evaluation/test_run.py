@@ -1,0 +1,135 @@
+"""Runs that are killed, resumed, sharded, or meet another run: the end is always the same."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as parquet
+import pytest
+
+from tests.evaluation.conftest import Run
+from vlx.errors import VlxError
+from vlx.evaluation.run import locked
+from vlx.evaluation.settings import Shard, parse_shard
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ("results.parquet", "summary.json", "summary.md", "summary.tex")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in RESULTS}
+
+
+def parts(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "parts").glob("*.json"))
+
+
+def started(world: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
+    """An evaluation in another process, slow enough to be killed within."""
+    code = [sys.executable, "-m", "tests.evaluation.small", "evaluate", "pointing"]
+    settings = ["--data", str(world), "--out", str(out), "--batch", "4", "--threads", "1", *more]
+    return subprocess.Popen(
+        [*code, *settings], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+@pytest.mark.parametrize("after", [1, 5])
+def test_a_killed_run_goes_on_to_the_same_end(world: Path, tmp_path: Path, run: Run, after: int) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    given = ("evaluate", "pointing", "--data", world, "--batch", 4, "--threads", 1)
+    assert run(*given, "--out", whole)[0] == 0
+    process = started(world, killed)
+    deadline = time.monotonic() + 120
+    while len(parts(killed) if (killed / "parts").is_dir() else []) < after and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {name: (killed / "parts" / name).stat().st_mtime_ns for name in parts(killed)}
+    assert after <= len(kept) < len(parts(whole))
+    assert not (killed / "summary.json").exists()
+    assert run(*given, "--out", killed)[0] == 0
+    assert contents(killed) == contents(whole)
+    assert {name: (killed / "parts" / name).stat().st_mtime_ns for name in kept} == kept
+
+
+def test_a_damaged_part_is_measured_again(world: Path, tmp_path: Path, run: Run) -> None:
+    given = ("evaluate", "boxes", "--data", world, "--out", tmp_path / "out", "--batch", 8)
+    assert run(*given)[0] == 0
+    before = contents(tmp_path / "out")
+    path = tmp_path / "out" / "parts" / "000001.json"
+    text = path.read_text(encoding="utf-8")
+    for damaged in ("", text[: len(text) // 2], text.replace('"score":', '"score": 1')):
+        path.write_text(damaged, encoding="utf-8")
+        assert run(*given)[0] == 0
+        assert contents(tmp_path / "out") == before
+        assert path.read_text(encoding="utf-8") == text
+
+
+def test_other_settings_are_refused_and_named(world: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "out"
+    assert run("evaluate", "boxes", "--data", world, "--out", out, "--limit", 2)[0] == 0
+    before = contents(out)
+    status, _, err = run("evaluate", "boxes", "--data", world, "--out", out, "--limit", 2, "--batch", 3)
+    assert (status, err.count("\n")) == (1, 1)
+    assert "batch 16 there, 3 now" in err
+    status, _, err = run("evaluate", "pointing", "--data", world, "--out", out, "--limit", 2)
+    assert status == 1
+    assert 'task "boxes" there, "pointing" now' in err
+    assert contents(out) == before
+
+
+def test_two_runs_never_share_a_folder(world: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "out"
+    with locked(out):
+        status, _, err = run("evaluate", "boxes", "--data", world, "--out", out)
+        assert (status, (out / "settings.json").exists()) == (1, False)
+        assert "another run works in" in err.splitlines()[-1]
+    assert run("evaluate", "boxes", "--data", world, "--out", out)[0] == 0
+
+
+def test_a_killed_run_leaves_no_lock(tmp_path: Path) -> None:
+    code = f"from pathlib import Path; from vlx.evaluation.run import locked; import time\n\
+with locked(Path({str(tmp_path)!r})):\n    print('held', flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(VlxError, match="another run works"), locked(tmp_path):
+            pass
+        process.kill()
+    with locked(tmp_path):
+        assert (tmp_path / "lock").exists()
+
+
+def test_shards_are_disjoint_and_complete() -> None:
+    for count in (1, 2, 7, 20):
+        numbers = [number for i in range(count) for number in Shard(i + 1, count).of(12)]
+        assert sorted(numbers) == list(range(12))
+    assert parse_shard("2/7") == Shard(2, 7)
+    for wrong in ("0/2", "3/2", "2", "a/b", "-1/2", "1/0", ""):
+        with pytest.raises(VlxError, match="shard"):
+            parse_shard(wrong)
+
+
+def test_rows_hold_everything_of_an_item(world: Path, tmp_path: Path, run: Run) -> None:
+    given = ("--data", world, "--out", tmp_path / "out", "--method", "grad_cam", "--method", "gradient")
+    status, out, _ = run("evaluate", "pointing", *given)
+    assert status == 0
+    rows = parquet.read_table(tmp_path / "out" / "results.parquet").to_pylist()
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert len(rows) == 2 * summary["items"]
+    assert {row["method"] for row in rows} == {"grad_cam", "gradient"}
+    for row in rows:
+        for column in ("score", "random_weights", "mean_activation", "centre_prior", "random_map"):
+            reason = row["left_out" if column == "score" else f"{column}_left_out"]
+            assert (row[column] is None) == (reason is not None)
+        assert row["word"] in row["text"]
+        assert row["category"]
+    mean = [row["score"] for row in rows if row["method"] == "grad_cam" and row["score"] is not None]
+    assert summary["rows"]["grad_cam"]["items"]["mean"] == pytest.approx(sum(mean) / len(mean))
+    seen = {name: row["items"]["seen"] for name, row in summary["rows"].items()}
+    assert set(seen.values()) == {summary["items"]}
+    assert "Protocol: Word pointing (paper 8.1.1)" in out

@@ -1,0 +1,49 @@
+"""What makes an evaluation: its items, how a batch of them becomes rows, and what it says it measured."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vlx.evaluation.batch import CONTROLS
+from vlx.evaluation.folder import DataFolder
+from vlx.evaluation.items import Item
+from vlx.evaluation.models import Kind, Models
+from vlx.evaluation.options import Options
+from vlx.evaluation.rows import SCORE, Row
+from vlx.methods import Method
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluator:
+    """One evaluation as a value."""
+
+    name: str
+    title: str
+    """For a heading, with what a number of it means."""
+    kinds: tuple[Kind, ...]
+    """The models it is for."""
+    items: Callable[[DataFolder, Kind, Options], list[Item]]
+    rows: Callable[[Models, Sequence[Item], Sequence[Method], Options], list[Row]]
+    protocol: Callable[[Options, Kind], str]
+    """One sentence or several, printed beside every number."""
+    extras: tuple[str, ...] = ()
+    """Columns of the method's map beyond its score."""
+    facts: tuple[str, ...] = ()
+    """Columns that are the same for every method, beyond the controls."""
+    said: Mapping[str, str] = field(default_factory=dict[str, str])
+    """How a table calls a column, where its name with blanks does not do."""
+    shared: tuple[str, ...] = ("mean_activation", "centre_prior", "random_map")
+    """Controls that are the same for every method."""
+    span: tuple[float, float] | None = None
+    """The lowest and the highest score there can be; None where there is no highest."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column with an outcome, in the order of the table."""
+        return (SCORE, *CONTROLS, *self.extras, *self.facts)
+
+    def label(self, column: str, method: str) -> str:
+        """How a table calls a column of a method."""
+        if column == SCORE and column not in self.said:
+            return method
+        name = self.said.get(column, column.replace("_", " "))
+        return name if column in (*self.shared, *self.facts) else f"{method}, {name}"
