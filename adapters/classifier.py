@@ -11,12 +11,14 @@ from PIL import Image
 from torch import nn
 
 from vlx.adapters.backbones import default_layer, input_size, torchvision_network
-from vlx.adapters.weights import load_weights
+from vlx.adapters.weights import fit_weights, load_weights
 from vlx.capture import Layer, capture, find_layer, output_at
 from vlx.errors import CheckpointError, near_names
 from vlx.images import Preprocess, imagenet, stack_images
 from vlx.passes import Pass
 from vlx.reading import Reading, choices_of
+
+_AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # classifiers of GoogLeNet and Inception, for training
 
 
 class Classifier:
@@ -77,13 +79,11 @@ def load_torchvision(
     state = load_weights(weights)
     classes = _classes(name, state)
     network = torchvision_network(name, classes=classes)
-    missing, unexpected = network.load_state_dict(state, strict=False)
-    extra = [key for key in unexpected if not key.startswith(("aux", "AuxLogits"))]
-    if missing or extra:
-        raise CheckpointError(
-            f"{weights} is not a {name}: {len(missing)} weights missing ({', '.join(missing[:3])}), "
-            f"{len(extra)} unknown ({', '.join(extra[:3])})"
-        )
+    own = network.state_dict()
+    # Files from before torch counted the batches of a normalisation lack the counts, which nothing reads.
+    counts = {key: value for key, value in own.items() if key.endswith("num_batches_tracked")}
+    kept = {key: value for key, value in state.items() if not key.startswith(_AUXILIARY)}
+    fit_weights(network, {**counts, **kept}, f"{weights}, as a {name},")
     labels = _labels(Path(weights), classes)
     return Classifier(network.to(device), labels, imagenet(), layer=layer, name=f"torchvision/{name}")
 
@@ -104,8 +104,7 @@ def _published(name: str, layer: Layer | None, device: str) -> Classifier:
 
 
 def _classes(name: str, state: dict[str, torch.Tensor]) -> int:
-    expected = torchvision_network(name).state_dict()
-    last = [key for key in expected if not key.startswith(("aux", "AuxLogits"))][-1]
+    last = list(torchvision_network(name).state_dict())[-1]
     if last not in state or state[last].ndim < 1:
         raise CheckpointError(f"the file holds no {last!r}, so it is not a {name}{near_names(last, state)}")
     return len(state[last])

@@ -51,7 +51,9 @@ def fit_weights(network: nn.Module, state: Mapping[str, Tensor], source: str) ->
     told = [f"{len(names)} {what} ({', '.join(names[:3])})" for what, names in wrong if names]
     if told:
         raise CheckpointError(f"{source} does not fit this {type(network).__name__}: " + "; ".join(told))
-    network.load_state_dict({name: state[name].to(own[name].dtype) for name in own})
+    # In the network's own mapping, which tells the versions of its layers that some of them ask for.
+    own.update({name: state[name].to(own[name].dtype) for name in own})
+    network.load_state_dict(own)
     return network
 
 
