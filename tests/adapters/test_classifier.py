@@ -1,0 +1,188 @@
+"""Classifiers: any torchvision model and layer, classes by name and index, and weight files."""
+
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torchvision.models._api import WeightsEnum
+
+import vlx
+from tests.adapters import small
+from tests.adapters.conformance import CHECKS, SIGNED, Case
+from vlx.adapters.backbones import torchvision_network
+from vlx.adapters.classifier import Classifier, load_torchvision
+from vlx.errors import CheckpointError, LayerError, UnknownChoice, VlxError
+from vlx.images import Preprocess, ShortSide
+
+NAMES = ("cat", "tiger cat", "dog", "hot dog", "car")
+SMALL = Preprocess(ShortSide(70), (64, 64))
+
+
+def network(name: str = "squeezenet1_1", seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return torchvision_network(name, classes=len(NAMES)).eval()
+
+
+def classifier(name: str = "squeezenet1_1", layer: str | int | None = None) -> Classifier:
+    return Classifier(network(name).double(), NAMES, SMALL, layer=layer, name=name)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_conforms(check):
+    model = classifier("shufflenet_v2_x0_5", "stage4")
+    check(Case(model, model.network, small.photos((70, 90), (96, 64)), beside=1e-8))
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "expected"),
+    [
+        ("squeezenet1_1", None, "classifier.2"),
+        ("squeezenet1_1", 0, "features.0"),
+        ("mobilenet_v3_small", None, "features"),
+        ("mobilenet_v3_small", "features.5", "features.5"),
+        ("resnet18", "layer2.0.conv1", "layer2.0.conv1"),
+        ("resnet18", "maxpool", "maxpool"),
+        ("googlenet", "inception3a.branch2", "inception3a.branch2"),
+        ("mnasnet0_5", 3, "layers.3"),
+    ],
+)
+def test_any_layer_of_any_network(name, layer, expected):
+    """The signed map is the mean gradient of an uncut backward, times the features, summed."""
+    model = classifier(name, layer)
+    assert model.layer == expected
+    run = model.read(small.photos((70, 90)))
+    (result,) = vlx.explain(run, [vlx.label(3)], SIGNED)
+    kept: list[torch.Tensor] = []
+
+    def keep(_module, _inputs, output):
+        kept.append(output)
+        return output.clone()
+
+    handle = model.network.get_submodule(expected).register_forward_hook(keep)
+    logit = model.network(run.pixels)[0, 3]
+    handle.remove()
+    (slope,) = torch.autograd.grad(logit, kept[0])
+    plane = (slope.mean((2, 3), keepdim=True) * kept[0]).sum(1)[0].detach()
+    assert plane.abs().max() > 0
+    assert result.targets[0].score == pytest.approx(logit.item())
+    np.testing.assert_allclose(result.raw[0], plane, rtol=1e-4, atol=1e-6 * float(plane.abs().max()))
+
+
+def test_classes_by_name_and_by_index():
+    model, (photo,) = classifier(), small.photos((70, 90))
+    found = vlx.explain_label(model, photo, ["tiger cat", 1, "Hot Dog", 3])
+    assert np.array_equal(found.raw[0], found.raw[1])
+    assert np.array_equal(found.raw[2], found.raw[3])
+    assert found.targets[0].score == found.targets[1].score
+    every = vlx.explain_label(model, photo, list(NAMES))
+    assert sum(target.probability for target in every.targets) == pytest.approx(1.0, abs=1e-6)
+    best = max(every.targets, key=lambda target: target.score)
+    assert vlx.explain_label(model, photo).targets == (best,)
+    assert dict(every.predicted) == {target.name: target.probability for target in every.targets}
+
+
+def test_what_is_unknown_is_told():
+    model, (photo,) = classifier(), small.photos((70, 90))
+    with pytest.raises(UnknownChoice, match=r"no class 'tigercat' among its 5; near names: tiger cat"):
+        vlx.explain_label(model, photo, ["tigercat"])
+    with pytest.raises(VlxError, match="no class 5"):
+        vlx.explain_label(model, photo, [5])
+    with pytest.raises(LayerError, match=r"near names: .*features\.1"):
+        classifier(layer="featurs.1")
+    with pytest.raises(VlxError, match="4 names for 5 choices"):
+        Classifier(network(), NAMES[:4], SMALL).read([photo.convert("RGB")])
+
+
+def written(path, model: nn.Module, name: str):
+    file = path / name
+    if file.suffix == ".safetensors":
+        save_file(model.state_dict(), file)
+    else:
+        torch.save(model.state_dict(), file)
+    return str(file)
+
+
+@pytest.mark.parametrize("file", ["mine.pth", "mine.safetensors"])
+@pytest.mark.parametrize("name", ["squeezenet1_1", "mnasnet0_5", "shufflenet_v2_x0_5"])
+def test_a_users_own_weights(name, file, tmp_path):
+    """The number of classes is read from the file, their names from a file beside it."""
+    model = network(name, seed=3)
+    spec = f"torchvision/{name}:{written(tmp_path, model, file)}"
+    loaded = vlx.load(spec)
+    assert loaded.labels == tuple(f"class {index}" for index in range(5))
+    assert loaded.name == f"torchvision/{name}"
+    run = loaded.read(small.photos((70, 90)))
+    with torch.no_grad():
+        torch.testing.assert_close(run.scores[0, 0].detach(), model(run.pixels)[0], rtol=1e-4, atol=1e-5)
+    (tmp_path / "mine.labels.txt").write_text("\n".join(NAMES), encoding="utf-8")
+    assert vlx.load(spec, layer=0).labels == NAMES
+    (tmp_path / "mine.labels.txt").write_text("cat\ndog\n", encoding="utf-8")
+    with pytest.raises(CheckpointError, match="names 2 classes, but the weights have 5"):
+        vlx.load(spec)
+
+
+def test_files_without_the_counts_of_batches_are_read(tmp_path):
+    model = network("shufflenet_v2_x0_5", seed=3)
+    state = {key: value for key, value in model.state_dict().items() if "num_batches" not in key}
+    assert len(state) < len(model.state_dict())
+    torch.save(state, tmp_path / "old.pth")
+    loaded = load_torchvision("shufflenet_v2_x0_5", str(tmp_path / "old.pth"))
+    assert torch.equal(loaded.network.conv5[0].weight, model.conv5[0].weight)
+
+
+def test_auxiliary_classifiers_in_a_file_are_left_out(tmp_path):
+    model = network("googlenet")
+    state = {**model.state_dict(), "aux1.fc2.bias": torch.zeros(5)}
+    torch.save(state, tmp_path / "g.pth")
+    loaded = load_torchvision("googlenet", str(tmp_path / "g.pth"))
+    assert loaded.layer == "inception5b"
+    assert torch.equal(loaded.network.fc.weight, model.fc.weight)
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "message"),
+    [
+        ("squeezenet1_1", "resnet18", r"holds no 'fc\.bias', so it is not a resnet18"),
+        ("squeezenet1_0", "squeezenet1_1", r"as a squeezenet1_1, .*features\.0\.weight \(96, 3, 7, 7\) for"),
+        ("shufflenet_v2_x1_0", "shufflenet_v2_x0_5", r"as a shufflenet_v2_x0_5, .*of another shape"),
+        ("resnet18", "resnet34", r"as a resnet34, .*\d+ missing \(layer1\.2\.conv1\.weight"),
+        ("resnet34", "resnet18", r"as a resnet18, .*\d+ unknown \(layer1\.2\.conv1\.weight"),
+    ],
+)
+def test_weights_of_another_network_are_refused_in_one_line(held, asked, message, tmp_path):
+    file = written(tmp_path, network(held), "w.pth")
+    with pytest.raises(CheckpointError, match=message) as raised:
+        load_torchvision(asked, file)
+    assert "\n" not in str(raised.value)
+
+
+def test_names_and_files_that_do_not_exist_are_told(tmp_path):
+    with pytest.raises(VlxError, match="no classifier 'resnet19'; near names"):
+        vlx.load("torchvision/resnet19")
+    with pytest.raises(CheckpointError, match="no weight file"):
+        vlx.load(f"torchvision/resnet18:{tmp_path}/none.pth")
+    with pytest.raises(VlxError, match="no classifier 'resnet19'"):
+        vlx.load(f"torchvision/resnet19:{written(tmp_path, network(), 'w.pth')}")
+
+
+def test_without_a_network_the_way_out_is_told(monkeypatch):
+    def offline(*_args, **_kwargs):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", offline)
+    with pytest.raises(CheckpointError, match=r"squeezenet1_1 could not be fetched .*squeezenet1_1:FILE"):
+        vlx.load("torchvision/squeezenet1_1")
+
+
+def test_published_weights_bring_their_classes_and_size(monkeypatch):
+    torch.manual_seed(0)
+    state = torchvision_network("squeezenet1_1").state_dict()
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda *_args, **_kwargs: state)
+    loaded = vlx.load("torchvision/squeezenet1_1")
+    assert len(loaded.labels) == 1000
+    assert loaded.labels[281:283] == ("tabby", "tiger cat")
+    assert loaded.preprocess.window == (224, 224)
+    assert torch.equal(loaded.network.features[0].weight, state["features.0.weight"])
