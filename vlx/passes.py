@@ -16,7 +16,7 @@ Grid = Callable[[Tensor], Tensor]
 """Views features (..., *feature axes) as (..., channel, row, col); leading axes are kept."""
 
 
-def conv_grid(features: Float[Tensor, "*lead channel row col"]) -> Float[Tensor, "*lead channel row col"]:
+def conv_grid(features: Float[Tensor, "*feature"]) -> Float[Tensor, "*lead channel row col"]:
     """View the features of a convolution: they already are (channel, row, col)."""
     if features.ndim < 4:
         raise LayerError(

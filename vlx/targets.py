@@ -49,10 +49,10 @@ class Target:
     def __sub__(self, other: "Target") -> "Target":
         return _compose(f"{self.name} - {other.name}", self, other, -1.0, "-")
 
-    def __mul__(self, factor: float) -> "Target":
+    def __mul__(self, factor: int | float) -> "Target":
         def resolve(reading: Reading) -> Resolved:
             mine = self.resolve(reading)
-            return Resolved(_scaled(mine.terms, factor), mine.words, name, single=False)
+            return Resolved(_scaled(mine.terms, float(factor)), mine.words, name, single=False)
 
         name = f"{factor:g} × ({self.name})"
         return Target(name, resolve)
