@@ -198,6 +198,25 @@ def sanity(
     _run("sanity", dict(locals()))
 
 
+@evaluate.command()
+def merge(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER...", help="Folders of all shards of a run.")
+    ],
+    out: Annotated[Path, typer.Option(help="Where the joined results go.")],
+) -> None:
+    """Join the results of shards: the same rows and summary as of a run without shards."""
+    from vlx.evaluation.merge import merge as join
+    from vlx.evaluation.tasks import EVALUATORS
+
+    _show(join(folders, out, EVALUATORS))
+
+
+def _show(folder: Path) -> None:
+    print((folder / "summary.md").read_text(encoding="utf-8"))
+    print(f"results: {folder}")
+
+
 def _run(task: str, given: dict[str, Any]) -> None:
     """Run one evaluation with the options of its command, and print its table."""
     from vlx.evaluation.launch import launch
@@ -209,9 +228,7 @@ def _run(task: str, given: dict[str, Any]) -> None:
     if shard is not None:
         out = out / f"shard-{shard.index}-of-{shard.count}"
     evaluator = next(one for one in EVALUATORS if one.name == task)
-    folder = launch(evaluator, _request(given, shard), out)
-    print((folder / "summary.md").read_text(encoding="utf-8"))
-    print(f"results: {folder}")
+    _show(launch(evaluator, _request(given, shard), out))
 
 
 def _request(given: dict[str, Any], shard: Any) -> Any:

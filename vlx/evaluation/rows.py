@@ -81,7 +81,7 @@ def write_part(folder: Path, number: int, fingerprint: str, rows: Sequence[Row])
     """Write one finished batch; a crash leaves either the whole file or none."""
     path = part_path(folder, number)
     path.parent.mkdir(parents=True, exist_ok=True)
-    body = json.dumps([_plain(row) for row in rows], ensure_ascii=False, separators=(",", ":"))
+    body = as_text(rows)
     check = hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
     head = json.dumps({"batch": number, "fingerprint": fingerprint, "sha256": check})
     write_whole(path, f"{head}\n{body}\n".encode("utf-8", "surrogatepass"))
@@ -100,12 +100,22 @@ def read_part(folder: Path, number: int, fingerprint: str) -> list[Row] | None:
         whole = hashlib.sha256(body.rstrip("\n").encode("utf-8", "surrogatepass")).hexdigest()
         if told["batch"] != number or told["sha256"] != whole:
             return None
-        rows: Any = json.loads(body)
+        rows = from_text(body)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if told["fingerprint"] != fingerprint:
         raise VlxError(f"{path} was measured with other settings: give --out another folder")
-    return [_row(row) for row in rows]
+    return rows
+
+
+def as_text(rows: Iterable[Row]) -> str:
+    """Rows as one line of JSON with every digit of their numbers."""
+    return json.dumps([_plain(row) for row in rows], ensure_ascii=False, separators=(",", ":"))
+
+
+def from_text(text: str) -> list[Row]:
+    """The rows that `as_text` wrote. Raises ValueError, KeyError or TypeError for any other text."""
+    return [_row(row) for row in json.loads(text)]
 
 
 def part_path(folder: Path, number: int) -> Path:

@@ -37,9 +37,10 @@ def protocol(options: Options, kind: Kind) -> str:
     return (
         f"Sanity (after Adebayo et al. 2018), on {what}: Spearman correlation with average ranks on a "
         "14 x 14 grid between the map of the trained model and, on the same item, the map of the same method "
-        "after the weights of the last layer were shuffled (the score), after all weights were shuffled, for "
-        "another target of the same image (another visual word of the caption, the next likely answer or class), "
-        "and maps without a model. Low is good: the map depends on what was learned and asked. Mean over items"
+        "after the weights of the last layer were shuffled (the score), after all weights were shuffled, "
+        "for another target of the same image (another visual word of the caption, the next likely answer "
+        "or class), and maps without a model. Low is good: the map depends on what was learned and "
+        "asked. Mean over items"
     )
 
 
