@@ -7,6 +7,7 @@ process that asks, so only it needs the folder of the results.
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 from vlx.errors import VlxError
@@ -91,12 +92,10 @@ def ray_work(
 def need_ray() -> Any:
     """The module ray with ray.data. Raises VlxError in one line where it is not installed."""
     try:
-        import ray
-        import ray.data
-        import ray.exceptions
+        import_module("ray.data")
+        return import_module("ray")
     except ImportError:
         raise VlxError("--engine ray needs Ray: pip install 'vlx[ray]'") from None
-    return ray
 
 
 def _begin(ray: Any) -> bool:
@@ -109,9 +108,6 @@ def _begin(ray: Any) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause in one line."""
-    inner = error
-    while (deeper := getattr(inner, "cause", None) or inner.__cause__) is not None:
-        inner = deeper
-    lines = str(inner).strip().splitlines() or [type(inner).__name__]
-    return lines[-1].strip()
+    """The last line of the worker's own traceback, which Ray quotes in full."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[-1].strip().removeprefix("vlx.errors.VlxError: ")
