@@ -1,0 +1,47 @@
+"""The scores of the demonstration are those of ``vlx evaluate`` on the same items."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.evaluation import small
+from vlx import heldout
+from vlx.errors import VlxError
+from vlx.evaluation.folder import look
+from vlx.evaluation.launch import Request, launch
+from vlx.evaluation.models import with_controls
+from vlx.evaluation.options import Options
+from vlx.evaluation.pointing import POINTING
+from vlx.methods import grad_cam
+from vlx.scenes.formats import write_world
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, emoji_font: Path) -> Path:
+    return write_world(tmp_path_factory.mktemp("world"), 4, seed=11)
+
+
+def test_scores_in_memory_are_those_of_a_run(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = Options(captions=1)
+    models = with_controls(small.captioner())
+    found = heldout.score(POINTING, models, look(world), options, [grad_cam])
+    monkeypatch.setattr("vlx.evaluation.launch.load_models", lambda _request: models)
+    request = Request("small", str(world), options=options, batch=heldout.BATCH, progress=False)
+    told = json.loads((launch(POINTING, request, tmp_path) / "summary.json").read_text(encoding="utf-8"))
+    for name, summary in found.alone.items():
+        assert summary.mean == pytest.approx(told["rows"][name]["items"]["mean"], abs=1e-6)
+        assert summary.n == told["rows"][name]["items"]["n"]
+
+
+def test_the_table_holds_methods_controls_and_protocols(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heldout, "load_captioner", small.captioner)
+    text = heldout.held_out_table(limit=2, world=world)
+    for name in ("grad_cam", "guided_grad_cam", "guided_backprop", "centre prior", "random map"):
+        assert text.count(f"| {name} |") >= 2
+    assert text.count("Protocol: Box ratio") == text.count("Protocol: Word pointing") == 1
+    assert "images: 2" in text
+    with pytest.raises(VlxError, match="vlx scenes generate"):
+        heldout.held_out_table(world=world / "images")
