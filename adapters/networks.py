@@ -14,7 +14,8 @@ State = tuple[Tensor, Tensor]
 class ColumnPool(nn.Module):
     """What is in bands of 4 columns, 2 apart, over all rows of a feature map: maxima, then sums.
 
-    A maximum tells that something is there, a sum how much of it. Sums are means over the columns.
+    A maximum tells that something is there, a sum how much of it. Sums are divided by the number of
+    rows, which brings them near the maxima.
     """
 
     def __init__(self, rows: int) -> None:
@@ -26,7 +27,7 @@ class ColumnPool(nn.Module):
     ) -> Float[Tensor, "batch pooled 1 place"]:
         """Twice as many channels, one row, one column for each band."""
         most = F.max_pool2d(features, self.band, self.step)
-        total = F.avg_pool2d(features, self.band, self.step, divisor_override=self.band[1])
+        total = F.avg_pool2d(features, self.band, self.step, divisor_override=self.band[0])
         return torch.cat([most, total], 1)
 
 

@@ -2,8 +2,8 @@
 
 They learn which glyphs are there, how many of each category, where across the image, in which
 colour, and on which ground. A fully connected layer that starts from noise has to learn every object
-anew at every place, so it first sees one pooled place; its weights are then copied to all places
-and learn on. The heads are thrown away.
+anew at every place, so it first sees the maxima over all places; its weights are then copied to each
+place and learn on, and the sums, which tell how many there are, join in. The heads are thrown away.
 """
 
 import numpy as np
@@ -59,22 +59,25 @@ def train_fc(
     device: torch.device,
     log: Log,
     *,
-    epochs: tuple[int, int] = (8, 12),
+    epochs: tuple[int, int] = (8, 8),
 ) -> None:
-    """Train fc6 and fc7 of a CNN in place, first on one pooled place, then on all."""
+    """Train fc6 and fc7 of a CNN in place: on maxima over all places, then on everything."""
     maps, truth = world
     fc6, fc7 = (layer for layer in cnn.classifier if isinstance(layer, nn.Linear))
-    places = cnn.places
-    largest, largest_of_check = (part.view(len(part), -1, places).amax(2) for part in (maps, check[0]))
+    channels, places = cnn.channels, cnn.places
+    most, most_of_check = (
+        part.view(len(part), -1, places)[:, :channels].amax(2) for part in (maps, check[0])
+    )
     cnn.classifier.requires_grad_(True)
     heads = _Heads(fc7.out_features).to(device)
-    one = nn.Linear(largest.shape[1], fc6.out_features).to(device)
+    one = nn.Linear(channels, fc6.out_features).to(device)
     pooled = nn.Sequential(one, *list(cnn.classifier)[1:])
-    _lesson("fc, one place", pooled, heads, (largest, truth), device, log, epochs[0], 3e-3)
-    _tell(pooled, heads, (largest_of_check, check[1]), device, log)
+    _lesson("fc, maxima", pooled, heads, (most, truth), device, log, epochs[0], 3e-3)
+    _tell(pooled, heads, (most_of_check, check[1]), device, log)
     with torch.no_grad():
         shared = one.weight[:, :, None].expand(-1, -1, places) / places**0.5
-        fc6.weight.copy_(shared.reshape(fc6.weight.shape))
+        fc6.weight.zero_()
+        fc6.weight[:, : channels * places] = shared.flatten(1)
         fc6.bias.copy_(one.bias)
     _lesson("fc, all places", cnn.classifier, heads, world, device, log, epochs[1], 1e-3)
     _tell(cnn.classifier, heads, check, device, log)
