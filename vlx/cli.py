@@ -1,4 +1,4 @@
-"""The command line: ``vlx caption``, ``vqa``, ``classify``, ``demo``, ``models``, ``scenes``.
+"""The command line: ``vlx caption``, ``vqa``, ``classify``, ``evaluate``, ``data``, ``demo``, ``scenes``.
 
 Together with `vlx.load` this is the place that composes models, explanations, pictures and pages. What
 is heavy is imported inside the commands.
@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from vlx.cli_data import data
 from vlx.cli_evaluate import evaluate
 from vlx.cli_scenes import scenes
 from vlx.errors import VlxError
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(scenes, name="scenes")
 app.add_typer(evaluate, name="evaluate")
+app.add_typer(data, name="data")
 
 Images = Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files, or folders of them.")]
 Model = Annotated[str, typer.Option(help="A name that `vlx models` lists.")]

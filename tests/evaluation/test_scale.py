@@ -125,13 +125,11 @@ class _DiesOnce:
 
 def _on_ray(world: Path, out: Path, load: ray_engine.Load, workers: int) -> None:
     request = _request(world, engine="ray", workers=workers)
-    with launch.repeatable(1):
-        models = _load(request)
-        items = launch.items_for(POINTING, models, request)
-        methods = [launch.method_named("grad_cam")]
-        settings = launch.settings_for(POINTING, request, models, items, methods, 1)
-        work = ray_engine.ray_work(POINTING, request, items, settings, load)
-        run_batches(POINTING, settings, work, out, progress=False)
+    with launch.repeatable(1), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launch, "load_models", _load)
+        ready = launch.prepare(POINTING, request)
+        work = ray_engine.ray_work(POINTING, request, ready.items, ready.settings, load)
+        run_batches(POINTING, ready.settings, work, out, progress=False)
 
 
 @pytest.mark.usefixtures("cluster")

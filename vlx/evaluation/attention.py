@@ -73,6 +73,7 @@ ATTENTION = Evaluator(
     "Human attention: rank correlation (chance is 0)",
     ("vqa",),
     lambda folder, _kind, options: attention_items(folder, options),
+    lambda options, opened, at: answer_target(options.answer, opened, at),
     _rows,
     protocol,
     extras=("first_annotator",),

@@ -55,6 +55,7 @@ BOXES = Evaluator(
     "Box ratio: inside over outside (a uniform map has 1)",
     ("captioner",),
     lambda folder, _kind, options: region_items(folder, options),
+    lambda _options, _opened, _at: caption(),
     _rows,
     protocol,
 )

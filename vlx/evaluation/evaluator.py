@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vlx.evaluation.batch import CONTROLS
+from vlx.evaluation.batch import CONTROLS, LeftOut, Opened
 from vlx.evaluation.folder import DataFolder
 from vlx.evaluation.items import Item
 from vlx.evaluation.models import Kind, Models
 from vlx.evaluation.options import Options
 from vlx.evaluation.rows import SCORE, Row
 from vlx.methods import Method
+from vlx.targets import Target
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +23,8 @@ class Evaluator:
     kinds: tuple[Kind, ...]
     """The models it is for."""
     items: Callable[[DataFolder, Kind, Options], list[Item]]
+    target: Callable[[Options, Opened, int], Target | LeftOut]
+    """What is explained of the item at a position."""
     rows: Callable[[Models, Sequence[Item], Sequence[Method], Options], list[Row]]
     protocol: Callable[[Options, Kind], str]
     """One sentence or several, printed beside every number."""
@@ -35,6 +38,11 @@ class Evaluator:
     """Controls that are the same for every method."""
     span: tuple[float, float] | None = None
     """The lowest and the highest score there can be; None where there is no highest."""
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the score and its controls are scores of the same kind, so that they can be subtracted."""
+        return bool(self.shared)
 
     @property
     def columns(self) -> tuple[str, ...]:

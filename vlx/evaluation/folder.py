@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vlx.eval.records import DataError, inside
+from vlx.images import SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -12,6 +13,8 @@ class Source:
     """One kind of file that evaluations read."""
 
     name: str
+    called: str
+    """Its usual name, for a person."""
     patterns: tuple[str, ...]
     """How it may be called below a data folder."""
     serves: str
@@ -31,43 +34,70 @@ def _below(*names: str) -> tuple[str, ...]:
 
 
 CAPTIONS = Source(
-    "COCO captions", _below("captions.json", "captions_*.json"),
-    "pointing; occlusion and sanity of captioners", _COCO,
-)  # fmt: skip
+    "COCO captions",
+    "captions_val2014.json",
+    _below("captions.json", "captions_*.json"),
+    "pointing; occlusion and sanity of captioners",
+    _COCO,
+)
 INSTANCES = Source(
-    "COCO instances", _below("instances.json", "instances_*.json"), "pointing; images of classifiers", _COCO
+    "COCO instances",
+    "instances_val2014.json",
+    _below("instances.json", "instances_*.json"),
+    "pointing; images of classifiers",
+    _COCO,
 )
 DENSECAP = Source(
-    "DenseCap results", ("results.json", "densecap/results.json", "vis/data/results.json"), "boxes",
+    "DenseCap results",
+    "results.json",
+    ("results.json", "densecap/results.json", "vis/data/results.json"),
+    "boxes",
     "run_model.lua of https://github.com/jcjohnson/densecap writes it",
-)  # fmt: skip
+)
 REGIONS = Source(
-    "Visual Genome regions", ("region_descriptions.json", "*/region_descriptions.json"),
+    "Visual Genome regions",
+    "region_descriptions.json",
+    ("region_descriptions.json", "*/region_descriptions.json"),
     "boxes, where there are no DenseCap results",
     "Visual Genome publishes it at https://homes.cs.washington.edu/~ranjay/visualgenome",
-)  # fmt: skip
+)
 QUESTIONS_1 = Source(
-    "VQA v1 questions", _below("questions.json", "OpenEnded_mscoco_*_questions.json"),
-    f"attention; {_QUESTIONS}", f"{_VQA}/vqa_v1_download.html",
-)  # fmt: skip
+    "VQA v1 questions",
+    "OpenEnded_mscoco_val2014_questions.json",
+    _below("questions.json", "OpenEnded_mscoco_*_questions.json"),
+    f"attention; {_QUESTIONS}",
+    f"{_VQA}/vqa_v1_download.html",
+)
 ANSWERS_1 = Source(
-    "VQA v1 annotations", _below("annotations.json", "mscoco_*_annotations.json"),
-    "types and human answers of VQA v1 questions", f"{_VQA}/vqa_v1_download.html",
-)  # fmt: skip
+    "VQA v1 annotations",
+    "mscoco_val2014_annotations.json",
+    _below("annotations.json", "mscoco_*_annotations.json"),
+    "types and human answers of VQA v1 questions",
+    f"{_VQA}/vqa_v1_download.html",
+)
 QUESTIONS_2 = Source(
-    "VQA v2 questions", _below("v2_OpenEnded_mscoco_*_questions.json"), _QUESTIONS,
+    "VQA v2 questions",
+    "v2_OpenEnded_mscoco_val2014_questions.json",
+    _below("v2_OpenEnded_mscoco_*_questions.json"),
+    _QUESTIONS,
     f"{_VQA}/download.html",
-)  # fmt: skip
+)
 ANSWERS_2 = Source(
-    "VQA v2 annotations", _below("v2_mscoco_*_annotations.json"),
-    "types and human answers of VQA v2 questions", f"{_VQA}/download.html",
-)  # fmt: skip
+    "VQA v2 annotations",
+    "v2_mscoco_val2014_annotations.json",
+    _below("v2_mscoco_*_annotations.json"),
+    "types and human answers of VQA v2 questions",
+    f"{_VQA}/download.html",
+)
 ATTENTION = Source(
-    "VQA-HAT maps", ("attention", "vqahat_val", "vqahat_train", "vqahat/vqahat_val"), "attention",
+    "VQA-HAT maps",
+    "a folder vqahat_val",
+    ("attention", "vqahat_val", "vqahat_train", "vqahat/vqahat_val"),
+    "attention",
     "its authors publish them at https://computing.ece.vt.edu/~abhshkdz/vqa-hat",
-)  # fmt: skip
+)
 IMAGES = Source(
-    "images",
+    "images", "a folder images, val2014, VG_100K or the like",
     (
         "images", "val2014", "train2014", "test2015", "val2017", "train2017", "VG_100K", "VG_100K_2",
         "vis/data",
@@ -104,7 +134,7 @@ class DataFolder:
         chosen = [path for path in found if self.split is None or self.split in path.name] or list(found)
         if not chosen:
             raise DataError(
-                f"{self.root} has no {source.name} ({source.patterns[0]} or alike): {source.owner}; "
+                f"{self.root} has no {source.name} ({source.called}): {source.owner}; "
                 f"see vlx data check {self.root}"
             )
         if len(chosen) > 1:
@@ -128,6 +158,8 @@ def look(root: str | Path, split: str | None = None) -> DataFolder:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give one with data, or scenes for the built-in world")
     found = {source.name: _matches(folder, source.patterns) for source in SOURCES}
+    if any(path.suffix.lower() in SUFFIXES for path in folder.iterdir()):
+        found[IMAGES.name] = (*found[IMAGES.name], folder)
     return DataFolder(folder, found, split)
 
 
@@ -140,8 +172,7 @@ def check(folder: DataFolder) -> list[str]:
             names = ", ".join(path.relative_to(folder.root).as_posix() for path in found)
             lines.append(f"found    {source.name}: {names}{_held(source, found)}")
         else:
-            wanted = " or ".join(source.patterns[:: 3 if len(source.patterns) > 3 else 1][:2])
-            lines.append(f"missing  {source.name} ({wanted}), for {source.serves}: {source.owner}")
+            lines.append(f"missing  {source.name} ({source.called}), for {source.serves}: {source.owner}")
     return lines
 
 

@@ -17,7 +17,7 @@ from vlx.evaluation.folder import DataFolder, look
 from vlx.evaluation.items import Item, checked, digest, drawn
 from vlx.evaluation.models import Models, in_precision, kind_of, weights_digest, with_controls
 from vlx.evaluation.options import Options
-from vlx.evaluation.run import Work, local_work, run
+from vlx.evaluation.run import local_work, run
 from vlx.evaluation.settings import Settings, Shard
 from vlx.methods import Method, method_named
 
@@ -48,16 +48,40 @@ class Request:
     progress: bool = True
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A run that could begin."""
+
+    models: Models
+    items: Sequence[Item]
+    methods: Sequence[Method]
+    settings: Settings
+
+
 def launch(evaluator: Evaluator, request: Request, out: Path) -> Path:
     """Run one evaluation as asked, or the rest of it; returns the folder of the results."""
+    with repeatable(request.threads):
+        return carry_out(evaluator, request, prepare(evaluator, request), out)
+
+
+def prepare(evaluator: Evaluator, request: Request) -> Prepared:
+    """Load the model, list the items and fix the settings; CPU threads are those of now."""
     methods = [method_named(name) for name in dict.fromkeys(request.methods)]
-    threads = request.threads or torch.get_num_threads()
-    with repeatable(threads):
-        models = load_models(request)
-        items = items_for(evaluator, models, request)
-        settings = settings_for(evaluator, request, models, items, methods, threads)
-        work = _work(evaluator, request, models, items, methods, settings)
-        return run(evaluator, settings, work, out, shard=request.shard, progress=request.progress)
+    models = load_models(request)
+    items = items_for(evaluator, models, request)
+    settings = settings_for(evaluator, request, models, items, methods, torch.get_num_threads())
+    return Prepared(models, items, methods, settings)
+
+
+def carry_out(evaluator: Evaluator, request: Request, ready: Prepared, out: Path) -> Path:
+    """Measure what is missing in ``out`` on the engine that is asked for."""
+    if request.engine == "ray":
+        from vlx.evaluation.ray_engine import ray_work
+
+        work = ray_work(evaluator, request, ready.items, ready.settings)
+    else:
+        work = local_work(evaluator, ready.models, ready.items, ready.methods, ready.settings)
+    return run(evaluator, ready.settings, work, out, shard=request.shard, progress=request.progress)
 
 
 def data_folder(data: str, split: str | None = None) -> DataFolder:
@@ -122,8 +146,11 @@ def settings_for(
 
 
 @contextmanager
-def repeatable(threads: int) -> Generator[None, None, None]:
-    """A block in which the same batch always gives the same digits; everything is set back after it."""
+def repeatable(threads: int | None) -> Generator[None, None, None]:
+    """A block in which the same batch always gives the same digits; everything is set back after it.
+
+    ``threads`` of the CPU; None takes what torch would.
+    """
     before = torch.get_num_threads()
     flags: list[tuple[Any, str, bool]] = [
         (torch.backends.cudnn, "benchmark", False),
@@ -134,7 +161,7 @@ def repeatable(threads: int) -> Generator[None, None, None]:
     kept = [(owner, name, getattr(owner, name)) for owner, name, _ in flags]
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS sums in a fixed order with it
     try:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(threads or before)
         for owner, name, value in flags:
             setattr(owner, name, value)
         yield
@@ -142,21 +169,6 @@ def repeatable(threads: int) -> Generator[None, None, None]:
         for owner, name, value in kept:
             setattr(owner, name, value)
         torch.set_num_threads(before)
-
-
-def _work(
-    evaluator: Evaluator,
-    request: Request,
-    models: Models,
-    items: Sequence[Item],
-    methods: Sequence[Method],
-    settings: Settings,
-) -> Work:
-    if request.engine == "local":
-        return local_work(evaluator, models, items, methods, settings)
-    from vlx.evaluation.ray_engine import ray_work
-
-    return ray_work(evaluator, request, items, settings)
 
 
 def _device(name: str) -> str:

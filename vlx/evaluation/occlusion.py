@@ -113,6 +113,7 @@ OCCLUSION = Evaluator(
     "Faithfulness: rank correlation with occlusion (chance is 0)",
     ("captioner", "vqa", "classifier"),
     items_for,
+    lambda options, opened, at: chosen_target(options.answer, opened, at),
     _rows,
     protocol,
     extras=("every_pixel",),

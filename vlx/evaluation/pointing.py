@@ -82,6 +82,7 @@ POINTING = Evaluator(
     "Word pointing: hits of the maximum",
     ("captioner",),
     lambda folder, _kind, options: word_items(folder, options),
+    lambda _options, opened, at: word_target(opened, at),
     _rows,
     protocol,
     facts=("random_pixel",),

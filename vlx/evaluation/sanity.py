@@ -160,6 +160,7 @@ SANITY = Evaluator(
     "Sanity: what remains of a map after shuffling (0: nothing, good; 1: all)",
     ("captioner", "vqa", "classifier"),
     items_for,
+    lambda options, opened, at: first_target(options.answer, opened, at),
     _rows,
     protocol,
     extras=("other_target",),

@@ -8,6 +8,7 @@ from typing import Any
 
 from vlx.eval.summary import Outcome, Summary, by_group, mean_over_groups, summarise
 from vlx.eval.tables import latex_table, markdown_table
+from vlx.evaluation.batch import CONTROLS
 from vlx.evaluation.evaluator import Evaluator
 from vlx.evaluation.rows import SCORE, Row
 
@@ -26,6 +27,8 @@ class Measured:
     """By the label of the row, items taken as independent."""
     by_image: Mapping[str, Summary]
     """The same with images as clusters."""
+    paired: Mapping[str, Summary]
+    """Score minus control over the items where both have a finite value, with images as clusters."""
     categories: Mapping[str, Mapping[str, Summary]]
     """For each method, its score by category."""
 
@@ -44,6 +47,7 @@ class Columns:
         self._images: dict[str, list[str]] = {}
         self._categories: dict[str, list[str]] = {}
         self._scores: dict[str, list[Outcome]] = {}
+        self._paired: dict[str, list[Outcome]] = {}
         self._first: str | None = None
         self._damaged = 0
 
@@ -56,6 +60,9 @@ class Columns:
                 label = self._evaluator.label(column, row.method)
                 self._outcomes.setdefault(label, []).append(row.outcomes[column])
                 self._images.setdefault(label, []).append(row.image)
+        for column in CONTROLS if self._evaluator.comparable else ():
+            label = f"{row.method} minus {column.replace('_', ' ')}"
+            self._paired.setdefault(label, []).append(_difference(row.outcomes[SCORE], row.outcomes[column]))
         self._scores.setdefault(row.method, []).append(row.outcomes[SCORE])
         self._categories.setdefault(row.method, []).append(row.category)
         self._damaged += row.damaged and row.method == self._first
@@ -63,6 +70,7 @@ class Columns:
     def measured(self, protocol: str, seed: int) -> Measured:
         """The summaries of all rows so far; the seed is that of the bootstrap."""
         first = self._scores.get(self._first or "", [])
+        clusters = next(iter(self._images.values()), [])[: len(first)]
         images = {name for names in self._images.values() for name in names}
         return Measured(
             title=self._evaluator.title,
@@ -75,6 +83,7 @@ class Columns:
                 name: summarise(found, self._images[name], seed=seed)
                 for name, found in self._outcomes.items()
             },
+            paired={name: summarise(found, clusters, seed=seed) for name, found in self._paired.items()},
             categories={name: self._grouped(name, seed) for name in self._scores},
         )
 
@@ -96,6 +105,9 @@ def markdown(found: Measured) -> str:
     """A heading, the table with its protocol below, and the means over categories."""
     table = markdown_table(found.alone, protocol=found.protocol, by_image=found.by_image)
     parts = [f"{found.title}\n", table, _counts(found)]
+    if found.paired:
+        protocol = "as above; score minus control, over the items where both have a finite value"
+        parts.append(markdown_table(found.paired, protocol=protocol))
     if found.over_categories:
         protocol = "as above, then the mean over categories, each counting once"
         parts.append(markdown_table(found.over_categories, protocol=protocol))
@@ -120,6 +132,7 @@ def as_json(found: Measured, settings: Mapping[str, Any]) -> str:
             name: {"items": _plain(summary), "by_image": _plain(found.by_image[name])}
             for name, summary in found.alone.items()
         },
+        "paired": {name: _plain(one) for name, one in found.paired.items()},
         "over_categories": {name: _plain(one) for name, one in found.over_categories.items()},
         "categories": {
             method: {name: _plain(one) for name, one in groups.items()}
@@ -140,12 +153,21 @@ def from_json(text: str) -> tuple[Measured, dict[str, Any]]:
         damaged=facts["damaged"],
         alone={name: _summary(row["items"]) for name, row in facts["rows"].items()},
         by_image={name: _summary(row["by_image"]) for name, row in facts["rows"].items()},
+        paired={name: _summary(one) for name, one in facts["paired"].items()},
         categories={
             method: {name: _summary(one) for name, one in groups.items()}
             for method, groups in facts["categories"].items()
         },
     )
     return found, facts["settings"]
+
+
+def _difference(score: Outcome, control: Outcome) -> Outcome:
+    if score.value is None or control.value is None:
+        return Outcome(None, score.left_out or f"control_{control.left_out}")
+    if math.isinf(score.value) or math.isinf(control.value):
+        return Outcome(None, "infinite")
+    return Outcome(score.value - control.value)
 
 
 def _counts(found: Measured) -> str:
