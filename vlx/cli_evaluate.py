@@ -70,6 +70,9 @@ Workers = Annotated[int, typer.Option(min=1, help="Actors of Ray.")]
 Captions = Annotated[int | None, typer.Option(min=1, help="Reference captions of an image, by default all.")]
 Explained = Annotated[Answer, typer.Option("--answer", help="Explain the model's answer, or people's.")]
 
+Window = Annotated[int, typer.Option(min=1, help="Side of the hidden square, pixels of the input.")]
+Stride = Annotated[int, typer.Option(min=1, help="Between windows, pixels of the input.")]
+
 
 @evaluate.command()
 def boxes(
@@ -156,8 +159,8 @@ def occlusion(
     split: Split = None,
     captions: Captions = None,
     answer: Explained = Answer.predicted,
-    window: Annotated[int, typer.Option(min=1, help="Side of the hidden square, pixels of the input.")] = 35,
-    stride: Annotated[int, typer.Option(min=1, help="Between windows, pixels of the input.")] = 8,
+    window: Window = 35,
+    stride: Stride = 8,
     limit: Limit = None,
     seed: Seed = 0,
     batch: Batch = 16,
@@ -196,6 +199,42 @@ def sanity(
 ) -> None:
     """Any model: do maps change when weights are shuffled and when something else is asked."""
     _run("sanity", dict(locals()))
+
+
+@evaluate.command(name="all")
+def everything(
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="A model; several may be given. By default both built-in ones."),
+    ] = None,
+    data: Data = "scenes",
+    method: Methods = None,
+    out: Annotated[Path, typer.Option(help="Where results and report.html go.")] = Path("vlx-evaluation"),
+    split: Split = None,
+    captions: Captions = None,
+    limit: Limit = None,
+    occluded: Annotated[
+        int, typer.Option(min=1, help="Images for occlusion, which takes hundreds of runs each.")
+    ] = 20,
+    window: Window = 35,
+    stride: Stride = 8,
+    seed: Seed = 0,
+    batch: Batch = 16,
+    device: Device = "cpu",
+    precision: InPrecision = Precision.float32,
+    threads: Threads = None,
+    damaged: Damaged = 0.05,
+    engine: OnEngine = Engine.local,
+    workers: Workers = 1,
+) -> None:
+    """Everything the models and the data allow, and one page that sets it beside the paper."""
+    given = dict(locals())
+    from vlx.evaluation.everything import evaluate_all
+    from vlx.evaluation.tasks import EVALUATORS
+
+    names = dict.fromkeys(model or ["scenes/captioner", "scenes/vqa"])
+    requests = [_request({**given, "model": name, "layer": None}, None) for name in names]
+    print(f"page: {evaluate_all(requests, EVALUATORS, out, occluded=occluded)}")
 
 
 @evaluate.command()

@@ -64,10 +64,10 @@ def launch(evaluator: Evaluator, request: Request, out: Path) -> Path:
         return carry_out(evaluator, request, prepare(evaluator, request), out)
 
 
-def prepare(evaluator: Evaluator, request: Request) -> Prepared:
-    """Load the model, list the items and fix the settings; CPU threads are those of now."""
+def prepare(evaluator: Evaluator, request: Request, loaded: Models | None = None) -> Prepared:
+    """Load the model unless it is, list the items and fix the settings; CPU threads are those of now."""
     methods = [method_named(name) for name in dict.fromkeys(request.methods)]
-    models = load_models(request)
+    models = loaded or load_models(request)
     items = items_for(evaluator, models, request)
     settings = settings_for(evaluator, request, models, items, methods, torch.get_num_threads())
     return Prepared(models, items, methods, settings)
