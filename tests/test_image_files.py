@@ -99,9 +99,9 @@ def test_half_transparent_pixels_are_mixed_with_white(mode):
 
 
 def test_big_endian_sixteen_bits():
-    levels = np.array([[0, 257, 32896, 65535]], ">u2")
+    levels = np.array([[0, 257, 51400, 65535]], ">u2")  # 257 * n is n of 255
     image = Image.frombytes("I;16B", (4, 1), levels.tobytes())
-    assert np.asarray(open_image(image))[0, :, 1].tolist() == [0, 1, 128, 255]
+    assert np.asarray(open_image(image))[0, :, 1].tolist() == [0, 1, 200, 255]
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "YCbCr", "HSV", "LAB", "I", "RGBX"])

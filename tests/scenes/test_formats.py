@@ -86,10 +86,9 @@ def test_several_processes_write_the_same_bytes(world, tmp_path):
     assert digests(write_world(tmp_path, COUNT, SEED, workers=2)) == digests(world)
 
 
-@pytest.mark.parametrize("count", [0, -3])
-def test_no_scenes_at_all_are_refused(count, tmp_path, emoji_font):
-    with pytest.raises(VlxError, match="give 1 or more"):
-        write_world(tmp_path / "none", count)
+def test_no_scenes_at_all_are_refused(tmp_path, emoji_font):
+    with pytest.raises(VlxError, match="0 scenes are none: give 1 or more"):
+        write_world(tmp_path / "none", 0)
 
 
 def test_images_are_the_scenes(world, scenes):
@@ -204,21 +203,12 @@ def test_every_annotator_looks_at_the_answers_objects(world, masks):
     for maps, look, index in human_maps(world):
         wanted = masks[index][list(look)]
         for plane in maps:
-            assert plane.min() >= 0
             assert 0.6 < plane.max() <= 1
             for mask in wanted:
                 assert plane[mask].max() > 0.6
                 assert plane[mask].mean() > 0.3
             away = ~wanted.any(0)
             assert plane[wanted.any(0)].mean() > 1.3 * plane[away].mean()
-            row, col = np.unravel_index(plane.argmax(), plane.shape)
-            reach = []
-            for mask in wanted:
-                left, top, right, bottom = box(mask)
-                height, width = (bottom - top) / 2, (right - left) / 2
-                off = abs(row - (top + bottom) / 2) / height, abs(col - (left + right) / 2) / width
-                reach.append(max(off))
-            assert min(reach) < 1.5  # the peak is at one of them
 
 
 def test_annotators_differ_but_agree(world):
@@ -229,6 +219,18 @@ def test_annotators_differ_but_agree(world):
             agreed.append(spearmanr(maps[one].ravel(), maps[other].ravel()).statistic)
     assert min(agreed) > 0.3
     assert np.mean(agreed) > 0.75
+
+
+def test_annotators_miss_the_centre_by_a_little_in_every_direction(world, masks):
+    off = []
+    for maps, look, index in human_maps(world):
+        for plane in maps if len(look) == 1 else ():
+            left, top, right, bottom = box(masks[index][look[0]])
+            middle, size = np.array([top + bottom, left + right]) / 2, (bottom - top, right - left)
+            off.append((np.argwhere(plane == plane.max()).mean(0) + 0.5 - middle) / size)
+    assert len(off) > 60
+    assert (np.abs(np.mean(off, 0)) < 0.06).all()
+    assert np.std(off, 0) == pytest.approx([0.12, 0.12], abs=0.06)
 
 
 def test_the_held_out_scenes_can_be_read(held_out):
