@@ -14,7 +14,7 @@ from tests.test_capture import state_of
 from vlx.errors import ImageError, LayerError, TextError, UnknownChoice, VlxError
 
 
-def refused(kind: type[VlxError], message: str, call, *given: object, **named: object) -> None:
+def check_refused(kind: type[VlxError], message: str, call, *given: object, **named: object) -> None:
     with pytest.raises(kind, match=message) as error:
         call(*given, **named)
     assert "\n" not in str(error.value)
@@ -22,15 +22,17 @@ def refused(kind: type[VlxError], message: str, call, *given: object, **named: o
 
 @pytest.mark.parametrize("caption", ["", "   ", "\n\t"])
 def test_an_empty_caption(caption):
-    refused(TextError, "the given caption is empty", vlx.explain_caption, Speaker(), photo(), caption)
+    check_refused(TextError, "the given caption is empty", vlx.explain_caption, Speaker(), photo(), caption)
 
 
 def test_a_model_that_says_nothing():
-    refused(TextError, "the model said nothing", vlx.explain_caption, Speaker(says=""), photo())
+    check_refused(TextError, "the model said nothing", vlx.explain_caption, Speaker(says=""), photo())
 
 
 def test_one_caption_for_each_image():
-    refused(TextError, "1 captions for 2 images", vlx.explain_captions, Speaker(), [photo()] * 2, ["a dog"])
+    check_refused(
+        TextError, "1 captions for 2 images", vlx.explain_captions, Speaker(), [photo()] * 2, ["a dog"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,12 +48,12 @@ def test_one_caption_for_each_image():
     ],
 )
 def test_words_that_are_not_there(words, message):
-    refused(VlxError, message, vlx.explain_caption, Speaker(), photo(), words=words)
+    check_refused(VlxError, message, vlx.explain_caption, Speaker(), photo(), words=words)
 
 
 def test_a_word_that_stands_twice_is_asked_for_by_position():
     message = r"'a' occurs 2 times in 'a dog on a bike': use one of the positions \[0, 3\]"
-    refused(TextError, message, vlx.explain_caption, Speaker(), photo(), "a dog on a bike", words=["a"])
+    check_refused(TextError, message, vlx.explain_caption, Speaker(), photo(), "a dog on a bike", words=["a"])
     found = vlx.explain_caption(Speaker(), photo(), "a dog on a bike", words=[0, 3])
     assert [target.words for target in found.targets] == [(0,), (3,)]
     assert not np.array_equal(found.raw[0], found.raw[1])
@@ -68,33 +70,37 @@ def test_a_word_that_stands_twice_is_asked_for_by_position():
     ],
 )
 def test_targets_that_do_not_fit_a_caption(target, message):
-    refused(TextError, message, vlx.explain_caption, Speaker(), photo(), targets=[target])
+    check_refused(TextError, message, vlx.explain_caption, Speaker(), photo(), targets=[target])
 
 
 def test_unknown_answers_and_classes_come_with_near_names():
     answering, naming = Chooser(ANSWERS, "answer"), Chooser(ANSWERS, "label")
-    refused(
+    check_refused(
         UnknownChoice, "knows no answer 'blew' among its 7; near names: blue",
         vlx.explain_answer, answering, photo(), "?", ["blew"],
     )  # fmt: skip
-    refused(UnknownChoice, "no class 'dgo' .* near names: dog", vlx.explain_label, naming, photo(), ["dgo"])
-    refused(TextError, "no class 7: there are 7", vlx.explain_label, naming, photo(), [7])
-    refused(TextError, "no class -1", vlx.explain_label, naming, photo(), [-1])
-    refused(TextError, r"use label\(\)", vlx.explain_label, naming, photo(), targets=[vlx.word(0)])
+    check_refused(
+        UnknownChoice, "no class 'dgo' .* near names: dog", vlx.explain_label, naming, photo(), ["dgo"]
+    )
+    check_refused(TextError, "no class 7: there are 7", vlx.explain_label, naming, photo(), [7])
+    check_refused(TextError, "no class -1", vlx.explain_label, naming, photo(), [-1])
+    check_refused(TextError, r"use label\(\)", vlx.explain_label, naming, photo(), targets=[vlx.word(0)])
     for nothing in ({"answers": []}, {"targets": []}):
-        refused(VlxError, "give at least one", vlx.explain_answer, answering, photo(), "?", **nothing)
+        check_refused(VlxError, "give at least one", vlx.explain_answer, answering, photo(), "?", **nothing)
 
 
 def test_lists_of_targets_that_do_not_fit_the_pass():
     run = Speaker().read([photo()] * 2, ["a dog", "cat"])
-    refused(VlxError, "no targets to explain: give at least one", vlx.explain, run, [])
-    refused(VlxError, "3 lists of targets for 2 items", vlx.explain, run, [[vlx.word(0)]] * 3)
-    refused(VlxError, "not empty", vlx.explain, run, [[], []])
+    check_refused(VlxError, "no targets to explain: give at least one", vlx.explain, run, [])
+    check_refused(VlxError, "3 lists of targets for 2 items", vlx.explain, run, [[vlx.word(0)]] * 3)
+    check_refused(VlxError, "not empty", vlx.explain, run, [[], []])
 
 
 def test_an_image_that_cannot_be_opened(tmp_path):
-    refused(ImageError, "no image", vlx.explain_caption, Speaker(), tmp_path / "gone.png")
-    refused(ImageError, "expected bytes", vlx.explain_caption, Speaker(), np.zeros((3, 8, 8), np.float32))
+    check_refused(ImageError, "no image", vlx.explain_caption, Speaker(), tmp_path / "gone.png")
+    check_refused(
+        ImageError, "expected bytes", vlx.explain_caption, Speaker(), np.zeros((3, 8, 8), np.float32)
+    )
 
 
 class Sided(tiny.Captioner):
@@ -129,7 +135,7 @@ def test_layers_that_explain_nothing(layer, message):
     speaker.model.train()
     speaker.model.cnn.eval()
     before = state_of(speaker.model)
-    refused(LayerError, message, vlx.explain_caption, speaker, photo())
+    check_refused(LayerError, message, vlx.explain_caption, speaker, photo())
     assert state_of(speaker.model) == before
 
 
@@ -142,7 +148,9 @@ def test_a_model_is_as_it_was_after_success_and_after_an_exception(method, fails
     speaker.model.vocabulary.weight.requires_grad_(False)
     before = state_of(speaker.model)
     if fails:
-        refused(TextError, "no word", vlx.explain_caption, speaker, photo(), words=["zebra"], method=method)
+        check_refused(
+            TextError, "no word", vlx.explain_caption, speaker, photo(), words=["zebra"], method=method
+        )
     else:
         assert np.isfinite(vlx.explain_caption(speaker, photo(), method=method).raw).all()
     assert state_of(speaker.model) == before
@@ -169,7 +177,7 @@ def test_weights_that_are_not_finite_are_told():
     speaker = Speaker()
     with torch.no_grad():
         speaker.model.lstm.weight_hh_l0.fill_(float("nan"))
-    refused(VlxError, "not finite: check the model's weights", vlx.explain_caption, speaker, photo())
+    check_refused(VlxError, "not finite: check the model's weights", vlx.explain_caption, speaker, photo())
 
 
 def test_a_picture_of_one_pixel_is_explained():
