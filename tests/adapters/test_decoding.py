@@ -101,13 +101,15 @@ def test_rows_of_greedy_do_not_wait_for_one_another():
 
 
 def test_greedy_stops_once_every_row_has_ended():
-    calls: list[int] = []
+    """Row 0 ends after one word and would go on, row 1 after two: nobody waits for both to end at once."""
+    ends = [[False, False], [True, False], [False, True]]
+    calls: list[list[bool]] = []
 
     def step(state: None, said: Tensor) -> tuple[None, Tensor]:
-        calls.append(len(calls))
-        return None, torch.tensor([[float(len(calls) > 2), 0.5]] * 2)
+        calls.append(ends[len(calls)])
+        return None, torch.tensor([[float(end), 0.5] for end in calls[-1]])
 
-    assert greedy(None, step, 2, 9, END, 50, CPU) == [[1, 1], [1, 1]]
+    assert greedy(None, step, 2, 9, END, 50, CPU) == [[1], [1, 1]]
     assert len(calls) == 3
 
 

@@ -42,12 +42,12 @@ def test_a_small_vgg_has_the_sizes_of_its_plan(plan, side, map_side, channels, p
 
 
 def test_bands_of_columns_worked_by_hand():
-    # columns hold 1, 2, 3 and so on, and row 2 holds ten times row 1: maxima, then sums a column
+    # columns hold 1, 2, 3 and so on, and row 2 holds ten times row 1: maxima, then sums over 2 rows
     columns = torch.arange(1.0, 9.0)
     found = ColumnPool(2)(torch.stack([columns, 10 * columns])[None, None])
     assert found.shape == (1, 2, 1, 3)
     assert found[0, 0, 0].tolist() == [40.0, 60.0, 80.0]
-    assert found[0, 1, 0].tolist() == [11 * 10 / 4, 11 * 18 / 4, 11 * 26 / 4]
+    assert found[0, 1, 0].tolist() == [11 * 10 / 2, 11 * 18 / 2, 11 * 26 / 2]
 
 
 def test_fc6_reads_maxima_and_sums_over_whole_columns():
@@ -55,7 +55,7 @@ def test_fc6_reads_maxima_and_sums_over_whole_columns():
     pixels = torch.randn(1, 3, 32, 32).double()
     bands = [network.features(pixels)[0, :, :, left : left + 4] for left in (0, 2, 4)]
     most = torch.stack([band.amax((1, 2)) for band in bands], 1)
-    total = torch.stack([band.sum((1, 2)) / 4 for band in bands], 1)
+    total = torch.stack([band.sum((1, 2)) / 8 for band in bands], 1)
     expected = network.classifier(torch.cat([most, total]).flatten()[None])
     torch.testing.assert_close(network(pixels), expected)
 
