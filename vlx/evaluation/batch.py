@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from vlx.errors import ImageError, TextError, VlxError
-from vlx.eval.controls import centre_prior, mean_activation, smooth_noise
 from vlx.eval.maps import Map
 from vlx.eval.summary import Outcome
-from vlx.evaluation.items import Item, seed_of
+from vlx.evaluation.blind import activations, blind_maps
+from vlx.evaluation.items import Item
 from vlx.evaluation.models import Models, kind_of
 from vlx.evaluation.rows import SCORE, Row, left_out, row_of
 from vlx.explain import explain
@@ -23,10 +22,6 @@ from vlx.images import open_image
 from vlx.methods import Method
 from vlx.passes import Pass
 from vlx.targets import Target
-
-CONTROLS = ("random_weights", "mean_activation", "centre_prior", "random_map")
-"""Maps that know nothing of the target, scored on the same items."""
-
 
 Judge = Callable[[Map], Outcome]
 """What a map is worth."""
@@ -179,22 +174,6 @@ def maps_of(
     ]
 
 
-def activations(opened: Opened) -> list[Map]:
-    """The mean activation of each item's image, without any gradient, on its pixels."""
-    grids = opened.run.grid(opened.run.features.detach()).double().cpu().numpy()
-    planes = [
-        frame.place(torch.from_numpy(mean_activation(grid))).numpy()
-        for grid, frame in zip(grids, opened.run.frames, strict=True)
-    ]
-    return [planes[place] for place in opened.places]
-
-
-def blind_maps(item: Item, shape: tuple[int, int], seed: int) -> dict[str, Map]:
-    """The centre prior, and noise that belongs to the item whatever is measured before it."""
-    random = np.random.default_rng(seed_of(seed, item.id))
-    return {"centre_prior": centre_prior(shape), "random_map": smooth_noise(shape, random)}
-
-
 def _measured(
     models: Models,
     opened: Opened,
@@ -208,7 +187,7 @@ def _measured(
     results: list[list[Row] | LeftOut] = [t if isinstance(t, LeftOut) else [] for t in targets]
     if all(isinstance(target, LeftOut) for target in targets):
         return results
-    quiet = activations(opened)
+    quiet = activations(opened.run, opened.places)
     judges = [_judged(opened, at, targets[at], scoring_of, quiet[at], seed) for at in range(count)]
     blind = again(models.shuffled, opened)
     for method in methods:

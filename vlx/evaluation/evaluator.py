@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vlx.evaluation.batch import CONTROLS, LeftOut, Opened
+from vlx.evaluation.batch import LeftOut, Opened
+from vlx.evaluation.blind import CONTROLS
 from vlx.evaluation.folder import DataFolder
 from vlx.evaluation.items import Item
 from vlx.evaluation.models import Kind, Models

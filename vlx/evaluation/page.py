@@ -12,7 +12,7 @@ import numpy as np
 from vlx.entries import base64_text
 from vlx.errors import VlxError
 from vlx.eval.tables import table_cells, table_note
-from vlx.evaluation.batch import CONTROLS
+from vlx.evaluation.blind import CONTROLS
 from vlx.evaluation.cases import Case
 from vlx.evaluation.evaluator import Evaluator
 from vlx.evaluation.paper import PaperValue, paper_value

@@ -13,7 +13,8 @@ from vlx.eval.lexicon import visual_words
 from vlx.eval.maps import Map, area_average, leveled, rank_correlation
 from vlx.eval.summary import Outcome
 from vlx.evaluation.attention import answer_target
-from vlx.evaluation.batch import LeftOut, Opened, activations, again, blind_maps, maps_of, read_items
+from vlx.evaluation.batch import LeftOut, Opened, again, maps_of, read_items
+from vlx.evaluation.blind import activations, blind_maps
 from vlx.evaluation.evaluator import Evaluator
 from vlx.evaluation.folder import DataFolder
 from vlx.evaluation.items import Item
@@ -116,7 +117,7 @@ def _measure(
         return
     others = [t if isinstance(t, LeftOut) else second_target(opened, at, t) for at, t in enumerate(targets)]
     runs = {SCORE: again(models.top_shuffled, opened), "random_weights": again(models.shuffled, opened)}
-    quiet = activations(opened)
+    quiet = activations(opened.run, opened.places)
     for method in methods:
         own = maps_of(opened, opened.run, targets, method)
         changed = {name: maps_of(opened, run, targets, method) for name, run in runs.items()}

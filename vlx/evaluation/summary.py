@@ -8,7 +8,7 @@ from typing import Any
 
 from vlx.eval.summary import Outcome, Summary, by_group, mean_over_groups, summarise
 from vlx.eval.tables import latex_table, markdown_table
-from vlx.evaluation.batch import CONTROLS
+from vlx.evaluation.blind import CONTROLS
 from vlx.evaluation.evaluator import Evaluator
 from vlx.evaluation.rows import SCORE, Row
 

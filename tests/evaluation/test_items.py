@@ -1,0 +1,128 @@
+"""Items: which there are, in which order, and what tells two lists of them apart."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vlx.eval.records import DataError
+from vlx.evaluation.attention import ATTENTION
+from vlx.evaluation.boxes import BOXES
+from vlx.evaluation.folder import CAPTIONS, SOURCES, check, look
+from vlx.evaluation.items import Region, Segments, digest, drawn, seed_of
+from vlx.evaluation.occlusion import OCCLUSION
+from vlx.evaluation.options import Options
+from vlx.evaluation.pointing import POINTING
+
+
+def test_every_region_word_and_question_is_an_item(world: Path) -> None:
+    folder = look(world)
+    told = {name: json.loads((world / f"{name}.json").read_text()) for name in ("results", "questions")}
+    boxes = BOXES.items(folder, "captioner", Options())
+    expected = [text for image in told["results"]["results"] for text in image["captions"][:5]]
+    assert [item.text for item in boxes] == expected
+    questions = OCCLUSION.items(folder, "vqa", Options())
+    assert [item.question_id for item in questions] == [
+        entry["question_id"] for entry in told["questions"]["questions"]
+    ]
+    attention = ATTENTION.items(folder, "vqa", Options())
+    assert {item.question_id for item in attention} == {item.question_id for item in questions}
+    words = POINTING.items(folder, "captioner", Options(captions=1))
+    assert all(item.word in item.text.lower() for item in words)
+    assert all(isinstance(item.truth, Segments) and item.truth.instances for item in words)
+    assert len({item.id for item in (*boxes, *words)}) == len(boxes) + len(words)
+
+
+def test_the_second_mention_of_a_category_is_its_own_item(world: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(world, tmp_path / "copy"))
+    content = json.loads((copy / "captions.json").read_text())
+    content["annotations"] = [{"id": 1, "image_id": 1, "caption": "A dog, a cat and another dog."}]
+    (copy / "captions.json").write_text(json.dumps(content))
+    items = POINTING.items(look(copy), "captioner", Options())
+    assert [(item.word, item.mention) for item in items] == [("dog", 0), ("cat", 0), ("dog", 1)]
+
+
+def test_a_draw_is_random_of_the_seed_and_keeps_images_whole(world: Path) -> None:
+    items = BOXES.items(look(world), "captioner", Options())
+    some = drawn(items, 4, 0)
+    assert len({item.cluster for item in some}) == 4
+    assert len(some) == 20
+    order = {item.id: at for at, item in enumerate(items)}
+    assert [order[item.id] for item in some] == sorted(order[item.id] for item in some)
+    assert {item.id for item in drawn(items, 4, 2)} != {item.id for item in some}
+    assert [item.id for item in drawn(items[::-1], 4, 0)] == [item.id for item in some[::-1]]
+    assert {item.id for item in drawn(items, 3, 0)} < {item.id for item in some}
+    assert drawn(items, None, 0) == items
+    assert len(drawn(items, 1000, 0)) == len(items)
+
+
+def test_seeds_belong_to_names() -> None:
+    assert seed_of(0, "a") == seed_of(0, "a")
+    assert len({seed_of(0, "a"), seed_of(1, "a"), seed_of(0, "b"), seed_of(11, ""), seed_of(1, "1")}) == 5
+
+
+def test_a_digest_knows_texts_and_truth_but_no_folder(world: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(world, tmp_path / "elsewhere"))
+    for evaluator, kind in ((BOXES, "captioner"), (POINTING, "captioner"), (ATTENTION, "vqa")):
+        here, there = (evaluator.items(look(folder), kind, Options()) for folder in (world, copy))
+        assert digest(here) == digest(there)
+        assert digest(here[:-1]) != digest(here)
+        assert digest([replace(here[0], text="x"), *here[1:]]) != digest(here)
+    items = BOXES.items(look(world), "captioner", Options())
+    assert isinstance(items[0].truth, Region)
+    moved = replace(items[0], truth=replace(items[0].truth, box=replace(items[0].truth.box, x=1.5)))
+    assert digest([moved]) != digest(items[:1])
+
+
+def test_check_says_what_is_there_and_where_the_rest_is_published(tmp_path: Path) -> None:
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "captions_val2014.json").write_text("{}")
+    (tmp_path / "val2014").mkdir()
+    (tmp_path / "val2014" / "a.jpg").write_bytes(b"")
+    lines = check(look(tmp_path))
+    assert len(lines) == len(SOURCES)
+    assert lines[0] == "found    COCO captions: annotations/captions_val2014.json"
+    assert lines[-1] == "found    images: val2014 (1 files)"
+    missing = [line for line in lines if line.startswith("missing")]
+    assert len(missing) == len(SOURCES) - 2
+    assert all("http" in line for line in missing)
+
+
+def test_several_files_of_a_kind_need_a_choice(tmp_path: Path) -> None:
+    for split in ("train2014", "val2014"):
+        (tmp_path / f"captions_{split}.json").write_text("{}")
+    with pytest.raises(DataError, match=r"several COCO captions .*--split"):
+        look(tmp_path).path(CAPTIONS)
+    assert look(tmp_path, "val2014").path(CAPTIONS).name == "captions_val2014.json"
+    with pytest.raises(DataError, match="no such folder"):
+        look(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"has no COCO captions .*cocodataset.org"):
+        look(tmp_path / "empty").path(CAPTIONS)
+
+
+def test_visual_genome_serves_where_there_is_no_densecap(tmp_path: Path) -> None:
+    regions = [
+        {"region_id": n, "image_id": 3, "x": n, "y": 1, "width": 5, "height": 6, "phrase": f"dog {n}"}
+        for n in range(1, 8)
+    ]
+    (tmp_path / "region_descriptions.json").write_text(json.dumps([{"id": 3, "regions": regions}]))
+    (tmp_path / "VG_100K").mkdir()
+    items = BOXES.items(look(tmp_path), "captioner", Options())
+    assert [item.text for item in items] == [f"dog {n}" for n in range(1, 6)]
+    assert items[0].category == "dog"
+    assert items[0].image == (tmp_path / "VG_100K" / "3.jpg").resolve()
+    assert isinstance(items[1].truth, Region)
+    assert (items[1].truth.box.x, items[1].truth.longest) == (1.0, None)  # 1-based in the file
+
+
+def test_real_photos_have_items(shared_data: Path) -> None:
+    words = POINTING.items(look(shared_data / "coco-80"), "captioner", Options(captions=1))
+    assert len(words) > 80
+    assert all(item.image.is_file() for item in words)
+    boxes = BOXES.items(look(shared_data / "densecap-14"), "captioner", Options())
+    assert len(boxes) == 14 * 5
+    assert {item.truth.longest for item in boxes if isinstance(item.truth, Region)} == {720}
+    assert all(item.image.is_file() for item in boxes)
