@@ -88,6 +88,8 @@ def test_damaged_records_become_rows(copy: Path, tmp_path: Path, run: Run) -> No
     assert {reason: len(some) for reason, some in by_reason.items()} == {
         "damaged_record": 2, "unreadable_text": 1, "empty_box": 1,
     }  # fmt: skip
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert (summary["items"], summary["images"], summary["damaged"]) == (57, 11, 3)
     assert "results[0]" in by_reason["damaged_record"][0]["detail"]
     assert "results[12] is a number" in by_reason["damaged_record"][1]["detail"]
 

@@ -98,7 +98,7 @@ def occluded(model: Any, view: Image.Image, text: str, target: Target, options: 
 
 def values(run: Pass, target: Target) -> Float[np.ndarray, " batch"]:
     """The value of a target on every item of a run."""
-    scores = run.scores.detach().double().cpu().numpy()
+    scores = run.scores.detach().cpu().double().numpy()
     return np.array(
         [
             sum(term.weight * scores[place, term.step, term.choice] for term in target.resolve(reading).terms)

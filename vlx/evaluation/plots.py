@@ -56,7 +56,8 @@ def distribution_plot(
         )  # fmt: skip
     axes.set_xlabel("log2 of the ratio, cut at -8 and 8" if ratio else "score of an item")
     axes.set_ylabel("share of items")
-    axes.legend(frameon=False, fontsize=8)
+    if shown:
+        axes.legend(frameon=False, fontsize=8)
     return _svg(figure)
 
 

@@ -96,7 +96,7 @@ def image_items(folder: DataFolder, options: Options) -> list[Item]:
     items: list[Item] = []
     for image in read_instances(folder.path(INSTANCES), damage).images.values():
         path = _image_path(folder, damage, image.file_name)
-        items += [] if path is None else [Item(str(image.id), path, str(image.id))]
+        items += [] if path is None else [Item(f"image {image.id}", path, str(image.id))]
     return [*items, *damage.items]
 
 

@@ -49,6 +49,7 @@ class Columns:
         self._scores: dict[str, list[Outcome]] = {}
         self._paired: dict[str, list[Outcome]] = {}
         self._first: str | None = None
+        self._known: set[str] = set()
         self._damaged = 0
 
     def add(self, row: Row) -> None:
@@ -65,18 +66,19 @@ class Columns:
             self._paired.setdefault(label, []).append(_difference(row.outcomes[SCORE], row.outcomes[column]))
         self._scores.setdefault(row.method, []).append(row.outcomes[SCORE])
         self._categories.setdefault(row.method, []).append(row.category)
+        if row.image != row.item:  # as it is for a damaged record, which names no image
+            self._known.add(row.image)
         self._damaged += row.damaged and row.method == self._first
 
     def measured(self, protocol: str, seed: int) -> Measured:
         """The summaries of all rows so far; the seed is that of the bootstrap."""
         first = self._scores.get(self._first or "", [])
         clusters = next(iter(self._images.values()), [])[: len(first)]
-        images = {name for names in self._images.values() for name in names}
         return Measured(
             title=self._evaluator.title,
             protocol=protocol,
             items=len(first),
-            images=len(images),
+            images=len(self._known),
             damaged=self._damaged,
             alone={name: summarise(found, seed=seed) for name, found in self._outcomes.items()},
             by_image={

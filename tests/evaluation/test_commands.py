@@ -1,0 +1,146 @@
+"""Every command of ``vlx evaluate`` and ``vlx data``: what it writes, and one line for what goes wrong."""
+
+import json
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as parquet
+import pytest
+from typer.testing import CliRunner
+
+from tests.evaluation.conftest import Run
+from vlx.cli import app
+from vlx.evaluation.rows import need_pyarrow
+from vlx.evaluation.tasks import EVALUATORS
+
+COMMANDS = ("boxes", "pointing", "attention", "occlusion", "sanity")
+RESULTS = {"results.parquet", "summary.json", "summary.md", "summary.tex", "settings.json", "parts"}
+
+
+def test_there_is_a_command_for_every_evaluation() -> None:
+    assert tuple(one.name for one in EVALUATORS) == COMMANDS
+    for command in (*COMMANDS, "all", "merge"):
+        result = CliRunner().invoke(app, ["evaluate", command, "--help"])
+        assert result.exit_code == 0
+        assert "Usage:" in result.output
+    assert CliRunner().invoke(app, ["data", "check", "--help"]).exit_code == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_writes_rows_and_summaries(command: str, world: Path, tmp_path: Path, run: Run) -> None:
+    more = ("--window", 15, "--stride", 16) if command == "occlusion" else ()
+    out = tmp_path / "out"
+    status, said, err = run("evaluate", command, "--data", world, "--out", out, "--limit", 2, *more)
+    assert status == 0
+    assert {path.name for path in out.iterdir()} >= RESULTS
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert parquet.read_table(out / "results.parquet").num_rows == summary["items"] > 0
+    assert summary["images"] == 2
+    assert summary["settings"]["task"] == command
+    assert "Protocol: " in said
+    assert f"results: {out}" in said
+    assert f"{summary['items']}/{summary['items']}" in err  # the bar, at its end
+    for line in summary["rows"].values():
+        assert {"n", "mean", "standard_error", "interval", "left_out", "clustered_error"} <= set(
+            line["items"]
+        )
+    assert {"random weights", "centre prior", "random map"} <= {
+        name.rpartition(", ")[2].removeprefix("against ").replace("all weights shuffled", "random weights")
+        for name in summary["rows"]
+    }
+
+
+def test_results_go_to_a_folder_of_their_own_by_default(
+    world: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("evaluate", "boxes", "--data", world, "--limit", 1)[0] == 0
+    assert run("evaluate", "boxes", "--data", world, "--limit", 1, "--shard", "1/2")[0] == 0
+    assert (tmp_path / "vlx-evaluation" / "boxes" / "summary.md").is_file()
+    assert (tmp_path / "vlx-evaluation" / "boxes" / "shard-1-of-2" / "summary.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("boxes", "--data", "nowhere"), "nowhere: no such folder"),
+        (("boxes", "--model", "scenes/vqa"), "boxes needs a captioner, and scenes/vqa is a vqa"),
+        (("attention", "--model", "scenes/captioner"), "attention needs a vqa"),
+        (("boxes", "--method", "gradcam"), "no method 'gradcam'; near names: grad_cam"),
+        (("boxes", "--device", "tpu9"), "no device 'tpu9'"),
+        (("boxes", "--shard", "3/2"), "shard 3/2"),
+        (("boxes", "--precision", "half"), "half"),
+        (("boxes", "--batch", "0"), "Invalid value for '--batch'"),
+        (("merge", "nowhere", "--out", "out"), "nowhere holds no results"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    given: tuple[str, ...], told: str, world: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = () if "--data" in given or given[0] == "merge" else ("--data", world)
+    status, _, err = run("evaluate", *given, *data)
+    assert status in (1, 2)
+    assert err.startswith("vlx: ")
+    assert err.count("\n") == 1
+    assert told in err
+    assert "Traceback" not in err
+
+
+def test_missing_data_name_their_owner(world: Path, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "images").mkdir()
+    status, _, err = run("evaluate", "pointing", "--data", tmp_path, "--out", tmp_path / "out")
+    assert status == 1
+    assert "has no COCO" in err
+    assert "https://cocodataset.org" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_check_lists_and_fails_on_nothing(world: Path, tmp_path: Path, run: Run) -> None:
+    status, out, err = run("data", "check", world)
+    assert (status, err) == (0, "")
+    assert "found    VQA-HAT maps: attention (108 files)" in out
+    assert "missing  VQA v2 questions" in out
+    status, out, err = run("data", "check", tmp_path)
+    assert status == 1
+    assert "holds no file that an evaluation reads" in err
+    assert "missing  COCO captions" in out
+
+
+def test_pyarrow_is_asked_for_in_one_line(
+    world: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert need_pyarrow().__name__ == "pyarrow"
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    status, _, err = run("evaluate", "boxes", "--data", world, "--out", tmp_path / "out")
+    assert (status, err) == (1, "vlx: results are written by pyarrow: pip install 'vlx[evaluate]'\n")
+
+
+def test_precision_and_seed_are_settings(world: Path, tmp_path: Path, run: Run) -> None:
+    means: dict[str, float] = {}
+    for name, more in {
+        "a": (), "b": ("--precision", "float64"), "c": ("--precision", "bfloat16"), "d": ("--seed", 5),
+    }.items():  # fmt: skip
+        out = tmp_path / name
+        assert run("evaluate", "boxes", "--data", world, "--out", out, "--method", "gradient", *more)[0] == 0
+        summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+        means[name] = summary["rows"]["gradient"]["items"]["mean"]
+        means[f"{name} random"] = summary["rows"]["random map"]["items"]["mean"]
+    assert means["a"] == pytest.approx(means["b"], rel=1e-3)
+    assert means["a"] == pytest.approx(means["c"], rel=0.2)
+    assert means["a"] != means["b"] != means["c"]
+    assert means["a"] == means["d"]
+    assert means["a random"] == means["b random"] != means["d random"]
+
+
+def test_real_photos_are_measured(shared_data: Path, tmp_path: Path, run: Run) -> None:
+    given = ("--limit", 3, "--out", tmp_path / "pointing", "--captions", 1)
+    assert run("evaluate", "pointing", "--data", shared_data / "coco-80", *given)[0] == 0
+    given = ("--limit", 2, "--out", tmp_path / "boxes")
+    assert run("evaluate", "boxes", "--data", shared_data / "densecap-14", *given)[0] == 0
+    rows = parquet.read_table(tmp_path / "boxes" / "results.parquet").to_pylist()
+    assert len(rows) == 10
+    assert all(row["centre_prior"] is not None for row in rows)
+    words = parquet.read_table(tmp_path / "pointing" / "results.parquet").to_pylist()
+    assert {row["image"] for row in words} <= {str(int(row["image"])) for row in words}
+    assert any(row["centre_prior"] is not None or row["left_out"] for row in words)

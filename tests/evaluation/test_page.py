@@ -1,0 +1,180 @@
+"""The page of ``vlx evaluate all``: whole in one file, nothing executed, hostile text harmless."""
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.browser import browser
+from tests.evaluation import small
+from tests.evaluation.conftest import Run
+from vlx.cli import main
+from vlx.errors import VlxError
+from vlx.eval.summary import summarise
+from vlx.evaluation.cases import extremes
+from vlx.evaluation.page import write_page
+from vlx.evaluation.paper import PAPER, paper_value
+from vlx.evaluation.plots import category_plot, distribution_plot, means_plot
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+class Tags(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+@pytest.fixture(scope="module")
+def hostile_world(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A world whose captions hold a script, and which has no human attention."""
+    copy = Path(shutil.copytree(world, tmp_path_factory.mktemp("hostile") / "world"))
+    shutil.rmtree(copy / "attention")
+    content = json.loads((copy / "captions.json").read_text())
+    for caption in content["annotations"]:
+        caption["caption"] += f" {HOSTILE}"
+    (copy / "captions.json").write_text(json.dumps(content))
+    return copy
+
+
+GIVEN = (
+    "--limit", 3, "--occluded", 1, "--window", 15, "--stride", 16, "--model", "scenes/captioner",
+    "--model", "scenes/vqa", "--captions", 1,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(hostile_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with everything measured."""
+    out = tmp_path_factory.mktemp("all")
+    command = ["evaluate", "all", "--data", str(hostile_world), "--out", str(out), *map(str, GIVEN)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["vlx.load"], "load", small.load)
+        with pytest.raises(SystemExit) as ended:
+            main(command)
+    assert ended.value.code == 0
+    return out
+
+
+def test_everything_is_on_one_page_that_needs_nothing_else(made: Path) -> None:
+    folders = {path.name for path in made.iterdir() if path.is_dir()}
+    assert folders == {
+        "boxes-scenes-captioner", "pointing-scenes-captioner", "occlusion-scenes-captioner",
+        "sanity-scenes-captioner", "occlusion-scenes-vqa", "sanity-scenes-vqa",
+    }  # fmt: skip
+    text = (made / "report.html").read_text(encoding="utf-8")
+    tags = Tags(text).found
+    assert HOSTILE not in text
+    assert "&lt;script&gt;" in text
+    assert not {"script", "iframe", "object", "form"} & {tag for tag, _ in tags}
+    sources = [attrs.get("src") or "" for tag, attrs in tags if tag == "img"]
+    kinds = ("data:image/svg+xml;base64,", "data:image/jpeg;base64,")
+    assert len(sources) >= 6 * 2
+    assert all(source.startswith(kinds) for source in sources)
+    assert all(attrs.get("alt") for tag, attrs in tags if tag == "img")
+    assert not any("http" in (attrs.get("href") or "") for _, attrs in tags)
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
+    assert style is not None
+    sha = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    policies = [attrs["content"] or "" for tag, attrs in tags if attrs.get("http-equiv")]
+    assert f"'sha256-{sha}'" in policies[0]
+
+
+def test_the_page_sets_measured_beside_the_paper_and_names_what_is_missing(made: Path) -> None:
+    text = (made / "report.html").read_text(encoding="utf-8")
+    assert "Not measured" in text
+    assert "attention of scenes/vqa" in text
+    assert "3.27 ± 0.18" in text
+    assert "Highest scores" in text
+    told = json.loads((made / "boxes-scenes-captioner" / "summary.json").read_text(encoding="utf-8"))
+    mean = f"{told['rows']['grad_cam']['by_image']['mean']:.3f}"
+    assert f"<td>{mean}</td>" in text
+    assert text.count("Protocol: ") == 6
+
+
+def test_a_second_run_measures_nothing_and_writes_the_same_page(
+    hostile_world: Path, made: Path, run: Run
+) -> None:
+    before = (made / "report.html").read_bytes()
+    part = made / "boxes-scenes-captioner" / "parts" / "000000.json"
+    written = part.stat().st_mtime_ns
+    status, said, _ = run("evaluate", "all", "--data", hostile_world, "--out", made, *GIVEN)
+    assert (status, said) == (0, f"page: {made / 'report.html'}\n")
+    assert (made / "report.html").read_bytes() == before
+    assert part.stat().st_mtime_ns == written
+
+
+def test_a_browser_shows_every_picture_also_on_a_small_screen(made: Path, tmp_path: Path) -> None:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    driver, binary = shutil.which("chromedriver"), next(filter(None, map(shutil.which, names)), None)
+    if driver is None or binary is None:
+        pytest.skip("chromium and chromedriver are not installed")
+    with browser(driver, binary, tmp_path) as page:
+        page.open(made / "report.html")
+        page.wait("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+        page.size(390, 800, mobile=True)
+        assert page.js("return document.documentElement.scrollWidth") <= 390
+        assert [entry for entry in page.log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_nothing_measured_is_an_error_that_says_why(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "data").mkdir()
+    status, _, err = run("evaluate", "all", "--data", tmp_path / "data", "--out", tmp_path / "out")
+    assert status == 1
+    assert "nothing was measured" in err
+    assert "boxes of scenes/captioner" in err
+    with pytest.raises(VlxError, match="x: y"):
+        write_page(tmp_path / "page.html", [], [("x", "y")])
+
+
+def test_the_best_and_the_worst_are_of_different_images() -> None:
+    rows = [
+        {"item": f"{image}{n}", "image": image, "method": "m", "score": score}
+        for image, n, score in [("a", 1, 0.9), ("a", 2, 0.8), ("b", 1, 0.5), ("c", 1, 0.1), ("d", 1, None),
+                                ("e", 1, float("inf")), ("f", 1, 0.1)]
+    ]  # fmt: skip
+    best, worst = extremes([*rows, {**rows[0], "method": "other", "score": 5.0}], "m")
+    assert best == ["a1", "b1"]
+    assert worst == ["c1", "f1"]
+    assert extremes(rows[:1], "m") == ([], [])
+
+
+def test_the_papers_numbers_are_those_it_prints() -> None:
+    assert {(one.task, one.kinds, one.method): one.value for one in PAPER} == {
+        ("boxes", ("captioner",), "grad_cam"): 3.27,
+        ("boxes", ("captioner",), "guided_backprop"): 2.32,
+        ("boxes", ("captioner",), "guided_grad_cam"): 6.38,
+        ("pointing", ("captioner",), "grad_cam"): 0.300,
+        ("attention", ("vqa",), "grad_cam"): 0.136,
+        ("occlusion", ("vqa",), "grad_cam"): 0.60,
+        ("occlusion", ("vqa",), "guided_backprop"): 0.42,
+        ("occlusion", ("classifier",), "grad_cam"): 0.254,
+        ("occlusion", ("classifier",), "guided_grad_cam"): 0.261,
+        ("occlusion", ("classifier",), "guided_backprop"): 0.168,
+    }
+    assert paper_value("boxes", "captioner", "hires_cam") is None
+
+
+def test_plots_draw_what_there_is_and_stay_the_same() -> None:
+    rows = {"grad_cam": summarise([1.0, 2.0, 3.0]), "a $x$ <b>": summarise([0.5, 0.6]), "none": summarise([])}
+    for draw in (
+        lambda: means_plot(rows, ["grad_cam"], {"grad_cam": 3.0}),
+        lambda: category_plot({f"c{n}": rows["grad_cam"] for n in range(30)}),
+        lambda: distribution_plot({"a": np.array([0.0, np.inf, 2.0]), "b": np.zeros(0)}, ["a"], ratio=True),
+        lambda: distribution_plot({}, []),
+    ):
+        first = draw()
+        assert first == draw()
+        assert first.lstrip().startswith("<?xml")
+        assert "<svg" in first
