@@ -43,7 +43,7 @@ def maps(network: nn.Module, pixels: Tensor, layer: str, target: int, method: vl
     return np.stack([result.raw[0] for result in found])
 
 
-def near(found: np.ndarray, expected: Tensor | np.ndarray, beside: float = 1e-5) -> None:
+def assert_near(found: np.ndarray, expected: Tensor | np.ndarray, beside: float = 1e-5) -> None:
     """Equal to within a share of the largest value, which is not 0."""
     expected = np.asarray(torch.as_tensor(expected).detach())
     largest = np.abs(expected).max()
@@ -70,8 +70,8 @@ def test_grad_cam_is_cam_by_the_number_of_places(seed):
         logit = network(pixels)[:, 2]
     assert cam.shape == (2, 9, 13)
     torch.testing.assert_close(cam.mean((1, 2)) + network[6].bias[2].detach(), logit)
-    near(maps(network, pixels, "3", 2, SIGNED), cam / (9 * 13))
-    near(maps(network, pixels, "3", 2, vlx.grad_cam), cam.relu() / (9 * 13))
+    assert_near(maps(network, pixels, "3", 2, SIGNED), cam / (9 * 13))
+    assert_near(maps(network, pixels, "3", 2, vlx.grad_cam), cam.relu() / (9 * 13))
 
 
 def test_grad_cam_is_the_published_cam_of_a_real_network(shared_data):
@@ -86,8 +86,8 @@ def test_grad_cam_is_the_published_cam_of_a_real_network(shared_data):
     best = int(scores.mean(0).argmax())
     cam = torch.einsum("bkij,k->bij", features, torch.from_numpy(weights[:, best]))
     assert cam.shape == (10, 14, 14)
-    near(maps(head, features, "0", best, SIGNED), cam / 196)
-    near(maps(head, features, "0", best, vlx.grad_cam), cam.relu() / 196)
+    assert_near(maps(head, features, "0", best, SIGNED), cam / 196)
+    assert_near(maps(head, features, "0", best, vlx.grad_cam), cam.relu() / 196)
 
 
 def test_maps_of_a_real_squeezenet_worked_from_its_class_maps(shared_data):
@@ -110,11 +110,11 @@ def test_maps_of_a_real_squeezenet_worked_from_its_class_maps(shared_data):
             linear = F.conv2d(features, network.classifier[1].weight, None, padding=1)[:, best]
             class_map = network.classifier[2](network.classifier[1](features))[:, best]
         places = class_map[0].numel()
-        near(vlx.explain(run, [vlx.label(best)])[0].raw, class_map / places)
+        assert_near(vlx.explain(run, [vlx.label(best)])[0].raw, class_map / places)
         below = Classifier(network, names, caffe, layer="features").read([photo.convert("RGB")])
     hires = (linear * (class_map > 0)).relu() / places  # what the features add where the map is positive
     inside = hires[:, 1:-1, 1:-1]  # the outermost places see padding alone
-    near(vlx.explain(below, [vlx.label(best)], vlx.hires_cam)[0].raw, inside, 1e-4)
+    assert_near(vlx.explain(below, [vlx.label(best)], vlx.hires_cam)[0].raw, inside, 1e-4)
 
 
 NETWORKS = {"resnet18": "layer4", "mobilenet_v3_small": "features.8", "squeezenet1_1": "features.10"}
@@ -132,7 +132,7 @@ def test_grad_cam_equals_captum(name, layer):
     theirs = captum.LayerGradCam(network, network.get_submodule(layer))
     for rectify, method in ((False, SIGNED), (True, vlx.grad_cam)):
         expected = theirs.attribute(pixels, target=3, relu_attributions=rectify)[:, 0]
-        near(maps(network, pixels, layer, 3, method), expected)
+        assert_near(maps(network, pixels, layer, 3, method), expected)
 
 
 @pytest.mark.parametrize("name", ["squeezenet1_1", "alexnet"])
@@ -146,7 +146,7 @@ def test_guided_maps_equal_captum_where_every_relu_is_a_module(kind, name):
     with pytest.warns(UserWarning, match="Setting backward hooks"):
         expected = getattr(captum, kind)(network).attribute(pixels.clone().requires_grad_(), target=3)
     method = {"GuidedBackprop": vlx.guided_backprop, "Deconvolution": vlx.deconvolution}[kind]
-    near(maps(network, pixels, "features", 3, method), expected)
+    assert_near(maps(network, pixels, "features", 3, method), expected)
     plain = maps(network, pixels, "features", 3, vlx.gradient)
     assert np.abs(plain - expected.detach().numpy()).max() > 0.01 * np.abs(plain).max()
 
@@ -188,4 +188,4 @@ def test_maps_equal_pytorch_grad_cam(kind, method, seed):
     """With gradients so large that the constants it adds to denominators do not matter."""
     network, pixels = scaled(pooled(seed), 1e4), torch.randn(2, 3, 18, 26).double()
     for layer in ("1", "3"):
-        near(maps(network, pixels, layer, 2, method), library(kind, network, layer, pixels, 2))
+        assert_near(maps(network, pixels, layer, 2, method), library(kind, network, layer, pixels, 2))

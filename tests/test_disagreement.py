@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
 import vlx
-from tests.test_agreement import classified, library, maps, near, pooled, scaled
+from tests.test_agreement import assert_near, classified, library, maps, pooled, scaled
 
 
 def test_small_gradients_are_lost_there_to_a_constant_in_grad_cam_pp():
@@ -17,7 +17,7 @@ def test_small_gradients_are_lost_there_to_a_constant_in_grad_cam_pp():
     features = network[:2](pixels).detach().requires_grad_()
     (slopes,) = torch.autograd.grad(network[2:](features)[0, 2], features)
     limit = (slopes.relu().sum((2, 3), keepdim=True) / 2 * features).sum(1).relu()
-    near(maps(network, pixels, "1", 2, vlx.grad_cam_pp), limit, 1e-2)
+    assert_near(maps(network, pixels, "1", 2, vlx.grad_cam_pp), limit, 1e-2)
     theirs = library("GradCAMPlusPlus", network, "1", pixels, 2)
     assert theirs.max() < 1e-6 * limit.max()
 
@@ -55,10 +55,10 @@ def test_conv5_3_of_vgg_means_its_own_output():
         alphas = slopes.mean((2, 3), keepdim=True)
         worked, overwritten = (alphas * own).sum(1).relu(), (alphas * own.relu()).sum(1).relu()
         assert (worked - overwritten).abs().max() > 0.1 * overwritten.max()
-        near(maps(network, pixels, "0.28", target, vlx.grad_cam), worked)
+        assert_near(maps(network, pixels, "0.28", target, vlx.grad_cam), worked)
         theirs = captum.LayerGradCam(network, conv).attribute(pixels, target=target, relu_attributions=True)
-        near(theirs[:, 0].detach().numpy(), worked)
-        near(library("GradCAM", network, "0.28", pixels, target).numpy(), overwritten)
+        assert_near(theirs[:, 0].detach().numpy(), worked)
+        assert_near(library("GradCAM", network, "0.28", pixels, target).numpy(), overwritten)
 
 
 def test_guided_maps_where_relus_are_functions():
@@ -87,7 +87,7 @@ def test_guided_maps_where_relus_are_functions():
     slope[:, 2] = 1 / above[0, 0].numel()
     slope = F.conv_transpose2d(slope * (above > 0), network.second.weight)
     expected = F.conv_transpose2d(slope * (slope > 0) * (below > 0), network.first.weight)
-    near(maps(network, pixels, "second", 2, vlx.guided_backprop), expected)
+    assert_near(maps(network, pixels, "second", 2, vlx.guided_backprop), expected)
     assert (expected - plain).abs().max() > 0.1 * plain.abs().max()
 
 
@@ -113,4 +113,4 @@ def test_a_frozen_network_is_explained_alike():
     wanted = package.utils.model_targets.ClassifierOutputTarget(2)
     with pytest.raises(RuntimeError, match="does not require grad"):
         package.GradCAM(network, [network[3]])(pixels, [wanted])
-    near(maps(network, pixels, "3", 2, vlx.guided_grad_cam), expected)
+    assert_near(maps(network, pixels, "3", 2, vlx.guided_grad_cam), expected)

@@ -25,7 +25,7 @@ def network(hidden: int = 4) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(3, hidden, 3), nn.BatchNorm2d(hidden), nn.Flatten(), nn.Linear(hidden, 2))
 
 
-def refusal(call: Callable[[], Any]) -> str:
+def checked_refusal(call: Callable[[], Any]) -> str:
     """The one line with which a file is refused."""
     with pytest.raises(CheckpointError) as raised:
         call()
@@ -84,7 +84,7 @@ def test_a_file_cut_off_anywhere_is_refused(name, old, tmp_path):
     whole = path.read_bytes()
     for length in {0, 1, 7, 8, 9, 100, len(whole) // 2, len(whole) - 100, len(whole) - 1}:
         path.write_bytes(whole[:length])
-        refusal(lambda: load_weights(path))
+        checked_refusal(lambda: load_weights(path))
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -92,7 +92,7 @@ def test_a_bare_pickle_cut_off_anywhere_is_refused(protocol, tmp_path):
     whole = pickle.dumps({"a": [1, 2.5], "b": ("c", None)}, protocol)
     for length in range(len(whole) + 1):
         (tmp_path / "w.pth").write_bytes(whole[:length])
-        refusal(lambda: load_weights(tmp_path / "w.pth"))
+        checked_refusal(lambda: load_weights(tmp_path / "w.pth"))
 
 
 @pytest.mark.parametrize(("name", "old"), FILES)
@@ -128,15 +128,15 @@ def test_a_pickle_is_never_run(suffix, protocol, tmp_path):
     for name, payload in (("bare", Attack()), ("inside", {"a.weight": Attack()})):
         path = tmp_path / f"{name}{suffix}"
         path.write_bytes(pickle.dumps(payload, protocol))
-        refusal(lambda path=path: load_weights(path))
+        checked_refusal(lambda path=path: load_weights(path))
         torch.save(payload, path.with_suffix(f".zip{suffix}"), pickle_protocol=protocol)
-        refusal(lambda path=path: load_weights(path.with_suffix(f".zip{suffix}")))
+        checked_refusal(lambda path=path: load_weights(path.with_suffix(f".zip{suffix}")))
     assert not mark.exists()
 
 
 def test_a_whole_pickled_model_is_told_from_a_state_dict(tmp_path):
     torch.save(network(), tmp_path / "w.pth")
-    message = refusal(lambda: load_weights(tmp_path / "w.pth"))
+    message = checked_refusal(lambda: load_weights(tmp_path / "w.pth"))
     assert "holds more than tensors and was not loaded" in message
 
 
@@ -170,7 +170,7 @@ HOSTILE = {
 @pytest.mark.parametrize("blob", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hostile_header_is_refused(blob, tmp_path):
     (tmp_path / "w.safetensors").write_bytes(blob)
-    assert "no safetensors file" in refusal(lambda: load_weights(tmp_path / "w.safetensors"))
+    assert "no safetensors file" in checked_refusal(lambda: load_weights(tmp_path / "w.safetensors"))
 
 
 def test_the_headers_written_here_can_be_right(tmp_path):
@@ -191,15 +191,15 @@ def test_the_headers_written_here_can_be_right(tmp_path):
 )
 def test_other_things_than_named_tensors_are_refused(payload, message, tmp_path):
     torch.save(payload, tmp_path / "w.pth")
-    assert re.search(message, refusal(lambda: load_weights(tmp_path / "w.pth")))
+    assert re.search(message, checked_refusal(lambda: load_weights(tmp_path / "w.pth")))
 
 
 def test_a_missing_file_a_folder_and_a_pointer_are_told(tmp_path):
-    assert "no weight file" in refusal(lambda: load_weights(tmp_path / "none.pth"))
-    assert "no weight file" in refusal(lambda: load_weights(tmp_path))
+    assert "no weight file" in checked_refusal(lambda: load_weights(tmp_path / "none.pth"))
+    assert "no weight file" in checked_refusal(lambda: load_weights(tmp_path))
     pointer = tmp_path / "w.safetensors"
     pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
-    assert "run git lfs pull" in refusal(lambda: load_weights(pointer))
+    assert "run git lfs pull" in checked_refusal(lambda: load_weights(pointer))
 
 
 def test_weights_must_fit_all_and_nothing_else():
@@ -208,17 +208,19 @@ def test_weights_must_fit_all_and_nothing_else():
     less = {key: tensor for key, tensor in state.items() if not key.startswith("0.")}
     other = network(hidden=5).state_dict()
     assert fit_weights(network(), state, "w")[0].weight.equal(state["0.weight"])
-    assert refusal(lambda: fit_weights(network(), extra, "w")).endswith("1 unknown (head.weight)")
-    missing = refusal(lambda: fit_weights(network(), less, "w.pth"))
+    assert checked_refusal(lambda: fit_weights(network(), extra, "w")).endswith("1 unknown (head.weight)")
+    missing = checked_refusal(lambda: fit_weights(network(), less, "w.pth"))
     assert missing == "w.pth does not fit this Sequential: 2 missing (0.weight, 0.bias)"
-    assert "0.weight (5, 3, 3, 3) for (4, 3, 3, 3)" in refusal(lambda: fit_weights(network(), other, "w"))
-    both = refusal(lambda: fit_weights(network(), {"x": torch.zeros(1)}, "w"))
+    assert "0.weight (5, 3, 3, 3) for (4, 3, 3, 3)" in checked_refusal(
+        lambda: fit_weights(network(), other, "w")
+    )
+    both = checked_refusal(lambda: fit_weights(network(), {"x": torch.zeros(1)}, "w"))
     assert both.endswith("9 missing (0.weight, 0.bias, 1.weight); 1 unknown (x)")
 
 
 def test_weights_that_do_not_fit_change_nothing():
     model, other = network(), network(hidden=5)
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
-    refusal(lambda: fit_weights(model, {**other.state_dict(), "3.bias": torch.ones(2)}, "w"))
+    checked_refusal(lambda: fit_weights(model, {**other.state_dict(), "3.bias": torch.ones(2)}, "w"))
     for key, tensor in model.state_dict().items():
         assert torch.equal(tensor, before[key])
