@@ -118,6 +118,62 @@ def test_visual_genome_serves_where_there_is_no_densecap(tmp_path: Path) -> None
     assert (items[1].truth.box.x, items[1].truth.longest) == (1.0, None)  # 1-based in the file
 
 
+def official(world: Path, folder: Path) -> Path:
+    """The same data under the names and in the folders in which their owners publish them."""
+    (folder / "annotations").mkdir(parents=True)
+    for name, called in {
+        "captions": "annotations/captions_val2014.json",
+        "instances": "annotations/instances_val2014.json",
+        "questions": "OpenEnded_mscoco_val2014_questions.json",
+        "annotations": "mscoco_val2014_annotations.json",
+    }.items():
+        content = json.loads((world / f"{name}.json").read_text())
+        for image in content.get("images", []):
+            image["file_name"] = f"COCO_val2014_{image['file_name']}"
+        (folder / called).write_text(json.dumps(content))
+    (folder / "val2014").mkdir()
+    for path in (world / "images").iterdir():
+        shutil.copy(path, folder / "val2014" / f"COCO_val2014_{path.name}")
+    shutil.copytree(world / "attention", folder / "vqahat_val")
+    return folder
+
+
+def test_the_official_layout_gives_the_same_items(world: Path, tmp_path: Path) -> None:
+    folder = official(world, tmp_path / "coco")
+    for evaluator, kind in ((POINTING, "captioner"), (ATTENTION, "vqa"), (OCCLUSION, "classifier")):
+        here, there = (evaluator.items(look(one), kind, Options()) for one in (world, folder))
+        assert [(item.id, item.text, item.category) for item in here] == [
+            (item.id, item.text, item.category) for item in there
+        ]
+        assert all(item.image.is_file() for item in there)
+        assert all(item.image.parent.name == "val2014" for item in there)
+
+
+def test_version_2_questions_serve_where_there_is_no_version_1(world: Path, tmp_path: Path) -> None:
+    folder = official(world, tmp_path / "coco")
+    for name in ("OpenEnded_mscoco_val2014_questions.json", "mscoco_val2014_annotations.json"):
+        (folder / name).rename(folder / f"v2_{name}")
+    items = OCCLUSION.items(look(folder), "vqa", Options())
+    assert [item.id for item in items] == [item.id for item in OCCLUSION.items(look(world), "vqa", Options())]
+    assert all(item.answer and item.category for item in items)
+    with pytest.raises(DataError, match="VQA v1 questions"):  # VQA-HAT numbers questions of version 1
+        ATTENTION.items(look(folder), "vqa", Options())
+    (folder / "v2_mscoco_val2014_annotations.json").unlink()
+    assert {item.answer for item in OCCLUSION.items(look(folder), "vqa", Options())} == {""}
+
+
+def test_images_may_have_any_name_where_a_coco_file_gives_it(world: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(world, tmp_path / "copy"))
+    content = json.loads((copy / "captions.json").read_text())
+    for image in content["images"]:
+        (copy / "images" / image["file_name"]).rename(copy / "images" / f"photo {image['id']}.jpg")
+        image["file_name"] = f"photo {image['id']}.jpg"
+    (copy / "captions.json").write_text(json.dumps(content))
+    items = ATTENTION.items(look(copy), "vqa", Options())
+    assert {item.image.name for item in items} == {f"photo {n}.jpg" for n in range(1, 13)}
+    assert all(item.image.is_file() for item in items)
+
+
 def test_real_photos_have_items(shared_data: Path) -> None:
     words = POINTING.items(look(shared_data / "coco-80"), "captioner", Options(captions=1))
     assert len(words) > 80

@@ -79,6 +79,8 @@ def carry_out(evaluator: Evaluator, request: Request, ready: Prepared, out: Path
         from vlx.evaluation.ray_engine import ray_work
 
         work = ray_work(evaluator, request, ready.items, ready.settings)
+    elif request.workers != 1:
+        raise VlxError(f"--workers {request.workers} is for --engine ray: run several shards instead")
     else:
         work = local_work(evaluator, ready.models, ready.items, ready.methods, ready.settings)
     return run(evaluator, ready.settings, work, out, shard=request.shard, progress=request.progress)

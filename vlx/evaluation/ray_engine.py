@@ -4,6 +4,7 @@ Ray must find the data under the same path and the package on every node; result
 process that asks, so only it needs the folder of the results.
 """
 
+import logging
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -72,12 +73,10 @@ def ray_work(
                 Worker,
                 fn_constructor_args=(evaluator.name, theirs, settings, load),
                 batch_size=1,
-                concurrency=min(request.workers, len(packed)),
+                compute=ray.data.ActorPoolStrategy(size=min(request.workers, len(packed))),
                 num_gpus=1 if gpu else 0,
                 num_cpus=settings.threads,
-                max_restarts=-1,
-                max_task_retries=-1,
-            )
+            )  # Ray Data restarts actors and repeats their tasks without bound unless told otherwise
             for row in done.iter_rows():
                 yield int(row["number"]), from_text(row["rows"])
         except ray.exceptions.RayError as error:
@@ -104,6 +103,8 @@ def _begin(ray: Any) -> bool:
     if ray.is_initialized():
         return False
     ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     return True
 
 
