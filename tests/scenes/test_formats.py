@@ -86,6 +86,17 @@ def test_several_processes_write_the_same_bytes(world, tmp_path):
     assert digests(write_world(tmp_path, COUNT, SEED, workers=2)) == digests(world)
 
 
+def test_earlier_scenes_are_replaced_and_other_images_are_kept(tmp_path, emoji_font):
+    write_world(tmp_path / "world", 3, SEED)
+    assert digests(write_world(tmp_path / "world", 2, 9)) == digests(write_world(tmp_path / "new", 2, 9))
+    photo = tmp_path / "mine" / "images" / "photo.jpg"
+    photo.parent.mkdir(parents=True)
+    photo.write_bytes(b"x")
+    with pytest.raises(VlxError, match="empty folder"):
+        write_world(tmp_path / "mine", 1, SEED)
+    assert photo.read_bytes() == b"x"
+
+
 def test_no_scenes_at_all_are_refused(tmp_path, emoji_font):
     with pytest.raises(VlxError, match="0 scenes are none: give 1 or more"):
         write_world(tmp_path / "none", 0)

@@ -22,6 +22,7 @@ from vlx.scenes.texts import told
 REGIONS = 5  # region captions a scene, at least
 ANNOTATORS = 3
 QUALITY = 85  # of the JPEG files
+_MARK = "vlx scenes"  # begins the description in every file written here
 _LEVELS = 32  # attention maps are rounded to multiples of this, which makes small files
 
 
@@ -40,12 +41,14 @@ def write_world(out: str | Path, count: int, seed: int = 0, *, workers: int = 1)
 
     Files: ``images/`` (JPEG), ``instances.json``, ``captions.json``, ``results.json`` (DenseCap),
     ``questions.json``, ``annotations.json`` and ``attention/<question_id>_<k>.png``. The same seed
-    gives the same files. Raises VlxError where the font is missing or ``count`` is not positive.
+    gives the same files; scenes that an earlier call left there are replaced. Raises VlxError where
+    the font is missing, ``count`` is not positive, or the folder holds other images.
     """
     need_font()
     if count < 1:
         raise VlxError(f"{count} scenes are none: give 1 or more")
     folder = Path(out)
+    _clear(folder)
     for name in ("images", "attention"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     jobs = [(str(folder), seed, index) for index in range(count)]
@@ -57,6 +60,23 @@ def write_world(out: str | Path, count: int, seed: int = 0, *, workers: int = 1)
         _collect(world, tqdm(map(_write_scene, jobs), total=count, desc="scenes"))
     _write_json(folder, world, seed)
     return folder
+
+
+def _clear(folder: Path) -> None:
+    """Remove the pictures of earlier scenes, so that none of them is read as a new one."""
+    old = [*folder.glob("images/*"), *folder.glob("attention/*")]
+    if old and not _is_ours(folder / "instances.json"):
+        raise VlxError(f"{folder} holds images that are no scenes of vlx: give a new or an empty folder")
+    for path in old:
+        path.unlink()
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))["info"]["description"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return str(said).startswith(_MARK)
 
 
 def _collect(world: _World, parts: Any) -> None:
@@ -179,7 +199,7 @@ def _attention(
 
 
 def _write_json(folder: Path, world: _World, seed: int) -> None:
-    info = {"description": f"vlx scenes, seed {seed}", "version": "1"}
+    info = {"description": f"{_MARK}, seed {seed}", "version": "1"}
     kinds = [{"id": c.id, "name": c.name, "supercategory": "object"} for c in CATEGORIES]
     vqa = {"info": info, "license": {}, "data_type": "scenes", "data_subtype": f"seed{seed}"}
     coco = {"info": info, "licenses": [], "images": world.images}

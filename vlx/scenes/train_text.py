@@ -26,7 +26,7 @@ from vlx.scenes.train_log import Log, Progress
 
 World = tuple[Sequence[tuple[int, int]], Tensor]
 """The (seed, index) of some scenes, and their fc7 vectors (scene, feature)."""
-CAPTIONER = {"embedding": 256, "hidden": 384}
+CAPTIONER = {"embedding": 256, "hidden": 320}
 VQA = {"embedding": 96, "hidden": 128, "joint": 768}
 BLUR = 0.2  # share of the vector's entries that are dropped while the text models learn
 STEPS = 30  # words in a caption at most
