@@ -141,13 +141,24 @@ def test_nothing_measured_is_an_error_that_says_why(tmp_path: Path, run: Run) ->
 def test_the_best_and_the_worst_are_of_different_images() -> None:
     rows = [
         {"item": f"{image}{n}", "image": image, "method": "m", "score": score}
-        for image, n, score in [("a", 1, 0.9), ("a", 2, 0.8), ("b", 1, 0.5), ("c", 1, 0.1), ("d", 1, None),
-                                ("e", 1, float("inf")), ("f", 1, 0.1)]
+        for image, n, score in [
+            ("a", 1, 0.9), ("a", 2, 0.8), ("b", 1, 0.5), ("c", 1, 0.1), ("d", 1, None),
+            ("e", 1, float("inf")), ("f", 1, 0.2), ("g", 1, 0.3), ("h", 1, 0.4),
+        ]
     ]  # fmt: skip
     best, worst = extremes([*rows, {**rows[0], "method": "other", "score": 5.0}], "m")
-    assert best == ["a1", "b1"]
-    assert worst == ["c1", "f1"]
+    assert best == ["a1", "b1", "h1", "g1"]
+    assert worst == ["c1", "f1", "a2"]
     assert extremes(rows[:1], "m") == ([], [])
+
+
+def test_hits_and_misses_are_never_mixed_up() -> None:
+    rows = [{"item": str(n), "image": str(n), "method": "m", "score": float(n < 2)} for n in range(9)]
+    best, worst = extremes(rows, "m")
+    assert set(best) == {"0", "1"}
+    assert len(worst) == 4
+    assert not {"0", "1"} & set(worst)
+    assert extremes(rows[::-1], "m") == (best, worst)
 
 
 def test_the_papers_numbers_are_those_it_prints() -> None:

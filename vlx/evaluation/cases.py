@@ -18,7 +18,7 @@ from vlx.eval.maps import Map
 from vlx.evaluation.batch import LeftOut, maps_of, read_items
 from vlx.evaluation.boxes import on_file
 from vlx.evaluation.evaluator import Evaluator
-from vlx.evaluation.items import HumanFiles, Item, Region, Segments
+from vlx.evaluation.items import HumanFiles, Item, Region, Segments, seed_of
 from vlx.evaluation.models import Models
 from vlx.evaluation.options import Options
 from vlx.evaluation.pointing import union
@@ -45,19 +45,24 @@ class Case:
 
 
 def extremes(rows: Sequence[Mapping[str, Any]], method: str) -> tuple[list[str], list[str]]:
-    """The ids of the items with the highest and the lowest finite scores of a method, ties by id.
+    """The ids of the items with the highest and the lowest finite scores of a method.
 
-    One item of an image at most on each side, and no item on both.
+    One item of an image at most on each side, no item on both, and none on a side whose scores are
+    those of the other end, as with hits and misses. Equal scores are taken in a fixed random order.
     """
     known = [
         row
         for row in rows
         if row["method"] == method and row["score"] is not None and np.isfinite(row["score"])
     ]
-    best = _apart(sorted(known, key=lambda row: (-row["score"], row["item"])))
-    worst = _apart(sorted(known, key=lambda row: (row["score"], row["item"])))
-    half = len(known) // 2
-    return best[:half], [item for item in worst if item not in best[:half]][:half]
+    scores = [row["score"] for row in known]
+    if len(set(scores)) < 2:
+        return [], []
+    mixed = sorted(known, key=lambda row: seed_of(0, row["item"]))
+    high = [row for row in mixed if row["score"] > min(scores)]
+    best = _apart(sorted(high, key=lambda row: -row["score"]))
+    low = [row for row in mixed if row["score"] < max(scores) and row["item"] not in best]
+    return best, _apart(sorted(low, key=lambda row: row["score"]))
 
 
 def cases(
