@@ -2,13 +2,17 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from tests.evaluation import small
 from vlx.errors import VlxError
 from vlx.evaluation.models import in_precision, kind_of, networks, on_input, shuffled, weights_digest
+from vlx.evaluation.occlusion import prepared_view
+from vlx.images import Preprocess, ShortSide, Squash
 
 
 def entries(model: object) -> dict[str, torch.Tensor]:
@@ -68,6 +72,28 @@ def test_precision_is_one_of_four() -> None:
     assert {value.dtype for value in entries(model).values()} == {torch.float64}
     with pytest.raises(VlxError, match="no precision 'half'; known: float64"):
         in_precision(model, "half")
+
+
+@pytest.mark.parametrize(
+    "preprocess",
+    [
+        Preprocess(Squash((20, 30)), channels="BGR", scale=255.0, mean=(104.0, 117.0, 123.0), std=(1.0,) * 3),
+        Preprocess(ShortSide(24), (20, 20)),
+        Preprocess(ShortSide(16), (20, 20), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)),
+    ],
+    ids=["squashed BGR", "cropped", "padded"],
+)
+def test_a_view_prepared_again_is_the_same_network_input(preprocess: Preprocess) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 52, 3), dtype=np.uint8)
+    model = SimpleNamespace(preprocess=preprocess)
+    first, _ = preprocess(Image.fromarray(pixels))
+    view = prepared_view(model, Image.fromarray(pixels))
+    second, frame = on_input(model).preprocess(view)
+    assert frame.image_size == frame.input_size == (view.height, view.width)
+    step = preprocess.scale / 255 / min(preprocess.std)  # one grey level; padding is rounded to one
+    assert float((first - second).abs().max()) <= 0.51 * step
+    seen = (first != 0).all(0)
+    assert torch.allclose(first[:, seen], second[:, seen], atol=1e-4 * preprocess.scale)
 
 
 def test_networks_are_counted_once_and_their_absence_is_told() -> None:

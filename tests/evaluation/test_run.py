@@ -6,13 +6,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as parquet
 import pytest
+import torch
 
+from tests.evaluation import small
 from tests.evaluation.conftest import Run
 from vlx.errors import VlxError
+from vlx.evaluation.boxes import BOXES
+from vlx.evaluation.launch import Request, launch, repeatable
+from vlx.evaluation.options import Options
 from vlx.evaluation.run import locked
 from vlx.evaluation.settings import Shard, parse_shard
 
@@ -67,6 +73,61 @@ def test_a_damaged_part_is_measured_again(world: Path, tmp_path: Path, run: Run)
         assert run(*given)[0] == 0
         assert contents(tmp_path / "out") == before
         assert path.read_text(encoding="utf-8") == text
+
+
+def test_leftovers_of_a_killed_write_do_no_harm(world: Path, tmp_path: Path, run: Run) -> None:
+    given = ("evaluate", "boxes", "--data", world, "--batch", 16)
+    assert run(*given, "--out", tmp_path / "whole")[0] == 0
+    out = tmp_path / "out"
+    (out / "parts").mkdir(parents=True)
+    (out / "settings.json").write_bytes((tmp_path / "whole" / "settings.json").read_bytes())
+    for name in ("parts/000000.json.part", "results.parquet.part", "summary.json.part"):
+        (out / name).write_bytes(b"half a fi")
+    assert run(*given, "--out", out)[0] == 0
+    assert contents(out) == contents(tmp_path / "whole")
+    (out / "settings.json").unlink()
+    status, _, err = run(*given, "--out", out)
+    assert (status, "batches without their settings" in err) == (1, True)
+
+
+def test_a_model_of_ones_own_is_measured_without_a_name(world: Path, tmp_path: Path, run: Run) -> None:
+    assert run("evaluate", "boxes", "--data", world, "--out", tmp_path / "named", "--limit", 2)[0] == 0
+    request = Request("scenes/captioner", str(world), options=Options(limit=2), progress=False)
+    launch(BOXES, request, tmp_path / "own", small.captioner())
+    assert contents(tmp_path / "own") == contents(tmp_path / "named")
+    with pytest.raises(VlxError, match="local engine"):
+        launch(BOXES, replace(request, engine="ray"), tmp_path / "ray", small.captioner())
+
+
+def test_too_little_memory_is_said_in_one_line(world: Path, tmp_path: Path) -> None:
+    model = small.captioner()
+    request = Request("small", str(world), options=Options(limit=1), progress=False)
+
+    def full(*_arguments: object) -> object:
+        raise torch.OutOfMemoryError("CUDA out of memory\nTried to allocate")
+
+    model.read = full
+    with pytest.raises(VlxError, match="16 items in a batch: give a smaller --batch"):
+        launch(BOXES, request, tmp_path, model)
+    model.read = small.captioner().read
+    assert launch(BOXES, request, tmp_path, model) == tmp_path  # goes on as if nothing had been
+
+
+def test_settings_of_the_process_come_back(world: Path, tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    inside: list[object] = []
+
+    def failing() -> None:
+        with repeatable(threads + 1):
+            inside.extend([torch.get_num_threads(), torch.backends.cudnn.deterministic])
+            raise VlxError("x")
+
+    with pytest.raises(VlxError, match="x"):
+        failing()
+    assert inside == [threads + 1, True]
+    assert torch.get_num_threads() == threads
+    assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == before
 
 
 def test_other_settings_are_refused_and_named(world: Path, tmp_path: Path, run: Run) -> None:

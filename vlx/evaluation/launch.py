@@ -58,10 +58,16 @@ class Prepared:
     settings: Settings
 
 
-def launch(evaluator: Evaluator, request: Request, out: Path) -> Path:
-    """Run one evaluation as asked, or the rest of it; returns the folder of the results."""
+def launch(evaluator: Evaluator, request: Request, out: Path, model: Any = None) -> Path:
+    """Run one evaluation as asked, or the rest of it; returns the folder of the results.
+
+    ``model`` is one of your own, which ``request.model`` then only names; it runs on the local engine.
+    """
+    if model is not None and request.engine != "local":
+        raise VlxError("a model of your own runs on the local engine: other processes cannot load it")
     with repeatable(request.threads):
-        return carry_out(evaluator, request, prepare(evaluator, request), out)
+        loaded = None if model is None else _controlled(model, request)
+        return carry_out(evaluator, request, prepare(evaluator, request, loaded), out)
 
 
 def prepare(evaluator: Evaluator, request: Request, loaded: Models | None = None) -> Prepared:
@@ -83,7 +89,12 @@ def carry_out(evaluator: Evaluator, request: Request, ready: Prepared, out: Path
         raise VlxError(f"--workers {request.workers} is for --engine ray: run several shards instead")
     else:
         work = local_work(evaluator, ready.models, ready.items, ready.methods, ready.settings)
-    return run(evaluator, ready.settings, work, out, shard=request.shard, progress=request.progress)
+    try:
+        return run(evaluator, ready.settings, work, out, shard=request.shard, progress=request.progress)
+    except torch.OutOfMemoryError:
+        raise VlxError(
+            f"the device is out of memory with {request.batch} items in a batch: give a smaller --batch"
+        ) from None
 
 
 def data_folder(data: str, split: str | None = None) -> DataFolder:
@@ -102,7 +113,10 @@ def load_models(request: Request) -> Models:
     """The model in its precision, with its copies under shuffled weights."""
     from vlx.load import load
 
-    model = load(request.model, layer=request.layer, device=request.device)
+    return _controlled(load(request.model, layer=request.layer, device=request.device), request)
+
+
+def _controlled(model: Any, request: Request) -> Models:
     return with_controls(in_precision(model, request.precision), request.options.seed)
 
 
