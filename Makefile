@@ -35,7 +35,7 @@ lint: $(VENV)/.dev ## check style
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.dev ## check types
-	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/pyright --project pyproject.toml --pythonpath $(BIN)/python
 
 imports: $(VENV)/.dev ## check who imports whom
 	$(BIN)/lint-imports
