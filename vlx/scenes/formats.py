@@ -21,7 +21,7 @@ from vlx.scenes.texts import told
 
 REGIONS = 5  # region captions a scene, at least
 ANNOTATORS = 3
-JPEG = {"quality": 85, "subsampling": 0}  # full colour resolution: small objects are told apart by it
+QUALITY = 85  # of the JPEG files, which keep the full resolution of colour: small objects need it
 _MARK = "vlx scenes"  # begins the description in every file written here
 _LEVELS = 32  # attention maps are rounded to multiples of this, which makes small files
 
@@ -98,7 +98,7 @@ def _write_scene(job: tuple[str, int, int]) -> _World:
     pixels, masks = render(scene)
     random = np.random.default_rng([seed, index, 2])
     image_id, name = index + 1, f"{index + 1:012d}.jpg"
-    Image.fromarray(pixels).save(folder / "images" / name, **JPEG)
+    Image.fromarray(pixels).save(folder / "images" / name, quality=QUALITY, subsampling=0)
     world = _World()
     world.images.append(
         {"id": image_id, "file_name": name, "width": SIDE, "height": SIDE, "ground": scene.ground}
