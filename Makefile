@@ -20,10 +20,6 @@ $(VENV)/.dev: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-$(VENV)/.bench: $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
-	touch $@
-
 demo: $(VENV)/.ready ## explain captions and answers, with a report page; IMAGE=photo.jpg adds your own
 	$(BIN)/vlx demo --out $(OUT) $(if $(IMAGE),--image '$(IMAGE)')
 
@@ -46,7 +42,7 @@ wheel: $(VENV)/.dev ## build sdist and wheel and compare their files with the ch
 notebooks: $(VENV)/.dev ## execute every notebook
 	$(BIN)/python -m tests.run_notebooks
 
-bench: $(VENV)/.bench ## measure speed and memory beside other libraries
+bench: $(VENV)/.dev ## measure speed and memory beside other libraries
 	$(BIN)/python -m benchmarks
 
 train: $(VENV)/.ready ## train the models of the built-in scenes from nothing

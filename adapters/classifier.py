@@ -14,7 +14,7 @@ from vlx.adapters.backbones import default_layer, input_size, torchvision_networ
 from vlx.adapters.weights import fit_weights, load_weights
 from vlx.capture import Layer, capture, find_layer, output_at
 from vlx.errors import CheckpointError, near_names
-from vlx.images import Preprocess, imagenet, stack_images
+from vlx.images import Preprocess, ShortSide, stack_images
 from vlx.passes import Pass
 from vlx.reading import Reading, choices_of
 
@@ -71,8 +71,9 @@ def load_torchvision(
     """Load a torchvision classifier: its published ImageNet weights, or a user's own file.
 
     ``weights`` is a ``.safetensors`` file or a ``.pth`` state_dict; the number of classes is read from
-    it. A file ``NAME.labels.txt`` beside it, one class a line, names the classes. Without
-    ``weights`` torchvision downloads its own. Raises CheckpointError for a file that does not fit.
+    it. A file ``NAME.labels.txt`` beside it, one class a line, names the classes; images are prepared
+    as for the first weights that torchvision published. Without ``weights`` it downloads its own.
+    Raises CheckpointError for a file that does not fit.
     """
     if weights is None:
         return _published(name, layer, device)
@@ -84,8 +85,12 @@ def load_torchvision(
     counts = {key: value for key, value in own.items() if key.endswith("num_batches_tracked")}
     kept = {key: value for key, value in state.items() if not key.startswith(_AUXILIARY)}
     fit_weights(network, {**counts, **kept}, f"{weights}, as a {name},")
+    if hasattr(network, "transform_input"):  # GoogLeNet and Inception: torchvision's weights ask for it
+        network.transform_input = True
     labels = _labels(Path(weights), classes)
-    return Classifier(network.to(device), labels, imagenet(), layer=layer, name=f"torchvision/{name}")
+    entries: Any = torchvision.models.get_model_weights(name)
+    first = next(iter(entries))
+    return Classifier(network.to(device), labels, _preprocess(first), layer=layer, name=f"torchvision/{name}")
 
 
 def _published(name: str, layer: Layer | None, device: str) -> Classifier:
@@ -93,14 +98,26 @@ def _published(name: str, layer: Layer | None, device: str) -> Classifier:
     entry: Any = torchvision.models.get_model_weights(name)["DEFAULT"]
     try:
         network = torchvision_network(name, weights=entry)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: what came has another checksum
         raise CheckpointError(
             f"the published weights of {name} could not be fetched ({error}): "
             f"give a file, as torchvision/{name}:FILE"
         ) from None
     labels: list[str] = entry.meta["categories"]
-    size = int(entry.transforms().crop_size[0])
-    return Classifier(network.to(device), labels, imagenet(size), layer=layer, name=f"torchvision/{name}")
+    return Classifier(network.to(device), labels, _preprocess(entry), layer=layer, name=f"torchvision/{name}")
+
+
+def _preprocess(entry: Any) -> Preprocess:
+    """What torchvision does to an image before it reaches a network of these weights."""
+    asked: Any = entry.transforms()
+    side = int(asked.crop_size[0])
+    return Preprocess(
+        ShortSide(int(asked.resize_size[0])),
+        (side, side),
+        mean=tuple(asked.mean),
+        std=tuple(asked.std),
+        resample=Image.Resampling[asked.interpolation.name],
+    )
 
 
 def _classes(name: str, state: dict[str, torch.Tensor]) -> int:

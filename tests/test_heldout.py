@@ -13,6 +13,7 @@ from vlx.evaluation.launch import Request, launch
 from vlx.evaluation.models import with_controls
 from vlx.evaluation.options import Options
 from vlx.evaluation.pointing import POINTING
+from vlx.evaluation.summary import markdown, short
 from vlx.methods import grad_cam
 from vlx.scenes.formats import write_world
 
@@ -38,10 +39,16 @@ def test_scores_in_memory_are_those_of_a_run(
 
 def test_the_table_holds_methods_controls_and_protocols(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heldout, "load_captioner", small.captioner)
-    text = heldout.held_out_table(limit=2, world=world)
-    for name in ("grad_cam", "guided_grad_cam", "guided_backprop", "centre prior", "random map"):
+    scores = heldout.held_out_scores(limit=2, world=world)
+    text = "\n".join(map(markdown, scores))
+    for name in ("grad_cam", "guided_grad_cam", "centre prior", "random map"):
         assert text.count(f"| {name} |") >= 2
     assert text.count("Protocol: Box ratio") == text.count("Protocol: Word pointing") == 1
     assert "images: 2" in text
+    for found in scores:
+        lines = short(found).splitlines()
+        assert len({len(line) for line in lines[1:]}) == 1  # columns are aligned
+        at = next(line for line in lines if "random map" in line)
+        assert f" {found.by_image['random map'].mean:.3f} " in at
     with pytest.raises(VlxError, match="vlx scenes generate"):
-        heldout.held_out_table(world=world / "images")
+        heldout.held_out_scores(world=world / "images")

@@ -7,9 +7,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vlx.adapters.scenes import ASSETS, load_captioner, load_vqa
+from vlx.evaluation.summary import markdown, short
 from vlx.explain import explain_answer, explain_caption
 from vlx.explanation import Explanation
-from vlx.heldout import held_out_table
+from vlx.heldout import held_out_scores
 from vlx.images import open_image
 from vlx.methods import grad_cam, guided_grad_cam
 from vlx.report import write_report
@@ -34,10 +35,13 @@ def run_demo(out: Path, image: Path | None = None) -> Path:
     for name, explained in zip(names, items, strict=True):
         print(_line(name, explained[0]))
     report = write_report(out / "report.html", items, "Why did you say that?", names=names)
-    print("\nScores on the held-out scenes, with their controls:\n")
-    table = held_out_table()
-    print(table)
-    (out / "scores.md").write_text(table, encoding="utf-8")
+    scores = held_out_scores()
+    print("\nThe captioner's maps on the held-out scenes, beside their controls (intervals over images):\n")
+    for found in scores:
+        print(short(found))
+    table = out / "scores.md"
+    table.write_text("\n".join(map(markdown, scores)), encoding="utf-8")
+    print(f"protocols and more numbers: {table}")
     print(f"report: {report}")
     return report
 

@@ -15,11 +15,11 @@ from vlx.evaluation.models import Models, with_controls
 from vlx.evaluation.options import Options
 from vlx.evaluation.pointing import POINTING
 from vlx.evaluation.rows import Row
-from vlx.evaluation.summary import Measured, markdown, measured
-from vlx.methods import Method, grad_cam, guided_backprop, guided_grad_cam
+from vlx.evaluation.summary import Measured, measured
+from vlx.methods import Method, grad_cam, guided_grad_cam
 
 BATCH = 20
-METHODS = (grad_cam, guided_grad_cam, guided_backprop)
+METHODS = (grad_cam, guided_grad_cam)
 
 
 def score(
@@ -40,13 +40,14 @@ def score(
     return measured(evaluator, rows(), evaluator.protocol(options, kind), options.seed)
 
 
-def held_out_table(limit: int | None = None, world: Path = ASSETS / "heldout") -> str:
-    """Box ratio and word pointing on the held-out scenes, as text with their protocols.
+def held_out_scores(limit: int | None = None, world: Path = ASSETS / "heldout") -> list[Measured]:
+    """Box ratio and word pointing on the held-out scenes, methods beside their controls.
 
-    ``limit`` is how many scenes, drawn at random but always the same.
+    ``limit`` is how many scenes, drawn at random but always the same. Raises VlxError where ``world``
+    holds no scenes.
     """
     if not (world / "instances.json").is_file():
         raise VlxError(f"no scenes in {world}: write some with vlx scenes generate")
     models, folder = with_controls(load_captioner()), look(world)
     options = Options(limit=limit, captions=1)
-    return "\n".join(markdown(score(evaluator, models, folder, options)) for evaluator in (BOXES, POINTING))
+    return [score(evaluator, models, folder, options) for evaluator in (BOXES, POINTING)]

@@ -97,6 +97,22 @@ class Pass:
                 f"{len(self.images)} images"
             )
         self._check_readings()
+        if self.grid is conv_grid and self.features.ndim == 4:
+            self._check_axes()
+
+    def _check_axes(self) -> None:
+        """Some networks (Swin) keep channels last: seen from the shape of the image."""
+        height, width = self.frames[0].input_size
+        first, rows, cols = self.features.shape[1:]
+
+        def fit(rows: int, cols: int) -> bool:
+            return abs(rows * width - cols * height) <= height + width
+
+        if fit(first, rows) and not fit(rows, cols):
+            raise LayerError(
+                f"layer {self.layer} gives {first} x {rows} places with the {cols} channels last: "
+                "choose a layer with channels first, or give the Pass a grid"
+            )
 
     def _check_readings(self) -> None:
         steps, choices = self.scores.shape[1:]

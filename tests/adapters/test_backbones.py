@@ -76,6 +76,14 @@ def test_networks_of_tokens_have_no_default_layer():
         default_layer(network)
 
 
+def test_layers_with_channels_last_are_refused():
+    plain = Classifier(
+        torchvision_network("swin_t", classes=2), ("cat", "dog"), imagenet(), layer="features.5"
+    )
+    with pytest.raises(LayerError, match=r"features\.5 gives 14 x 14 places with the 384 channels last"):
+        plain.read(small.photos((224, 224)))
+
+
 def test_networks_without_rows_or_without_a_linear_layer_are_told():
     flat = nn.Sequential(nn.Flatten(), nn.Linear(3 * 224 * 224, 4))
     with pytest.raises(LayerError, match="name one with layer="):

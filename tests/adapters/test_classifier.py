@@ -5,6 +5,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+import torchvision
 from safetensors.torch import save_file
 from torch import nn
 from torchvision.models._api import WeightsEnum
@@ -140,6 +141,17 @@ def test_auxiliary_classifiers_in_a_file_are_left_out(tmp_path):
     loaded = load_torchvision("googlenet", str(tmp_path / "g.pth"))
     assert loaded.layer == "inception5b"
     assert torch.equal(loaded.network.fc.weight, model.fc.weight)
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "inception_v3", "efficientnet_b1"])
+def test_images_are_prepared_as_torchvision_prepares_them(name, tmp_path):
+    torch.save(network(name).state_dict(), tmp_path / "w.pth")
+    loaded = load_torchvision(name, str(tmp_path / "w.pth"))
+    wanted = next(iter(torchvision.models.get_model_weights(name))).transforms()
+    for image in small.photos((300, 417), (500, 333)):
+        found, _ = loaded.preprocess(image)
+        torch.testing.assert_close(found, wanted(image), atol=1e-5, rtol=0)
+    assert getattr(loaded.network, "transform_input", True)
 
 
 @pytest.mark.parametrize(

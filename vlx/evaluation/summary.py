@@ -116,6 +116,22 @@ def markdown(found: Measured) -> str:
     return "\n".join(parts)
 
 
+def short(found: Measured) -> str:
+    """The means with their intervals by image, for a terminal."""
+    rows = [("", "mean", "95% interval", "n")]
+    for name, one in found.by_image.items():
+        mean = "" if one.mean is None else f"{one.mean:.3f}"
+        low, high = one.interval or (math.nan, math.nan)
+        rows.append((name, mean, f"{low:.3f} to {high:.3f}" if one.interval else "", str(one.n)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    left, *right = widths
+    lines = [
+        "  ".join([name.ljust(left), *(cell.rjust(width) for cell, width in zip(cells, right, strict=True))])
+        for name, *cells in rows
+    ]
+    return "\n".join([found.title, *(f"  {line}".rstrip() for line in lines)]) + "\n"
+
+
 def latex(found: Measured) -> str:
     """The table for a paper."""
     return latex_table(found.alone, protocol=found.protocol, by_image=found.by_image)

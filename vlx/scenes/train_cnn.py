@@ -3,6 +3,8 @@
 Training a captioner end to end stalls, so the CNN learns first. Heads on the globally pooled feature
 map ask which glyphs are there, how many of each category, in which colour, and on which ground; they
 are thrown away. Only then do the fully connected layers learn, on maps that stay fixed.
+Weak responses, which trained channels give all over the ground, are cut from those maps: a map that
+is zero where nothing is explains itself, as Grad-CAM weights every place of a channel alike.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,6 +23,8 @@ from vlx.scenes.plan import MOST, Scene
 from vlx.scenes.train_crops import train_windows
 from vlx.scenes.train_data import GLYPHS, Labels, labels
 from vlx.scenes.train_log import Log, Progress
+
+FLOOR = 1.0  # activations below are cut; the maxima of the channels are about ten times as high
 
 
 class _Heads(nn.Module):
@@ -86,9 +90,13 @@ def train_cnn(
 
 
 def _plain(cnn: VggLike) -> VggLike:
-    """The trained CNN without batch normalisation and dropout, frozen."""
+    """The trained CNN without batch normalisation, dropout and activations below FLOOR, frozen."""
     plain = small_vgg()
     plain.features = nn.Sequential(*folded(cnn.features.eval()))
+    last = plain.features[-2]
+    assert isinstance(last, nn.Conv2d)
+    assert last.bias is not None
+    last.bias.data -= FLOOR
     plain.classifier.load_state_dict(cnn.classifier.state_dict())
     return plain.eval().requires_grad_(False)
 
