@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -70,7 +71,19 @@ def _safetensors(file: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{file} is truncated or no safetensors file: {error}") from None
 
 
+def _need_plain_zip(file: Path) -> None:
+    """Refuse compressed entries, which torch never writes and which can unfold to any size."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            packed = [entry.filename for entry in archive.infolist() if entry.compress_type]
+    except zipfile.BadZipFile:
+        return  # of torch's older format, or damaged, which the reader tells
+    if packed:
+        raise CheckpointError(f"{file} holds compressed entries ({packed[0]!a}): torch.save writes none")
+
+
 def _torch_file(file: Path) -> dict[str, Tensor]:
+    _need_plain_zip(file)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd pickle protocols; what cannot be read is told below

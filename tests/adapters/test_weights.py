@@ -6,6 +6,7 @@ import pickle
 import random
 import re
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,17 @@ def test_a_pickle_is_never_run(suffix, protocol, tmp_path):
         torch.save(payload, path.with_suffix(f".zip{suffix}"), pickle_protocol=protocol)
         checked_refusal(lambda path=path: load_weights(path.with_suffix(f".zip{suffix}")))
     assert not mark.exists()
+
+
+def test_a_file_that_unfolds_is_refused(tmp_path):
+    torch.save({"weight": torch.zeros(1 << 20)}, tmp_path / "plain.pth")
+    packed = tmp_path / "packed.pth"
+    with zipfile.ZipFile(tmp_path / "plain.pth") as plain, zipfile.ZipFile(packed, "w") as archive:
+        for name in plain.namelist():
+            archive.writestr(name, plain.read(name), zipfile.ZIP_DEFLATED)
+    assert packed.stat().st_size < 1 << 14
+    with pytest.raises(CheckpointError, match="holds compressed entries"):
+        load_weights(packed)
 
 
 def test_a_whole_pickled_model_is_told_from_a_state_dict(tmp_path):
