@@ -3,8 +3,8 @@
 Training a captioner end to end stalls, so the CNN learns first. Heads on the globally pooled feature
 map ask which glyphs are there, how many of each category, in which colour, and on which ground; they
 are thrown away. Only then do the fully connected layers learn, on maps that stay fixed.
-Weak responses, which trained channels give all over the ground, are cut from those maps: a map that
-is zero where nothing is explains itself, as Grad-CAM weights every place of a channel alike.
+Weak responses, which trained channels give all over the ground, are cut from those maps: Grad-CAM
+weights every place of a channel alike, and would show them as evidence.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ from vlx.scenes.train_crops import train_windows
 from vlx.scenes.train_data import GLYPHS, Labels, labels
 from vlx.scenes.train_log import Log, Progress
 
-FLOOR = 1.0  # activations below are cut; the maxima of the channels are about ten times as high
+FLOOR = 0.9  # activations below are cut; the maxima of the channels are about ten times as high
 
 
 class _Heads(nn.Module):

@@ -45,7 +45,7 @@ def train_vqa(out: Path, world: World, check: World, device: torch.device, log: 
     words = question_words(question for questions in asked for question in questions)
     answers = sorted({question.answer for questions in asked for question in questions})
     vocabulary = question_vocabulary_of(words)
-    for name, epochs, seen in (("question-only", 1, 0.0), ("vqa", 6, 1.0)):
+    for name, epochs, seen in (("question-only", 1, 0.0), ("vqa", 10, 1.0)):
         pairs = _pairs(asked, world[1] * seen, vocabulary, answers)
         checks = _pairs(checked, check[1] * seen, vocabulary, answers)
         network = _answerer(name, pairs, checks, len(words), len(answers), device, log, epochs=epochs)
