@@ -4,6 +4,7 @@ import re
 import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from nltk.tokenize import NLTKWordTokenizer
 
@@ -49,6 +50,10 @@ class Vocabulary:
         """The vocabulary as the choices of a caption's reading."""
         return choices_of("caption", self.names)
 
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {name: at for at, name in enumerate(self.names)}
+
     def encode(self, text: str) -> tuple[list[str], list[int], tuple[str, ...]]:
         """The tokens of a text, their ids, and those tokens that are unknown.
 
@@ -58,7 +63,7 @@ class Vocabulary:
         tokens = self.tokenise(text)
         if not tokens:
             raise TextError(f"{text!r} holds no word: give some text")
-        index = {name: at for at, name in enumerate(self.names)}
+        index = self._ids
         unknown = tuple(dict.fromkeys(token for token in tokens if token not in index))
         if unknown and self.unknown is None:
             raise TextError(

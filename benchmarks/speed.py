@@ -27,6 +27,7 @@ def works_of(subject: Subject) -> dict[str, Work]:
     found: dict[str, Work] = {
         "bare forward": bare(subject),
         "vlx, 1 caption map": ours(subject, [vlx.caption()]),
+        "vlx, 1 word map": ours(subject, [vlx.word(0)]),
         f"vlx, {WORDS} word maps": ours(subject, words()),
         f"vlx, {WORDS} Guided Grad-CAM maps": ours(subject, words(), vlx.guided_grad_cam),
     }
@@ -40,7 +41,7 @@ def print_speed(subject: Subject, runs: int = RUNS) -> None:
     """Print the medians as ratios of a bare forward, and what the others take beside vlx."""
     seconds = alternating(works_of(subject), runs)
     base, own_words = seconds["bare forward"], seconds[f"vlx, {WORDS} word maps"]
-    own_one = seconds["vlx, 1 caption map"]
+    own_one = seconds["vlx, 1 word map"]
     print(f"\n{subject.name}, layer {subject.model.layer}, medians of {runs} alternating runs")
     for name, value in seconds.items():
         beside = ""

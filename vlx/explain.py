@@ -3,6 +3,7 @@
 import importlib.metadata
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -271,11 +272,12 @@ def _likeliest(names: Sequence[str], shares: Tensor | None) -> tuple[tuple[str, 
 
 def _versions() -> dict[str, str]:
     packages = ("vlx", "torch", "torchvision", "transformers")
-    used = [name for name in packages if name in sys.modules]
-    found: dict[str, str] = {}
-    for name in used:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    return {name: _version(name) for name in packages if name in sys.modules}
+
+
+@cache
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
