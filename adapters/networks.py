@@ -11,15 +11,11 @@ State = tuple[Tensor, Tensor]
 """Hidden and cell state of an LSTM, (layer, batch, hidden) each."""
 
 
-FAINT = 0.1  # activations up to here count as nothing
-
-
 class ColumnPool(nn.Module):
     """What is in bands of 4 columns, 2 apart, over all rows of a feature map: maxima, then sums.
 
     A maximum tells that something is there, a sum how much of it. Sums are divided by the number of
-    rows, which brings them near the maxima. What an activation exceeds `FAINT` by counts, so a score
-    has no gradient at places where nothing is, which Grad-CAM's mean over all places would take in.
+    rows, which brings them near the maxima.
     """
 
     def __init__(self, rows: int) -> None:
@@ -30,9 +26,8 @@ class ColumnPool(nn.Module):
         self, features: Float[Tensor, "batch channel row col"]
     ) -> Float[Tensor, "batch pooled 1 place"]:
         """Twice as many channels, one row, one column for each band."""
-        clear = F.relu(features - FAINT)
-        most = F.max_pool2d(clear, self.band, self.step)
-        total = F.avg_pool2d(clear, self.band, self.step, divisor_override=self.band[0])
+        most = F.max_pool2d(features, self.band, self.step)
+        total = F.avg_pool2d(features, self.band, self.step, divisor_override=self.band[0])
         return torch.cat([most, total], 1)
 
 

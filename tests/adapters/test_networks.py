@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vlx.adapters.networks import FAINT, CaptionNetwork, ColumnPool, QuestionNetwork, VggLike, folded
+from vlx.adapters.networks import CaptionNetwork, ColumnPool, QuestionNetwork, VggLike, folded
 from vlx.scenes.cnn import small_vgg
 
 
@@ -44,27 +44,16 @@ def test_a_small_vgg_has_the_sizes_of_its_plan(plan, side, map_side, channels, p
 def test_bands_of_columns_worked_by_hand():
     # columns hold 1, 2, 3 and so on, and row 2 holds ten times row 1: maxima, then sums over 2 rows
     columns = torch.arange(1.0, 9.0)
-    found = ColumnPool(2)(torch.stack([columns, 10 * columns])[None, None] + FAINT)
+    found = ColumnPool(2)(torch.stack([columns, 10 * columns])[None, None])
     assert found.shape == (1, 2, 1, 3)
-    torch.testing.assert_close(found[0, 0, 0], torch.tensor([40.0, 60.0, 80.0]))
-    torch.testing.assert_close(found[0, 1, 0], torch.tensor([11 * 10 / 2, 11 * 18 / 2, 11 * 26 / 2]))
-
-
-def test_places_where_nothing_is_count_for_nothing():
-    features = torch.full((1, 1, 2, 4), FAINT)
-    features[0, 0, 1, 2] = 1.0
-    features.requires_grad_()
-    found = ColumnPool(2)(features)
-    torch.testing.assert_close(found.flatten(), torch.tensor([1 - FAINT, (1 - FAINT) / 2]))
-    found.sum().backward()
-    assert features.grad is not None
-    assert features.grad.nonzero().tolist() == [[0, 0, 1, 2]]
+    assert found[0, 0, 0].tolist() == [40.0, 60.0, 80.0]
+    assert found[0, 1, 0].tolist() == [11 * 10 / 2, 11 * 18 / 2, 11 * 26 / 2]
 
 
 def test_fc6_reads_maxima_and_sums_over_whole_columns():
     network = VggLike((6, "M", 8), 32, (11, 9)).double().eval()
     pixels = torch.randn(1, 3, 32, 32).double()
-    bands = [(network.features(pixels)[0, :, :, left : left + 4] - FAINT).relu() for left in (0, 2, 4)]
+    bands = [network.features(pixels)[0, :, :, left : left + 4] for left in (0, 2, 4)]
     most = torch.stack([band.amax((1, 2)) for band in bands], 1)
     total = torch.stack([band.sum((1, 2)) / 8 for band in bands], 1)
     expected = network.classifier(torch.cat([most, total]).flatten()[None])

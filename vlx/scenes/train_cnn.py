@@ -3,8 +3,6 @@
 Training a captioner end to end stalls, so the CNN learns first. Heads on the globally pooled feature
 map ask which glyphs are there, how many of each category, in which colour, and on which ground; they
 are thrown away. Only then do the fully connected layers learn, on maps that stay fixed.
-Weak responses, which trained channels give all over the ground, are cut from those maps: Grad-CAM
-weights every place of a channel alike, and would show them as evidence.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,8 +21,6 @@ from vlx.scenes.plan import MOST, Scene
 from vlx.scenes.train_crops import train_windows
 from vlx.scenes.train_data import GLYPHS, Labels, labels
 from vlx.scenes.train_log import Log, Progress
-
-FLOOR = 0.9  # activations below are cut; the maxima of the channels are about ten times as high
 
 
 class _Heads(nn.Module):
@@ -90,13 +86,9 @@ def train_cnn(
 
 
 def _plain(cnn: VggLike) -> VggLike:
-    """The trained CNN without batch normalisation, dropout and activations below FLOOR, frozen."""
+    """The trained CNN without batch normalisation and dropout, frozen."""
     plain = small_vgg()
     plain.features = nn.Sequential(*folded(cnn.features.eval()))
-    last = plain.features[-2]
-    assert isinstance(last, nn.Conv2d)
-    assert last.bias is not None
-    last.bias.data -= FLOOR
     plain.classifier.load_state_dict(cnn.classifier.state_dict())
     return plain.eval().requires_grad_(False)
 

@@ -29,7 +29,6 @@ World = tuple[Sequence[tuple[int, int]], Tensor]
 CAPTIONER = {"embedding": 256, "hidden": 320}
 VQA = {"embedding": 96, "hidden": 128, "joint": 768}
 BLUR = 0.2  # share of the vector's entries that are dropped while the text models learn
-NOISE = 0.4  # added to each entry while the captioner learns, in standard deviations of the entry
 STEPS = 30  # words in a caption at most
 
 
@@ -46,7 +45,7 @@ def train_vqa(out: Path, world: World, check: World, device: torch.device, log: 
     words = question_words(question for questions in asked for question in questions)
     answers = sorted({question.answer for questions in asked for question in questions})
     vocabulary = question_vocabulary_of(words)
-    for name, epochs, seen in (("question-only", 1, 0.0), ("vqa", 10, 1.0)):
+    for name, epochs, seen in (("question-only", 1, 0.0), ("vqa", 6, 1.0)):
         pairs = _pairs(asked, world[1] * seen, vocabulary, answers)
         checks = _pairs(checked, check[1] * seen, vocabulary, answers)
         network = _answerer(name, pairs, checks, len(words), len(answers), device, log, epochs=epochs)
@@ -69,7 +68,6 @@ def _captioner(
     _remember(network.lstm)
     scenes, vectors = world
     texts = [[vocabulary.encode(text)[1] for text in told(*scene)[1]] for scene in scenes]
-    spread = vectors.std(0).to(device)
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=0.01)
     steps = epochs * (len(vectors) // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps, pct_start=0.1)
@@ -81,7 +79,6 @@ def _captioner(
             chosen = [texts[row][random.integers(len(texts[row]))] for row in rows]
             ids, wanted = _teacher(chosen, vocabulary.end)
             seen = F.dropout(vectors[torch.from_numpy(rows)].to(device), BLUR)
-            seen = seen + NOISE * spread * torch.randn_like(seen)
             logits = network.vocabulary(network.hidden(seen, ids.to(device)))
             loss = F.cross_entropy(logits.flatten(0, 1), wanted.flatten().to(device), ignore_index=-1)
             optimiser.zero_grad()
