@@ -1,12 +1,31 @@
 """Fixtures that several tests share."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import vlx.scenes
+from vlx.cli import main
 from vlx.scenes.render import FONT
+
+Run = Callable[..., tuple[int, str, str]]
+"""Runs the command line: its status, what it printed and what it complained."""
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command line here; returns its status and what it printed and complained."""
+
+    def called(*arguments: str | Path | int) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, out, err
+
+    return called
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import vlx
+from tests.conftest import Run
 from tests.explained import answers, caption, photo
 from vlx import cli_run, load_explanation
 from vlx.adapters.captioner import CNNLSTMCaptioner
@@ -25,21 +25,6 @@ from vlx.images import Preprocess, Squash
 
 PREPROCESS = Preprocess(Squash((32, 32)))
 LAYER = "features.4"
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line here; returns its status and what it printed and complained."""
-
-    def called(*arguments: str | Path) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, out, err
-
-    return called
 
 
 @pytest.fixture
@@ -372,10 +357,8 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_the_built_in_models_caption_and_answer(run: Run, tmp_path: Path) -> None:
-    from vlx.scenes.score import ASSETS
-
-    scene = min((ASSETS / "heldout" / "images").glob("*.jpg"))
+def test_the_built_in_models_caption_and_answer(run: Run, held_out: Path, tmp_path: Path) -> None:
+    scene = min((held_out / "images").glob("*.jpg"))
     status, told, err = run(
         "caption", scene, "--method", "grad_cam", "--method", "guided_grad_cam", "--out", tmp_path
     )

@@ -4,10 +4,7 @@ The page needs no network and no server. Each photo is embedded once as JPEG, an
 numbers of its grid, which the page draws over the photo itself (bilinear, in the frame's box).
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from vlx.colours import OPACITY, is_single, ramp
@@ -15,6 +12,7 @@ from vlx.entries import Entry, base64_text, report_entry
 from vlx.errors import VlxError
 from vlx.explanation import Explanation, write_whole
 from vlx.figures import percent
+from vlx.pages import part, policy, rendered
 
 __all__ = ["Entry", "report_entry", "report_page", "write_report"]
 
@@ -43,29 +41,22 @@ def report_page(entries: Sequence[Entry], title: str = "What the words look at")
     """The page as HTML text. Raises VlxError where there is nothing to show."""
     if not entries:
         raise VlxError("nothing to report: give at least one explanation")
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    style, script = _part("report.css"), _part("report.js")
-    environment = Environment(
-        loader=PackageLoader("vlx"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=percent, number=_number)
+    style, script = part("report.css"), part("report.js")
     photos: dict[str, str] = {}
     for entry in entries:
         photos.setdefault(entry.photo, f"photo-{len(photos) + 1}")
-    return environment.get_template("report.html").render(
+    return rendered(
+        "report.html",
+        {"percent": percent, "number": _number},
         title=title,
         entries=entries,
         photos=photos,
         embedded=_embedded(entries, photos),
         style=Markup(style),
         script=Markup(script),
-        policy=_policy(style, script),
+        policy=policy(style, script),
         ramps={"plain": base64_text(ramp().tobytes()), "signed": base64_text(ramp(signed=True).tobytes())},
         opacity=OPACITY,
         single=is_single,
@@ -98,19 +89,3 @@ def _counted(count: int, noun: str) -> str:
 
 def _megabytes(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{max(1, round(count / 1e3))} kB"
-
-
-@cache
-def _part(name: str) -> str:
-    return files("vlx").joinpath("templates").joinpath(name).read_text(encoding="utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    """What a browser may do with the page: run its one script, use its one style, show its pictures."""
-    style_hash, script_hash = (
-        base64_text(hashlib.sha256(text.encode()).digest()) for text in (style, script)
-    )
-    return (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{style_hash}'; "
-        f"script-src 'sha256-{script_hash}'; base-uri 'none'; form-action 'none'"
-    )

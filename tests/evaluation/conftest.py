@@ -1,16 +1,13 @@
 """A small world and small models for evaluations."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import Run
 from tests.evaluation import small
-from vlx.cli import main
 from vlx.scenes.formats import write_world
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="session")
@@ -26,14 +23,6 @@ def small_models(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], small_models: None) -> Run:
-    """Run the command line here; returns its status and what it printed and complained."""
-
-    def called(*arguments: str | Path | int) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, out, err
-
-    return called
+def run(run: Run, small_models: None) -> Run:
+    """The command line with the small models in place of the built-in ones."""
+    return run

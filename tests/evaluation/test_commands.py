@@ -8,7 +8,7 @@ import pyarrow.parquet as parquet
 import pytest
 from typer.testing import CliRunner
 
-from tests.evaluation.conftest import Run
+from tests.conftest import Run
 from vlx.cli import app
 from vlx.evaluation.rows import need_pyarrow
 from vlx.evaluation.tasks import EVALUATORS
@@ -135,8 +135,6 @@ def test_precision_and_seed_are_settings(world: Path, tmp_path: Path, run: Run) 
 
 
 def test_the_built_in_world_is_the_default(held_out: Path, tmp_path: Path, run: Run) -> None:
-    if not (held_out / "results.json").is_file():
-        pytest.skip("the held-out scenes are not there: vlx scenes train writes them")
     assert run("evaluate", "boxes", "--limit", 2, "--out", tmp_path)[0] == 0
     rows = parquet.read_table(tmp_path / "results.parquet").to_pylist()
     assert len(rows) == 10

@@ -10,8 +10,8 @@ import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
 
+from tests.conftest import Run
 from tests.evaluation import small
-from tests.evaluation.conftest import Run
 from vlx.evaluation.attention import ATTENTION
 from vlx.evaluation.boxes import BOXES
 from vlx.evaluation.folder import look

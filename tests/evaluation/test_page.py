@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from tests.browser import browser
+from tests.conftest import Run
 from tests.evaluation import small
-from tests.evaluation.conftest import Run
 from vlx.cli import main
 from vlx.errors import VlxError
 from vlx.eval.summary import summarise

@@ -13,8 +13,8 @@ import pyarrow.parquet as parquet
 import pytest
 import torch
 
+from tests.conftest import Run
 from tests.evaluation import small
-from tests.evaluation.conftest import Run
 from vlx.errors import VlxError
 from vlx.evaluation.boxes import BOXES
 from vlx.evaluation.launch import Request, launch, repeatable

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import Run
 from tests.evaluation import small
-from tests.evaluation.conftest import Run
 from tests.evaluation.test_run import contents, parts
 from vlx.errors import VlxError
 from vlx.evaluation import launch, ray_engine

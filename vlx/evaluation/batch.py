@@ -116,8 +116,8 @@ def read_items(
             reason = "damaged_image" if item.image.is_file() else "no_image"
             unread.append((item, LeftOut(reason, str(error))))
     opened: list[Opened] = []
-    for part in [ready] if ready else []:
-        _read_or_split(model, part, opened, unread)
+    if ready:
+        _read_or_split(model, ready, opened, unread)
     return opened, unread
 
 

@@ -1,9 +1,7 @@
 """One self-contained page of several evaluations: measured beside the paper, plots, best and worst cases."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from vlx.evaluation.plots import category_plot, distribution_plot, means_plot
 from vlx.evaluation.rows import SCORE
 from vlx.evaluation.summary import Measured, from_json
 from vlx.explanation import write_whole
+from vlx.pages import part, policy, rendered
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,25 +113,17 @@ def write_page(path: Path, sections: Sequence[Section], missing: Sequence[tuple[
 
 def page(sections: Sequence[Section], missing: Sequence[tuple[str, str]]) -> str:
     """The page as HTML text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    style = files("vlx").joinpath("templates").joinpath("evaluation.css").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=PackageLoader("vlx"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(drawn=_drawn, number=_number)
-    sha = base64_text(hashlib.sha256(style.encode()).digest())
-    return environment.get_template("evaluation.html").render(
+    style = part("evaluation.css")
+    return rendered(
+        "evaluation.html",
+        {"drawn": _drawn, "number": _number},
+        title="Explanations, measured",
         sections=sections,
         missing=missing,
         style=Markup(style),
-        policy=f"default-src 'none'; img-src data:; style-src 'sha256-{sha}'; base-uri 'none'; "
-        "form-action 'none'",
+        policy=policy(style),
     )
 
 
