@@ -11,7 +11,7 @@ from torch import nn
 
 import vlx
 from tests import tiny
-from vlx.capture import capture, find_layer, output_at, prepared
+from vlx.capture import Site, capture, find_layer, output_at, prepared
 from vlx.errors import LayerError
 
 IDS = torch.tensor([[1, 2, 4]])
@@ -141,13 +141,13 @@ def test_a_layer_that_runs_twice_must_be_told_apart():
     pixels = torch.randn(1, 3, 8, 8)
     with pytest.raises(LayerError, match="call=0"), capture(network, relu):
         network(pixels)
-    with capture(network, relu, call=0) as first:
+    with capture(network, Site(relu, call=0)) as first:
         network(pixels)
-    with capture(network, relu, call=1) as second:
+    with capture(network, Site(relu, call=1)) as second:
         network(pixels)
     assert first.features.shape[1] == 4
     assert second.features.shape[1] == 5
-    assert output_at(network, relu, pixels, call=1).shape[1] == 5
+    assert output_at(network, Site(relu, call=1), pixels).shape[1] == 5
 
 
 def test_layers_by_name_index_and_module():

@@ -5,10 +5,10 @@ model runs: nothing below it is recorded, and parameters take no part. Everythin
 on the model is put back when the block ends, also after an exception.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, MutableMapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,27 @@ from vlx.passes import Cut
 Layer = nn.Module | str | int
 
 
+def _same(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """Which tensor of a model is explained, where a layer's own output alone does not say it."""
+
+    layer: Layer
+    side: Literal["output", "input"] = "output"
+    """Whether it leaves the layer, or enters it as the first argument."""
+    field: str | None = None
+    """Its name, in a layer that gives several tensors by name; by default the first of them."""
+    call: int | None = None
+    """The run it belongs to, counted from 0, of a layer that runs several times."""
+    apart: Callable[[Tensor], Tensor] = _same
+    """Takes the tensor as the model holds it to (batch, *feature)."""
+    together: Callable[[Tensor], Tensor] = _same
+    """Takes (batch, *feature) back to what the model goes on with."""
+
+
 @dataclass(eq=False)
 class Seen:
     """What `capture` saw: filled while the model runs, read after the block."""
@@ -27,6 +48,7 @@ class Seen:
     """The layer's dotted name in the model."""
     _features: Tensor | None = None
     _cut: Cut | None = None
+    _logits: Tensor | None = None
 
     @property
     def features(self) -> Tensor:
@@ -39,6 +61,13 @@ class Seen:
     def cut(self) -> Cut | None:
         """The cut at the vocabulary layer's input, where one was asked for and reached."""
         return self._cut
+
+    @property
+    def logits(self) -> Tensor:
+        """What the vocabulary layer gave, for models that do not return it."""
+        if self._logits is None:
+            raise LayerError("the vocabulary layer was not reached: run the model inside the block")
+        return self._logits
 
 
 def find_layer(model: nn.Module, layer: Layer) -> tuple[str, nn.Module]:
@@ -90,47 +119,52 @@ def prepared(*models: nn.Module) -> Generator[None, None, None]:
 @contextmanager
 def capture(
     model: nn.Module,
-    layer: Layer,
+    layer: Layer | Site,
     *,
     vocabulary: Layer | None = None,
-    call: int | None = None,
+    steps: Callable[[Tensor], Tensor] | None = None,
 ) -> Generator[Seen, None, None]:
     """Make the layer's output a leaf while the model runs in the block.
 
-    The named layer means its own output, whatever later layers do to it in place. With ``vocabulary``
-    the graph is cut a second time at the input of that layer, so that gradients of many words
-    share the work above it; its input's rows must be independent steps. ``call`` picks the run of
-    a layer that runs several times, counted from 0.
+    The named layer means its own output, whatever later layers do to it in place; a `Site` says
+    otherwise. With ``vocabulary`` the graph is cut a second time at the input of that layer, so that
+    gradients of many words share the work above it; its input's rows must be independent steps.
+    ``steps`` picks from that input, (batch, row, hidden), the rows that are scored, (batch, step, hidden):
+    the vocabulary layer sees no others, so its logits are (batch, step, choice).
 
-    Raises LayerError if the layer does not exist, was not reached, runs several times without
+    Raises LayerError if the layer does not exist, was not reached, runs several times without a
     ``call``, or gives no tensor of floats.
     """
-    name, module = find_layer(model, layer)
+    site = layer if isinstance(layer, Site) else Site(layer)
+    name, module = find_layer(model, site.layer)
     seen = Seen(name)
     with ExitStack() as stack:
         stack.enter_context(prepared(model))
-        stack.enter_context(_at_output(name, module, call, lambda out: _cut_features(seen, out)))
+        stack.enter_context(_at(name, module, site, lambda found: _cut_features(seen, site, found)))
         if vocabulary is not None:
             at, top = find_layer(model, vocabulary)
-            hook = _vocabulary_hook(seen, at)
+            hook = _vocabulary_hook(seen, at, steps)
             stack.callback(top.register_forward_pre_hook(hook, prepend=True).remove)
+            stack.callback(top.register_forward_hook(_keep_logits(seen)).remove)
         yield seen
         _ = seen.features
 
 
-def output_at(model: nn.Module, layer: Layer, *inputs: Any, call: int | None = None) -> Tensor:
+def output_at(model: nn.Module, layer: Layer | Site, *inputs: Any, **named: Any) -> Tensor:
     """The output of a layer on some inputs, in the graph of those inputs; nothing above it runs.
 
-    Raises LayerError as `capture` does.
+    Of a layer that runs several times it is the first, unless a `Site` says otherwise. Raises
+    LayerError as `capture` does.
     """
-    name, module = find_layer(model, layer)
+    site = layer if isinstance(layer, Site) else Site(layer, call=0)
+    name, module = find_layer(model, site.layer)
 
-    def stop(output: Tensor) -> Tensor:
-        raise _Reached(output)
+    def stop(found: Tensor) -> Tensor:
+        raise _Reached(site.apart(found))
 
-    with prepared(model), _at_output(name, module, call or 0, stop):
+    with prepared(model), _at(name, module, site, stop):
         try:
-            model(*inputs)
+            model(*inputs, **named)
         except _Reached as reached:
             return reached.output
     raise LayerError(f"layer {name} was not reached: it takes no part in this run")
@@ -145,47 +179,80 @@ class _Reached(BaseException):
 
 
 @contextmanager
-def _at_output(
-    name: str, module: nn.Module, call: int | None, use: Callable[[Tensor], Tensor]
+def _at(
+    name: str, module: nn.Module, site: Site, use: Callable[[Tensor], Tensor]
 ) -> Generator[None, None, None]:
     calls = 0
 
-    def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+    def chosen() -> bool:
         nonlocal calls
         calls += 1
-        if call is None and calls > 1:
+        if site.call is None and calls > 1:
             raise LayerError(
-                f"layer {name} runs several times: pick a run with call=0, 1, …, or name another layer"
+                f"layer {name} runs several times: pick a run with Site(…, call=0), 1, …, "
+                "or name another layer"
             )
-        if call is not None and calls - 1 != call:
+        return site.call is None or calls - 1 == site.call
+
+    def after(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        return _replaced(output, name, site.field, use) if chosen() else None
+
+    def before(_module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        if not chosen():
             return None
-        if isinstance(output, tuple) and output and isinstance(output[0], Tensor):
-            return (use(output[0]), *output[1:])
-        if not (isinstance(output, Tensor) and output.is_floating_point()):
-            raise LayerError(f"layer {name} gives {type(output).__name__}, not a tensor of floats")
-        return use(output)
+        if inputs:
+            return _replaced(inputs, name, None, use), named
+        return inputs, dict(_replaced(dict(named), name, site.field, use))
 
     # Before the model's own hooks: some models collect their features by hooks of this kind.
-    handle = module.register_forward_hook(hook, prepend=True)
+    if site.side == "output":
+        handle = module.register_forward_hook(after, prepend=True)
+    else:
+        handle = module.register_forward_pre_hook(before, prepend=True, with_kwargs=True)
     try:
         yield
     finally:
         handle.remove()
 
 
-def _cut_features(seen: Seen, output: Tensor) -> Tensor:
-    seen._features = output.detach().clone().requires_grad_()  # pyright: ignore[reportPrivateUsage]
-    return seen.features.clone()  # a later in-place layer overwrites this copy, not the leaf
+def _replaced(given: Any, name: str, field: str | None, use: Callable[[Tensor], Tensor]) -> Any:
+    """What a layer gave, with the tensor that is meant replaced by ``use`` of it."""
+    if isinstance(given, tuple) and given and isinstance(given[0], Tensor):
+        return (use(given[0]), *given[1:])
+    if isinstance(given, MutableMapping):  # the outputs of transformers are mappings
+        fields = cast("MutableMapping[str, Any]", given)
+        tensors = [key for key, value in fields.items() if isinstance(value, Tensor)]
+        if field in tensors or (field is None and tensors):
+            fields[field or tensors[0]] = use(fields[field or tensors[0]])
+            return fields
+    if not (isinstance(given, Tensor) and given.is_floating_point()):
+        raise LayerError(f"layer {name} gives {type(given).__name__}, not a tensor of floats")
+    return use(given)
 
 
-def _vocabulary_hook(seen: Seen, name: str) -> Callable[[nn.Module, Any], Any]:
+def _cut_features(seen: Seen, site: Site, found: Tensor) -> Tensor:
+    seen._features = site.apart(found).detach().clone().requires_grad_()  # pyright: ignore[reportPrivateUsage]
+    # A later in-place layer overwrites this copy, not the leaf.
+    return site.together(seen.features.clone())
+
+
+def _vocabulary_hook(
+    seen: Seen, name: str, steps: Callable[[Tensor], Tensor] | None
+) -> Callable[[nn.Module, Any], Any]:
     def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         if seen.cut is not None:
             raise LayerError(f"layer {name} runs several times: leave vocabulary out for this model")
-        above: Tensor = inputs[0]
+        above: Tensor = inputs[0] if steps is None else steps(inputs[0])
         leaf = above.detach().requires_grad_()
         seen._cut = Cut(above, leaf)  # pyright: ignore[reportPrivateUsage]
         return (leaf, *inputs[1:])
+
+    return hook
+
+
+def _keep_logits(seen: Seen) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        seen._logits = output  # pyright: ignore[reportPrivateUsage]
 
     return hook
 
