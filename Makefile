@@ -5,7 +5,7 @@ IMAGE ?=
 OUT ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports wheel notebooks bench train score clean
+.PHONY: help demo test lint types imports wheel notebooks bench bench-hf train score clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ notebooks: $(VENV)/.dev ## execute every notebook
 
 bench: $(VENV)/.dev ## measure speed and memory beside other libraries
 	$(BIN)/python -m benchmarks
+
+bench-hf: $(VENV)/.dev ## measure speed and memory on models of transformers
+	$(BIN)/python -m benchmarks.huggingface
 
 train: $(VENV)/.ready ## train the models of the built-in scenes from nothing
 	$(BIN)/python -m vlx.scenes.train

@@ -1,4 +1,4 @@
-"""The README's own captioner is run as printed."""
+"""The examples of the documents are run as printed."""
 
 import re
 from pathlib import Path
@@ -12,6 +12,7 @@ from torch import nn
 import vlx
 
 README = Path(__file__).parents[1] / "README.md"
+ADAPTERS = Path(__file__).parents[1] / "adapters" / "README.md"
 
 
 class Theirs(nn.Module):
@@ -31,11 +32,16 @@ class Theirs(nn.Module):
         return self.out(hidden)
 
 
+def block(document: Path, holds: str) -> str:
+    """The one Python example of a document that holds a text."""
+    blocks = re.findall(r"```python\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
+    (found,) = [one for one in blocks if holds in one]
+    return found
+
+
 @pytest.fixture
 def example() -> str:
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    (found,) = [block for block in blocks if "class MyCaptioner" in block]
-    return found
+    return block(README, "class MyCaptioner")
 
 
 def test_the_example_stays_under_thirty_lines(example):
@@ -56,3 +62,36 @@ def test_the_example_explains_every_word(example):
     assert found.targets[4].score == pytest.approx(total, abs=1e-5)
     both = vlx.explain_captions(model, [photo, photo], ["a dog", "a dog on grass"])
     assert both[1].targets[1].score == pytest.approx(found.targets[1].score, abs=1e-5)
+
+
+class Tokens(nn.Module):
+    """16 patches after a class token, read by a decoder with cross-attention."""
+
+    def __init__(self, words: int) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 16, 16, 16)
+        self.first = nn.Parameter(torch.randn(1, 1, 16))
+        self.encoder = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+        self.embedding = nn.Embedding(words, 16)
+        self.decoder = nn.TransformerDecoderLayer(16, 2, 32, batch_first=True)
+        self.vocabulary = nn.Linear(16, words)
+
+    def forward(self, pixels, ids):
+        patches = self.patches(pixels).flatten(2).transpose(1, 2)
+        memory = self.encoder(torch.cat([self.first.expand(len(patches), -1, -1), patches], 1))
+        mask = nn.Transformer.generate_square_subsequent_mask(ids.shape[1])
+        return self.vocabulary(self.decoder(self.embedding(ids), memory, mask, tgt_is_causal=True))
+
+
+def test_the_adapter_of_the_document_explains_every_word():
+    space: dict[str, object] = {}
+    exec(block(ADAPTERS, "class TokenCaptioner"), space)
+    torch.manual_seed(0)
+    words = ["END", "a", "dog", "on", "grass"]
+    model = space["TokenCaptioner"](Tokens(len(words)), words)
+    photo = Image.new("RGB", (300, 240), "olive")
+    both = vlx.explain_captions(model, [photo, photo], ["a dog", "a dog on grass"])
+    assert [target.name for target in both[1].targets] == ["a", "dog", "on", "grass", "caption"]
+    assert both[1].raw.shape == (5, 4, 4)
+    assert both[1].targets[1].score == pytest.approx(both[0].targets[1].score, abs=1e-5)
+    assert both[1].provenance.batched

@@ -1,17 +1,20 @@
 """Explain the words of a caption and the answers of a visual-question-answering model."""
 
-from vlx.capture import capture, find_layer, output_at, prepared
-from vlx.errors import VlxError
-from vlx.explain import (
+from vlx.calls import (
     Answerer,
     Captioner,
     ImageClassifier,
-    explain,
+    Matcher,
+    Responder,
     explain_answer,
     explain_caption,
     explain_captions,
     explain_label,
+    explain_match,
 )
+from vlx.capture import Site, capture, find_layer, output_at, prepared
+from vlx.errors import VlxError
+from vlx.explain import explain
 from vlx.explanation import Explained, Explanation, Provenance, load_explanation
 from vlx.frame import Frame
 from vlx.images import open_image
@@ -48,10 +51,13 @@ __all__ = [
     "Explanation",
     "Frame",
     "ImageClassifier",
+    "Matcher",
     "Method",
     "Pass",
     "Provenance",
     "Reading",
+    "Responder",
+    "Site",
     "Target",
     "VlxError",
     "Word",
@@ -66,6 +72,7 @@ __all__ = [
     "explain_caption",
     "explain_captions",
     "explain_label",
+    "explain_match",
     "find_layer",
     "grad_cam",
     "grad_cam_pp",

@@ -109,6 +109,12 @@ def caption(
         typer.Option(help="Only these words: texts or positions from 0, as in dog,bike or 1,4."),
     ] = None,
     beam: Annotated[int, typer.Option(min=1, help="Width of the beam that writes the caption.")] = 1,
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            help="What to ask the model, where it takes a prompt: its answer is explained by words."
+        ),
+    ] = None,
     model: Model = "scenes/captioner",
     method: Methods = None,
     layer: Layer = None,
@@ -119,8 +125,8 @@ def caption(
     from vlx.cli_run import caption_with, chosen_words, finish, listed, load_model, methods_named, run_all
 
     paths, methods, chosen = listed(images), methods_named(method), chosen_words(words)
-    captioner = load_model(model, layer, device, "generate", "write captions", "scenes/captioner")
-    explained = caption_with(captioner, methods, text, chosen, beam)
+    captioner = load_model(model, layer, device, ("generate",), "write captions", "scenes/captioner")
+    explained = caption_with(captioner, methods, text, chosen, beam, prompt)
     finish(run_all(paths, explained, out, "Captions, word by word"))
 
 
@@ -142,7 +148,7 @@ def vqa(
     from vlx.cli_run import answer_with, finish, load_model, methods_named, run_all
 
     methods = methods_named(method)
-    answerer = load_model(model, layer, device, "answers", "answer questions", "scenes/vqa")
+    answerer = load_model(model, layer, device, ("answers", "respond"), "answer questions", "scenes/vqa")
     explained = answer_with(answerer, methods, question, answer)
     finish(run_all([image], explained, out, "Answers side by side"))
 
@@ -152,11 +158,11 @@ def classify(
     images: Images,
     model: Annotated[
         str,
-        typer.Option(help="A classifier, as torchvision/resnet50 or torchvision/resnet50:FILE."),
+        typer.Option(help="A classifier, as torchvision/resnet50, torchvision/resnet50:FILE or hf:NAME."),
     ],
     label: Annotated[
         list[str] | None,
-        typer.Option(help="Explain this class instead of the likeliest; may be given several times."),
+        typer.Option(help="Explain this class (or, for CLIP, text) instead of the likeliest; repeatable."),
     ] = None,
     method: Methods = None,
     layer: Layer = None,
@@ -167,7 +173,9 @@ def classify(
     from vlx.cli_run import finish, label_with, listed, load_model, methods_named, run_all
 
     paths, methods = listed(images), methods_named(method)
-    classifier = load_model(model, layer, device, "labels", "classify images", "torchvision/resnet50")
+    classifier = load_model(
+        model, layer, device, ("labels", "compare"), "classify images", "torchvision/resnet50"
+    )
     finish(run_all(paths, label_with(classifier, methods, label), out, "Classes"))
 
 

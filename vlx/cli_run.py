@@ -8,8 +8,16 @@ from typing import Any
 import typer
 from PIL import Image
 
+from vlx.calls import (
+    Matcher,
+    Responder,
+    explain_answer,
+    explain_caption,
+    explain_label,
+    explain_match,
+    written,
+)
 from vlx.errors import ImageError, TextError, UnknownChoice, VlxError
-from vlx.explain import explain_answer, explain_caption, explain_label
 from vlx.explanation import Explanation, write_whole
 from vlx.images import list_images, open_image
 from vlx.methods import Method, method_named
@@ -51,31 +59,38 @@ def chosen_words(text: str | None) -> list[str | int] | None:
     return [number_or_text(part) for part in parts]
 
 
-def load_model(name: str, layer: str | None, device: str, needs: str, does: str, instead: str) -> Any:
+def load_model(
+    name: str, layer: str | None, device: str, needs: Sequence[str], does: str, instead: str
+) -> Any:
     """Load a model by name, and make sure that it does what the command is for.
 
-    ``needs`` is an attribute that such models have, ``does`` says what they do, ``instead`` names one.
+    ``needs`` are attributes of which such models have one, ``does`` says what they do, ``instead`` names one.
     """
     from vlx.load import load
 
     check_device(device)
     model = load(name, layer=None if layer is None else number_or_text(layer), device=device)
-    if not hasattr(model, needs):
+    if not any(hasattr(model, one) for one in needs):
         raise VlxError(f"{name} does not {does}: use another model, such as {instead}")
     return model
 
 
 def caption_with(
-    model: Any, methods: Sequence[Method], text: str | None, words: list[str | int] | None, beam: int
+    model: Any,
+    methods: Sequence[Method],
+    text: str | None,
+    words: list[str | int] | None,
+    beam: int,
+    prompt: str | None,
 ) -> Explained:
     """Explain one caption of an image by each method: the given text, or what the model says."""
 
     def explained(image: Image.Image) -> list[Explanation]:
-        said, made = text, list[Explanation]()
-        for method in methods:
-            made.append(explain_caption(model, image, said, words=words, method=method, beam=beam))
-            said = " ".join(made[0].words)
-        return made
+        said = written(model, [image], prompt, beam)[0] if text is None else text
+        return [
+            explain_caption(model, image, said, prompt=prompt, words=words, method=method)
+            for method in methods
+        ]
 
     return explained
 
@@ -84,13 +99,25 @@ def answer_with(
     model: Any, methods: Sequence[Method], question: str, answers: Sequence[str] | None
 ) -> Explained:
     """Explain answers to a question by each method: the given ones, or the likeliest."""
-    return lambda image: [
-        explain_answer(model, image, question, answers or None, method=method) for method in methods
-    ]
+
+    def explained(image: Image.Image) -> list[Explanation]:
+        said = answers or None
+        if said is None and isinstance(model, Responder):
+            said = written(model, [image], question)  # once for all methods
+        return [explain_answer(model, image, question, said, method=method) for method in methods]
+
+    return explained
 
 
 def label_with(model: Any, methods: Sequence[Method], labels: Sequence[str] | None) -> Explained:
-    """Explain classes of an image by each method: the given ones, or the likeliest."""
+    """Explain classes of an image by each method: the given ones, or the likeliest.
+
+    A model that compares images with texts takes its classes from them.
+    """
+    if isinstance(model, Matcher):
+        if not labels:
+            raise VlxError("this model compares images with texts: give some, as in --label 'a red bus'")
+        return lambda image: [explain_match(model, image, labels, method=method) for method in methods]
     return lambda image: [explain_label(model, image, labels or None, method=method) for method in methods]
 
 

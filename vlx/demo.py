@@ -7,8 +7,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vlx.adapters.scenes import ASSETS, load_captioner, load_vqa
+from vlx.calls import explain_answer, explain_caption
 from vlx.evaluation.summary import markdown, short
-from vlx.explain import explain_answer, explain_caption
 from vlx.explanation import Explanation
 from vlx.heldout import held_out_scores
 from vlx.images import open_image

@@ -1,61 +1,24 @@
-"""Explain the scores of a Pass, and the calls that most people want: captions, answers, classes."""
+"""Explain the scores of a Pass."""
 
 import importlib.metadata
 import sys
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, cast
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 
-from vlx.errors import LayerError, TextError, VlxError
+from vlx.errors import LayerError, VlxError
 from vlx.explanation import Explained, Explanation, Provenance
 from vlx.gradients import gradients, pixel_gradients
-from vlx.images import open_image
 from vlx.methods import Method, grad_cam
 from vlx.passes import Pass
-from vlx.targets import Resolved, Target, answer, caption, label, phrase, word
-
-Picture = str | Path | Image.Image | np.ndarray
-"""An image: a file's path, a Pillow image, or an array (height, width, 3) of bytes."""
+from vlx.targets import Resolved, Target
 
 TOP = 5  # how many of the likeliest answers a result lists
-
-
-@runtime_checkable
-class Captioner(Protocol):
-    """What `explain_caption` needs: reads given captions, and writes its own."""
-
-    def read(self, images: Sequence[Image.Image], captions: Sequence[str]) -> Pass:
-        """Score every word of the given captions in one differentiable run."""
-        ...
-
-    def generate(self, images: Sequence[Image.Image], beam: int = 1) -> list[str]:
-        """Write one caption for each image."""
-        ...
-
-
-@runtime_checkable
-class Answerer(Protocol):
-    """What `explain_answer` needs: scores all its answers to a question."""
-
-    def read(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Pass:
-        """Score every answer in one differentiable run."""
-        ...
-
-
-@runtime_checkable
-class ImageClassifier(Protocol):
-    """What `explain_label` needs: scores all its classes."""
-
-    def read(self, images: Sequence[Image.Image]) -> Pass:
-        """Score every class in one differentiable run."""
-        ...
 
 
 def explain(
@@ -84,87 +47,6 @@ def explain(
     ]
 
 
-def explain_captions(
-    model: Captioner,
-    images: Sequence[Picture],
-    captions: Sequence[str] | None = None,
-    *,
-    words: Sequence[str | int] | None = None,
-    targets: Sequence[Target] | None = None,
-    method: Method = grad_cam,
-    beam: int = 1,
-    chunk: int | None = None,
-) -> list[Explanation]:
-    """Explain one caption for each image, as a batch; see `explain_caption`."""
-    opened = [open_image(image) for image in images]
-    said = model.generate(opened, beam) if captions is None else list(captions)
-    if len(said) != len(opened):
-        raise TextError(f"{len(said)} captions for {len(opened)} images: give one for each")
-    for text in said:
-        if not text.strip():
-            source = (
-                "the given caption is" if captions is not None else "the model said nothing: its caption is"
-            )
-            raise TextError(f"{source} empty; give one with words")
-    run = model.read(opened, said)
-    return explain(
-        run, [_caption_targets(reading, words, targets) for reading in run.readings], method, chunk=chunk
-    )
-
-
-def explain_caption(
-    model: Captioner,
-    image: Picture,
-    caption: str | None = None,
-    *,
-    words: Sequence[str | int] | None = None,
-    targets: Sequence[Target] | None = None,
-    method: Method = grad_cam,
-    beam: int = 1,
-    chunk: int | None = None,
-) -> Explanation:
-    """Explain the words of a caption: which pixels made the model say each of them.
-
-    Without ``caption`` the model writes one (greedy, or with a beam). By default every word is
-    explained in order, then the whole caption; ``words`` picks some by text or position from 0,
-    ``targets`` asks for anything else. All maps come from one forward and one batched backward.
-    """
-    given = None if caption is None else [caption]
-    return explain_captions(
-        model, [image], given, words=words, targets=targets, method=method, beam=beam, chunk=chunk
-    )[0]
-
-
-def explain_answer(
-    model: Answerer,
-    image: Picture,
-    question: str,
-    answers: Sequence[str] | None = None,
-    *,
-    targets: Sequence[Target] | None = None,
-    method: Method = grad_cam,
-) -> Explanation:
-    """Explain answers to a question: which pixels speak for each of them.
-
-    Without ``answers`` the likeliest one is explained; any answer the model knows can be forced.
-    """
-    run = model.read([open_image(image)], [question])
-    return explain(run, _choice_targets(run, answers, targets), method)[0]
-
-
-def explain_label(
-    model: ImageClassifier,
-    image: Picture,
-    labels: Sequence[str | int] | None = None,
-    *,
-    targets: Sequence[Target] | None = None,
-    method: Method = grad_cam,
-) -> Explanation:
-    """Explain classes of an image classifier, by default the likeliest one."""
-    run = model.read([open_image(image)])
-    return explain(run, _choice_targets(run, labels, targets), method)[0]
-
-
 def _for_each(run: Pass, targets: Sequence[Any]) -> list[list[Target]]:
     if not targets:
         raise VlxError("no targets to explain: give at least one, such as word(0) or caption()")
@@ -175,28 +57,6 @@ def _for_each(run: Pass, targets: Sequence[Any]) -> list[list[Target]]:
             f"{len(targets)} lists of targets for {run.batch} items: give one for each, or one for all"
         )
     return [list(wanted) for wanted in targets]
-
-
-def _caption_targets(
-    reading: Any, words: Sequence[str | int] | None, targets: Sequence[Target] | None
-) -> list[Target]:
-    if targets is not None:
-        return list(targets)
-    if words is not None:
-        return [phrase(w) if isinstance(w, str) and len(w.split()) > 1 else word(w) for w in words]
-    return [*(word(position) for position in range(len(reading.words))), caption()]
-
-
-def _choice_targets(
-    run: Pass, names: Sequence[str | int] | None, targets: Sequence[Target] | None
-) -> list[Target]:
-    if targets is not None:
-        return list(targets)
-    if names is None:
-        names = [run.readings[0].choices.names[int(run.scores[0, 0].argmax())]]
-    if run.readings[0].kind == "answer":
-        return [answer(str(name)) for name in names]
-    return [label(name) for name in names]
 
 
 def _maps(
@@ -212,7 +72,13 @@ def _maps(
             raise LayerError(
                 f"layer {run.layer} has a single place ({tuple(grids.shape)}): name a layer below its pooling"
             )
-        raw = method.cam(grids[None], run.grid(plain.values))
+        at_places = run.grid(plain.values)
+        if plain.values.any() and not at_places.any():
+            raise LayerError(
+                f"at layer {run.layer} the class token alone has a gradient: name a layer before the last "
+                "attention, such as the first norm of the last block"
+            )
+        raw = method.cam(grids[None], at_places)
     if method.rule is not None:
         head = gradients(run, terms, rule=method.guidance, chunk=chunk) if method.guidance else plain
         pixels, relus = pixel_gradients(run, head, method.guidance)

@@ -10,6 +10,8 @@ _KNOWN = {
     "scenes/vqa": "answers about the built-in scenes: deeper LSTM Q + norm I at a small size",
     "torchvision/NAME": "any torchvision classifier by its name, with its published ImageNet weights",
     "torchvision/NAME:FILE": "the same network with your own weights (.safetensors, or a .pth state_dict)",
+    "hf:NAME": "a model of Hugging Face's transformers from the hub, such as hf:Salesforce/blip-vqa-base",
+    "hf:FOLDER": "the same from a local folder; weights are read from safetensors only",
 }
 
 
@@ -32,6 +34,10 @@ def load(name: str, *, layer: str | int | None = None, device: str = "cpu") -> A
         from vlx.adapters.scenes import load_vqa
 
         return load_vqa(layer=layer, device=device)
+    if name.startswith("hf:"):
+        from vlx.adapters.huggingface import load_huggingface
+
+        return load_huggingface(name[3:], layer=layer, device=device)
     family, _, rest = name.partition("/")
     if family == "torchvision" and rest:
         from vlx.adapters.classifier import load_torchvision

@@ -1,15 +1,17 @@
 """What every adapter must hold to, whatever its model; each check takes a `Case` and asserts.
 
 A new adapter's tests make a Case in double precision, with several images and texts of different
-lengths, and run ``CHECKS`` over it, and ``CAPTION_CHECKS`` too if it captions.
+lengths, and run ``CHECKS`` over it, and ``CAPTION_CHECKS`` too if it captions. A captioner whose network
+has no ``first`` and ``step`` gives the Case its own ``stepped``.
 """
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -17,9 +19,22 @@ from torch import nn
 
 import vlx
 from tests.test_capture import state_of
+from vlx.images import stack_images
 
 SIGNED = vlx.grad_cam_with(rectify=False)
 """Grad-CAM before its ReLU: linear in the target."""
+
+
+def stepped(adapter: Any, image: Image.Image, ids: Sequence[int]) -> list[torch.Tensor]:
+    """Log-probabilities of every next word after START and after each of some words, fed one at a time."""
+    pixels, _ = stack_images(adapter.preprocess, [image], next(adapter.network.parameters()))
+    with torch.no_grad():
+        state = adapter.network.first(adapter.network.cnn(pixels))
+        rows: list[torch.Tensor] = []
+        for said in (adapter.vocabulary.start, *ids):
+            state, logits = adapter.network.step(state, torch.tensor([said]))
+            rows.append(torch.log_softmax(logits[0], -1))
+    return rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +47,10 @@ class Case:
     texts: tuple[str, ...] | None = None
     beside: float = 1e-10
     """Relative error that sums in another order may make; 1e-4 or so for single precision."""
+    stepped: Callable[[Any, Image.Image, Sequence[int]], list[torch.Tensor]] = stepped
+    """How a caption is scored one word after the other."""
+    method: vlx.Method = vlx.guided_grad_cam
+    """How it is explained where it does not matter how; a network without ReLU cannot be guided."""
 
     def read(self) -> vlx.Pass:
         """All images and texts as one batch."""
@@ -105,6 +124,52 @@ def check_batch(case: Case) -> None:
         assert abs(result.raw).max() > 0
 
 
+def check_padding(case: Case) -> None:
+    """A text's scores are the same beside a longer text and beside a shorter one."""
+    if case.texts is None:
+        return
+    by_length = sorted(case.texts, key=len)
+    for row, text in enumerate(case.texts):
+        alone = case.item(row).read().scores.detach()
+        for other in (by_length[0], by_length[-1]):
+            beside = replace(case, images=case.item(row).images * 2, texts=(text, other)).read()
+            case.close(beside.scores[0, : alone.shape[1]].detach(), alone[0])
+
+
+def check_patch(case: Case) -> None:
+    """A patch on a plain image changes the features where it lies, and maps of them move with it."""
+    for row, image in enumerate(case.images):
+        at = {side: np.array(_centre_of_change(case.item(row), image.size, side)) for side in _SIDES}
+        for one, other, axis in (("top", "bottom", 0), ("left", "right", 1)):
+            moved = at[other] - at[one]
+            true = (_SIDES[other][axis] - _SIDES[one][axis]) * (image.height, image.width)[axis]
+            assert moved[axis] > 0.25 * true, (one, other, moved, true)
+            assert abs(moved[1 - axis]) < 0.5 * moved[axis], (one, other, moved)
+
+
+_SIDES = {"top": (0.35, 0.5), "bottom": (0.65, 0.5), "left": (0.5, 0.35), "right": (0.5, 0.65)}
+
+
+def _centre_of_change(case: Case, size: tuple[int, int], side: str) -> tuple[float, float]:
+    """Centre of mass, row and column, of how much a patch on one side changes the features."""
+    width, height = size
+    row, col = _SIDES[side][0] * height, _SIDES[side][1] * width
+    plain = Image.new("RGB", size, (110, 120, 130))
+    marked = plain.copy()
+    corners = (col - width / 10, row - height / 10, col + width / 10, row + height / 10)
+    marked.paste((250, 20, 40), tuple(map(round, corners)))
+    before = replace(case, images=(plain,)).read()
+    run = replace(case, images=(marked,)).read()
+
+    def change(activations: torch.Tensor, _gradients: torch.Tensor) -> torch.Tensor:
+        return (activations - before.grid(before.features.detach())).abs().sum(-3)
+
+    (result,) = vlx.explain(run, targets_of(run)[0][:1], vlx.Method("change", change))
+    plane = result.maps[0]
+    rows, cols = np.indices(plane.shape)
+    return float((plane * rows).sum() / plane.sum()), float((plane * cols).sum() / plane.sum())
+
+
 def check_pixels(case: Case) -> None:
     """The way from pixels ends in the very features that were captured."""
     run = case.read()
@@ -133,11 +198,14 @@ def _fail(*_: Any) -> Any:
 
 def _explain_all(case: Case) -> None:
     run = case.read()
-    vlx.explain(run, targets_of(run), vlx.guided_grad_cam)
+    vlx.explain(run, targets_of(run), case.method)
 
 
 def check_manners(case: Case) -> None:
-    """The model is as it was after success, and whichever of its modules an exception comes from."""
+    """The model is as it was after success, and whichever of its modules an exception comes from.
+
+    Of a network of many modules some, evenly spread, stand for all.
+    """
     case.network.train()
     next(case.network.parameters()).requires_grad_(False)
     ran: list[nn.Module] = []
@@ -149,7 +217,8 @@ def check_manners(case: Case) -> None:
         _explain_all(case)
         assert whole_state(case.network) == before
     assert ran
-    for module in dict.fromkeys(ran):
+    different = list(dict.fromkeys(ran))
+    for module in different[:: len(different) // 60 + 1]:
         handle = module.register_forward_pre_hook(_fail)
         before = whole_state(case.network)
         with pytest.raises(ZeroDivisionError, match="on purpose"):
@@ -222,6 +291,23 @@ def check_later_words(case: Case) -> None:
             case.close(short.scores[0, :upto].detach(), run.scores[0, :upto].detach())
 
 
+def check_steps(case: Case) -> None:
+    """One pass scores each word, and the caption with its end, as feeding one word at a time does."""
+    for row in range(len(case.images)):
+        run = case.item(row).read()
+        (reading,) = run.readings
+        ids = [index for word in reading.words for index in word.ids]
+        rows = case.stepped(case.adapter, case.images[row], ids)
+        steps = [step for word in reading.words for step in word.steps]
+        expected = sum(float(rows[at][index]) for at, index in enumerate(ids))
+        for at, step in enumerate(steps):
+            case.close(run.scores[0, step].detach(), rows[at])
+        (result,) = vlx.explain(run, [vlx.caption(), *([vlx.caption(end=True)] if reading.end else [])])
+        case.close(result.targets[0].score, expected)
+        if reading.end is not None:
+            case.close(result.targets[1].score, expected + float(rows[len(ids)][reading.end.ids[0]]))
+
+
 def check_sums(case: Case) -> None:
     """Scores and signed maps of the words add up to those of the caption."""
     run = case.read()
@@ -244,7 +330,7 @@ def check_generated(case: Case) -> None:
 
 
 CHECKS = (
-    check_parts, check_batch, check_pixels, check_methods,
+    check_parts, check_batch, check_padding, check_pixels, check_methods, check_patch,
     check_manners, check_late_failures, check_nothing_below, check_nothing_stays,
 )  # fmt: skip
-CAPTION_CHECKS = (check_later_words, check_sums, check_generated)
+CAPTION_CHECKS = (check_steps, check_later_words, check_sums, check_generated)

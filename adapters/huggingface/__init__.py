@@ -1,0 +1,98 @@
+"""Models of Hugging Face's transformers, explained through the same core as every other model."""
+
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from vlx.adapters.huggingface.families import SPEAKING, Parts, family_of
+from vlx.adapters.huggingface.speaker import Speaker
+from vlx.adapters.huggingface.vilt import ViltAnswerer
+from vlx.adapters.huggingface.vision import ImageModel, ImageText
+from vlx.capture import Layer
+from vlx.errors import CheckpointError, VlxError
+
+Adapter = Speaker | ViltAnswerer | ImageModel | ImageText
+
+
+def wrap(
+    model: Any, processor: Any, tokenizer: Any = None, *, layer: Layer | None = None, name: str | None = None
+) -> Adapter:
+    """Wrap a loaded model with the processor that prepares its images and texts.
+
+    Where the two come apart, as for ViT-GPT2, ``processor`` is the image processor and ``tokenizer`` the
+    tokenizer. The family is known from the model's config. Raises VlxError for a model of no known
+    family, saying which are.
+    """
+    images = getattr(processor, "image_processor", processor)
+    joint = None if images is processor else processor
+    parts = Parts(images, tokenizer or getattr(processor, "tokenizer", None), joint)
+    kind, called = type(model).__name__, name or getattr(model, "name_or_path", "") or type(model).__name__
+    if kind.endswith("ForImageClassification"):
+        return ImageModel(model, parts, layer=layer, name=called)
+    if parts.tokenizer is None:
+        raise VlxError(f"a {kind} needs a tokenizer too: wrap(model, image_processor, tokenizer)")
+    if kind == "ViltForQuestionAnswering":
+        return ViltAnswerer(model, parts, layer=layer, name=called)
+    if kind in ("CLIPModel", "SiglipModel"):
+        return ImageText(model, parts, layer=layer, name=called)
+    family = family_of(model) if hasattr(model, "generate") else None
+    if family is None:
+        raise VlxError(
+            f"no adapter for {kind} ({model.config.model_type}): known are models that write text "
+            f"({', '.join(SPEAKING)}), ViltForQuestionAnswering, CLIPModel, SiglipModel and "
+            "…ForImageClassification; for others write an adapter (adapters/README.md)"
+        )
+    return Speaker(model, parts, family, layer=layer, name=called)
+
+
+def load_huggingface(
+    where: str, *, layer: Layer | None = None, device: str = "cpu", trust_remote_code: bool = False
+) -> Adapter:
+    """Load a model with its processor from a local folder or, with a network, from the hub.
+
+    Weights are read from safetensors only, and no code that comes with a model is run unless
+    ``trust_remote_code`` says so. Raises CheckpointError where files are missing or do not fit.
+    """
+    import transformers as hf
+    from safetensors import SafetensorError
+
+    asked: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    try:
+        config = hf.AutoConfig.from_pretrained(where, **asked)
+        kind = (config.architectures or ["?"])[0]
+        build = getattr(hf, kind, None)
+        if build is None:
+            raise CheckpointError(f"{where} is a {kind}, which transformers {hf.__version__} does not have")
+        with _quiet(hf):
+            model = build.from_pretrained(where, use_safetensors=True, dtype="auto", **asked)
+        processor, tokenizer = _prepared_by(hf, where, asked)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"{where} could not be loaded: {first}") from None
+    return wrap(model.to(device), processor, tokenizer, layer=layer, name=f"hf:{where}")
+
+
+@contextmanager
+def _quiet(hf: Any) -> Generator[None, None, None]:
+    """No progress bars where nobody watches."""
+    shown = hf.utils.logging.is_progress_bar_enabled() and not sys.stderr.isatty()
+    if shown:
+        hf.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            hf.utils.logging.enable_progress_bar()
+
+
+def _prepared_by(hf: Any, where: str, asked: dict[str, Any]) -> tuple[Any, Any]:
+    """The processor; or the image processor and the tokenizer, where there is no joint one."""
+    joint = hf.AutoProcessor.from_pretrained(where, **asked)
+    if hasattr(joint, "image_processor"):
+        return joint, None
+    images = hf.AutoImageProcessor.from_pretrained(where, **asked)
+    try:
+        return images, hf.AutoTokenizer.from_pretrained(where, **asked)
+    except (OSError, ValueError, KeyError):
+        return images, None

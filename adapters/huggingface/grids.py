@@ -1,0 +1,63 @@
+"""From the features of a vision encoder to rows and columns."""
+
+import math
+from functools import partial
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vlx.adapters.huggingface.frames import Layout
+from vlx.errors import LayerError
+from vlx.frame import Size
+from vlx.passes import Grid, conv_grid, token_grid
+
+_IN_FRONT = (0, 1, 2, 5)  # nothing; a class token; and one to distil; and four registers
+
+
+def token_layout(tokens: int, network: Size) -> tuple[int, int, int]:
+    """Rows and columns of patches, and how many other tokens stand in front of them.
+
+    Patches are squares of the network input (height, width). Raises LayerError where no number of
+    tokens in front leaves a grid, as behind a resampler, whose outputs have no place on the image.
+    """
+    height, width = network
+    for skip in (skip for skip in _IN_FRONT if skip < tokens):
+        side = math.sqrt(height * width / (tokens - skip))
+        rows, cols = round(height / side), round(width / side)
+        if rows * cols == tokens - skip and rows * width == cols * height and rows > 0 and height % rows == 0:
+            return rows, cols, skip
+    raise LayerError(
+        f"{tokens} tokens are no grid of patches of {height} x {width} pixels: name a layer of the "
+        "vision encoder itself"
+    )
+
+
+def grid_of(features: Float[Tensor, "batch *feature"], layout: Layout) -> Grid:
+    """How features become (channel, row, col): tokens (batch, token, channel), those of several views
+    (batch, view, token, channel), or a feature map (batch, channel, row, col).
+    """
+    if features.ndim == 4 and len(layout.tiles) > 1:
+        height, width = layout.frame.input_size
+        tile = (height // layout.rows, width // layout.cols)
+        one = token_grid(*token_layout(features.shape[2], tile))
+        return partial(_tiles, one=one, layout=layout)
+    if features.ndim == 4:
+        return conv_grid
+    return token_grid(*token_layout(features.shape[1], layout.frame.input_size))
+
+
+def _tiles(
+    features: Float[Tensor, "*lead view token channel"], one: Grid, layout: Layout
+) -> Float[Tensor, "*lead channel row col"]:
+    tiles = one(features[..., list(layout.tiles), :, :])
+    apart = tiles.unflatten(-4, (layout.rows, layout.cols))  # row of tiles, col of tiles, channel, row, col
+    return apart.movedim((-3, -5, -2, -4, -1), (-5, -4, -3, -2, -1)).flatten(-2, -1).flatten(-3, -2)
+
+
+def picture_of_patches(
+    patches: Float[Tensor, "patch value"], grid: Int[Tensor, "3"], side: int, merge: int
+) -> Float[Tensor, "1 3 height width"]:
+    """The picture that Qwen's processors cut into patches of frames, in the order of merged blocks."""
+    _, rows, cols = (int(n) for n in grid)
+    apart = patches[: rows * cols].view(rows // merge, cols // merge, merge, merge, 3, -1, side, side)
+    return apart[:, :, :, :, :, 0].permute(4, 0, 2, 5, 1, 3, 6).reshape(1, 3, rows * side, cols * side)

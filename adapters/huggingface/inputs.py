@@ -1,0 +1,98 @@
+"""The inputs of a transformers model: text joined to a prompt, items joined to a batch, their layout."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from vlx.adapters.huggingface.families import Inputs
+from vlx.adapters.huggingface.frames import Layout, measured
+from vlx.adapters.huggingface.grids import picture_of_patches
+from vlx.errors import ImageError
+from vlx.frame import Size
+
+_AFTER = {"attention_mask": 1, "token_type_ids": 1, "mm_token_type_ids": 0}
+"""What stands at the tokens of what is said: seen, causal (PaliGemma), and no image (Qwen)."""
+
+
+def continued(inputs: Inputs, said: Sequence[int]) -> Inputs:
+    """The prompt with what is said after it."""
+    ids = inputs["input_ids"]
+    more = ids.new_tensor([list(said)])
+    joined = {**inputs, "input_ids": torch.cat([ids, more], 1)}
+    joined.setdefault("attention_mask", torch.ones_like(joined["input_ids"]))
+    for name, value in _AFTER.items():
+        if name in inputs:
+            joined[name] = torch.cat([inputs[name], torch.full_like(more, value)], 1)
+    return joined
+
+
+def collated(items: Sequence[Inputs], pad: int) -> Inputs:
+    """One batch of the inputs of several images; texts are padded on the right.
+
+    A text is what has the shape of ``input_ids``. Raises ImageError where images differ in shape.
+    """
+    return {name: _joined(name, items, pad) for name in items[0]}
+
+
+def _joined(name: str, items: Sequence[Inputs], pad: int) -> Tensor:
+    parts = [item[name] for item in items]
+    ids = "decoder_input_ids" if name.startswith("decoder") else "input_ids"
+    if all(ids in item and part.shape == item[ids].shape for part, item in zip(parts, items, strict=True)):
+        longest = max(part.shape[1] for part in parts)
+        fill = pad if name == ids else 0
+        parts = [torch.nn.functional.pad(part, (0, longest - part.shape[1]), value=fill) for part in parts]
+    elif len({part.shape[1:] for part in parts}) > 1:
+        shapes = sorted({tuple(part.shape[1:]) for part in parts})
+        raise ImageError(f"images of shapes {shapes} cannot share a batch: read them one by one")
+    return torch.cat(parts)
+
+
+def views_of(inputs: Inputs, processor: Any) -> Float[Tensor, "view 3 row col"]:
+    """The pictures that one image became, put together again where they were cut into patches."""
+    pixels = inputs["pixel_values"]
+    if pixels.ndim == 2:
+        grid = inputs["image_grid_thw"][0]
+        return picture_of_patches(pixels, grid, processor.patch_size, processor.merge_size)
+    return pixels.flatten(0, -4) if pixels.ndim > 4 else pixels
+
+
+def moved(model: Any, inputs: Inputs) -> Inputs:
+    """What the model takes of some inputs, on its device and in its precision."""
+    like = next(model.parameters())
+    known = _taken(type(model))
+    return {
+        name: value.to(like.device, like.dtype) if value.is_floating_point() else value.to(like.device)
+        for name, value in inputs.items()
+        if name in known
+    }
+
+
+@cache
+def _taken(kind: type) -> frozenset[str]:
+    return frozenset(inspect.signature(kind.forward).parameters)
+
+
+class Layouts:
+    """How images of each size are laid out by a processor; each size is measured once."""
+
+    def __init__(self, prepare: Callable[[Image.Image], Inputs], processor: Any) -> None:
+        self._prepare, self._processor = prepare, processor
+        self._of = lru_cache(maxsize=256)(self._measure)
+
+    def shared(self, images: Sequence[Image.Image]) -> list[Layout]:
+        """The layout of each image; raises ImageError where they cannot share a batch."""
+        found = [self._of((image.height, image.width)) for image in images]
+        if len({(one.tiles, one.rows, one.cols, one.frame.input_size) for one in found}) > 1:
+            raise ImageError(
+                "images of different proportions become inputs of different shapes here: read them one by one"
+            )
+        return found
+
+    def _measure(self, size: Size) -> Layout:
+        return measured(lambda picture: views_of(self._prepare(picture), self._processor), size)

@@ -1,0 +1,209 @@
+"""Models of transformers that write text about an image: captioners, generative VQA, chat models."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor
+
+from vlx.adapters.huggingface.families import (
+    Family,
+    Inputs,
+    Parts,
+    end_tokens,
+    start_token,
+    vision_encoder,
+    vocabulary_layer,
+)
+from vlx.adapters.huggingface.frames import Layout
+from vlx.adapters.huggingface.grids import grid_of
+from vlx.adapters.huggingface.inputs import Layouts, collated, continued, moved
+from vlx.adapters.huggingface.texts import Said, TokenNames, emitted, tokens_of, words_of
+from vlx.capture import Layer, Site, capture, find_layer, output_at, prepared
+from vlx.errors import LayerError, TextError
+from vlx.passes import Pass, log_probabilities
+from vlx.reading import Reading, Word, choices_of
+
+
+@dataclass(frozen=True, eq=False)
+class _Item:
+    """One image with what is said of it, ready to be read."""
+
+    inputs: Inputs
+    ids: tuple[int, ...]
+    first: int
+    """The position in the text whose row predicts the first token."""
+
+
+class Speaker:
+    """A model that writes text about an image, read by teacher forcing.
+
+    Its scores are log-probabilities of the tokens that were said, given the image and the prompt; prompt,
+    image tokens and padding are never counted, and the sub-words of a word are summed. ``layer`` is a
+    module of the vision encoder; by default the last place that still is a grid of the image.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        parts: Parts,
+        family: Family,
+        *,
+        layer: Layer | None = None,
+        steps: int = 40,
+        name: str = "model",
+    ) -> None:
+        self.model = model
+        self.parts = parts
+        self.family = family
+        self.steps = steps
+        self.name = name
+        self._site = family.site(model) if layer is None else Site(layer)
+        self.layer, module = find_layer(model, self._site.layer)
+        inside = vision_encoder(model)
+        if layer is not None and not f"{self.layer}.".startswith(f"{inside}."):
+            raise LayerError(
+                f"layer {self.layer} is not part of the vision encoder {inside}: what comes behind it has no "
+                "place on the image"
+            )
+        self._site = replace(self._site, layer=module)
+        self._default = layer is None
+        self._vocabulary = vocabulary_layer(model)
+        self._ends = end_tokens(model, parts.tokenizer)
+        self._choices = choices_of("caption", TokenNames(parts.tokenizer, self._vocabulary.out_features))
+        self._layouts = Layouts(partial(self._prepared, prompt=family.describe), parts.images)
+
+    def read(
+        self, images: Sequence[Image.Image], captions: Sequence[str], prompts: Sequence[str] | None = None
+    ) -> Pass:
+        """Score every word of the given texts, one for each image, after a prompt for each.
+
+        Without ``prompts`` the texts are captions. Raises ImageError where images become inputs of
+        different shapes.
+        """
+        asked = self._asked(images, prompts)
+        if len(images) != len(captions):
+            raise TextError(f"{len(captions)} texts for {len(images)} images: give one for each")
+        items = [self._item(*item) for item in zip(images, captions, asked, strict=True)]
+        layouts = self._layouts.shared(images)
+        inputs = moved(self.model, collated([item.inputs for item in items], self._pad()))
+        site = self._batched(len(images), inputs, layouts[0])
+        with capture(self.model, site, vocabulary=self._vocabulary, steps=self._steps(items, inputs)) as seen:
+            self.model(**inputs)
+            scores = log_probabilities(seen.logits)
+        pixels = inputs["pixel_values"]
+        direct = pixels.ndim == 4 and len(pixels) == len(images)
+        return Pass(
+            features=seen.features,
+            scores=scores,
+            readings=tuple(map(self._reading, items, prompts or [""] * len(images))),
+            frames=tuple(layout.frame for layout in layouts),
+            images=tuple(images),
+            grid=grid_of(seen.features, layouts[0]),
+            cut=seen.cut,
+            pixels=pixels if direct else None,
+            encode=partial(_encode, self.model, site, inputs) if direct else None,
+            model=self.name,
+            layer=self.layer,
+        )
+
+    def generate(self, images: Sequence[Image.Image], beam: int = 1) -> list[str]:
+        """Write one caption for each image: greedy, or the best of a beam.
+
+        Each keeps its tokens, so that `read` scores these and no others.
+        """
+        return [self._said(self._prepared(image, self.family.describe), beam) for image in images]
+
+    def respond(self, images: Sequence[Image.Image], prompts: Sequence[str], beam: int = 1) -> list[str]:
+        """Write one answer to a prompt for each image, as `generate` writes captions."""
+        asked = self._asked(images, prompts)
+        return [self._said(self._prepared(*pair), beam) for pair in zip(images, asked, strict=True)]
+
+    def _said(self, inputs: Inputs, beam: int) -> Said:
+        given = moved(self.model, self.family.spoken(self.model, inputs))
+        with prepared(self.model), torch.no_grad():
+            out = self.model.generate(**given, max_new_tokens=self.steps, num_beams=beam, do_sample=False)
+        ids: list[int] = out[0].tolist()
+        prompt: list[int] = [] if self.family.decoder else inputs["input_ids"][0].tolist()
+        if self.family.decoder:
+            ids = ids[1:]  # the token with which the decoder starts
+        elif ids[: len(prompt)] == prompt:
+            ids = ids[len(prompt) :]
+        return emitted(self.parts.tokenizer, ids, self._ends)
+
+    def _asked(self, images: Sequence[Image.Image], prompts: Sequence[str] | None) -> list[str]:
+        if prompts is None:
+            return [self.family.describe] * len(images)
+        if len(prompts) != len(images):
+            raise TextError(f"{len(prompts)} prompts for {len(images)} images: give one for each")
+        return [self.family.ask.format(prompt) for prompt in prompts]
+
+    def _item(self, image: Image.Image, said: str, prompt: str) -> _Item:
+        inputs = self._prepared(image, prompt)
+        if self.family.decoder:
+            ids = [*self._forced(said), *tokens_of(self.parts.tokenizer, said)]
+            start = torch.tensor([[start_token(self.model), *ids]])
+            return _Item({**inputs, "decoder_input_ids": start}, tuple(ids), 0)
+        before = " " if prompt and not prompt[-1].isspace() else ""
+        ids = tokens_of(self.parts.tokenizer, said, before=before)
+        return _Item(continued(inputs, ids), tuple(ids), inputs["input_ids"].shape[1] - 1)
+
+    def _forced(self, said: str) -> list[int]:
+        """The token that some decoders always emit first; a text of the model's own holds it already."""
+        forced = getattr(self.model.generation_config, "forced_bos_token_id", None)
+        return [] if forced is None or isinstance(said, Said) else [int(forced)]
+
+    def _steps(self, items: Sequence[_Item], inputs: Inputs) -> Any:
+        """Row ``first + t`` of each item's text predicts its token t, and the row after the last its end."""
+        most = max(len(item.ids) for item in items)
+        rows = torch.tensor([[item.first + min(t, len(item.ids)) for t in range(most + 1)] for item in items])
+        length = inputs["decoder_input_ids" if self.family.decoder else "input_ids"].shape[1]
+        return partial(_rows, rows, length)
+
+    def _reading(self, item: _Item, prompt: str) -> Reading:
+        words = words_of(self.parts.tokenizer, item.ids)
+        end = Word("END", (len(item.ids),), (self._ends[0],)) if self._ends else None
+        return Reading("caption", words, self._choices, end, prompt=prompt)
+
+    def _pad(self) -> int:
+        known = self.parts.tokenizer.pad_token_id
+        return int(known) if known is not None else (self._ends or [0])[0]
+
+    def _prepared(self, image: Image.Image, prompt: str) -> Inputs:
+        return self.family.prepare(self.model, self.parts, image, prompt)
+
+    def _batched(self, batch: int, inputs: Inputs, layout: Layout) -> Site:
+        """The site with a batch axis, where the model packs all patches or tiles of a batch together."""
+        packed = inputs["pixel_values"].ndim == 2
+        if packed and not self._default:
+            raise LayerError(
+                f"layer {self.layer} holds its patches in another order than the image: leave layer out, "
+                "and the merged features are taken, which are in order"
+            )
+        if not packed and len(layout.tiles) == 1:
+            return self._site
+        return replace(self._site, apart=partial(_apart, batch), together=_together)
+
+
+def _apart(batch: int, packed: Float[Tensor, "all *feature"]) -> Float[Tensor, "batch some *feature"]:
+    return packed.unflatten(0, (batch, -1))
+
+
+def _together(features: Float[Tensor, "batch some *feature"]) -> Float[Tensor, "all *feature"]:
+    return features.flatten(0, 1)
+
+
+def _rows(
+    rows: Int[Tensor, "batch step"], length: int, hidden: Float[Tensor, "batch row hidden"]
+) -> Float[Tensor, "batch step hidden"]:
+    """Rows of a text of some length; where the model put image tokens in front, they come first."""
+    at = rows.to(hidden.device) + hidden.shape[1] - length
+    return hidden.gather(1, at[:, :, None].expand(-1, -1, hidden.shape[2]))
+
+
+def _encode(model: Any, site: Site, inputs: Inputs, pixels: Float[Tensor, "batch 3 height width"]) -> Tensor:
+    return output_at(model, site, **{**inputs, "pixel_values": pixels})

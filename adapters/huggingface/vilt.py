@@ -1,0 +1,90 @@
+"""ViLT: one transformer over words and patches, and a list of answers to choose from."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vlx.adapters.huggingface.families import Inputs, Parts
+from vlx.adapters.huggingface.inputs import Layouts, collated, moved
+from vlx.capture import Layer, capture, find_layer
+from vlx.errors import LayerError, TextError
+from vlx.passes import Pass, token_grid
+from vlx.reading import Reading, choices_of
+
+
+class ViltAnswerer:
+    """VQA as classification: the logit of each answer.
+
+    ``layer`` is by default the last but one of the encoder: at the last one, only the class token has
+    a gradient. Patches are put back in order, since ViLT shuffles them anew in every run.
+    """
+
+    def __init__(self, model: Any, parts: Parts, *, layer: Layer | None = None, name: str = "model") -> None:
+        self.model = model
+        self.parts = parts
+        self.name = name
+        labels: dict[int, str] = model.config.id2label
+        self.answers = tuple(labels[index] for index in range(len(labels)))
+        default = f"vilt.encoder.layer.{len(model.vilt.encoder.layer) - 2}"
+        self.layer, self._module = find_layer(model, default if layer is None else layer)
+        self._layouts = Layouts(lambda image: self._prepared(image, "what"), parts.images)
+
+    def read(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Pass:
+        """Score every answer to one question for each image."""
+        if len(images) != len(questions):
+            raise TextError(f"{len(questions)} questions for {len(images)} images: give one for each")
+        for question in questions:
+            if not question.strip():
+                raise TextError("the question is empty: give one with words")
+        layouts = self._layouts.shared(images)
+        items = [self._prepared(*item) for item in zip(images, questions, strict=True)]
+        inputs = moved(self.model, collated(items, self.parts.tokenizer.pad_token_id or 0))
+        with _in_order(self.model.vilt.embeddings), capture(self.model, self._module) as seen:
+            logits: Tensor = self.model(**inputs).logits[:, None, :]
+        side = self.model.vilt.embeddings.patch_embeddings.projection.stride[0]
+        rows, cols = (length // side for length in inputs["pixel_values"].shape[2:])
+        in_front = inputs["input_ids"].shape[1] + 1  # the words and the class token
+        choices = choices_of("answer", self.answers)
+        return Pass(
+            features=seen.features,
+            scores=logits.to(torch.promote_types(logits.dtype, torch.float32)),
+            readings=tuple(Reading("answer", (), choices, prompt=question) for question in questions),
+            frames=tuple(layout.frame for layout in layouts),
+            images=tuple(images),
+            grid=token_grid(rows, cols, in_front),
+            kind="logit",
+            model=self.name,
+            layer=self.layer,
+        )
+
+    def _prepared(self, image: Image.Image, question: str) -> Inputs:
+        return dict(self.parts.joint(images=image, text=question, return_tensors="pt"))
+
+
+@contextmanager
+def _in_order(embeddings: Any) -> Generator[None, None, None]:
+    """Let a ViLT see its patches row by row; the order does not matter to it, and no random state moves."""
+    shuffled = embeddings.visual_embed
+
+    def ordered(*inputs: Any, **named: Any) -> tuple[Tensor, Tensor, tuple[Tensor, tuple[int, int]]]:
+        with torch.random.fork_rng():
+            tokens, mask, (places, (rows, cols)) = shuffled(*inputs, **named)
+        if places.shape[1] != rows * cols:
+            raise LayerError(
+                f"this ViLT keeps {places.shape[1]} of {rows * cols} patches, at random: set its "
+                "config.max_image_length to -1"
+            )
+        order = (places[:, :, 0] * cols + places[:, :, 1]).argsort(1)
+        with_class = torch.cat([order.new_zeros(len(order), 1), order + 1], 1)
+        tokens = tokens.gather(1, with_class[:, :, None].expand_as(tokens))
+        return tokens, mask.gather(1, with_class), (places, (rows, cols))
+
+    embeddings.visual_embed = ordered
+    try:
+        yield
+    finally:
+        del embeddings.visual_embed
