@@ -5,7 +5,7 @@ IMAGE ?=
 OUT ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports wheel notebooks bench bench-hf train score clean
+.PHONY: help demo test lint types imports wheel notebooks bench bench-hf bench-load fuzz train score clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,12 @@ bench: $(VENV)/.dev ## measure speed and memory beside other libraries
 
 bench-hf: $(VENV)/.dev ## measure speed and memory on models of transformers
 	$(BIN)/python -m benchmarks.huggingface
+
+bench-load: $(VENV)/.dev ## measure how long a neuraltalk2 checkpoint of the published size takes to load
+	$(BIN)/python -m benchmarks.load_neuraltalk2
+
+fuzz: $(VENV)/.dev ## give the readers of foreign files 100,000 damaged ones each
+	$(BIN)/python -m benchmarks.fuzz
 
 train: $(VENV)/.ready ## train the models of the built-in scenes from nothing
 	$(BIN)/python -m vlx.scenes.train

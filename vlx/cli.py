@@ -1,4 +1,4 @@
-"""The command line: ``vlx caption``, ``vqa``, ``classify``, ``evaluate``, ``data``, ``demo``, ``scenes``.
+"""The command line: ``vlx caption``, ``vqa``, ``classify``, ``evaluate``, ``data``, ``inspect`` and more.
 
 Together with `vlx.load` this is the place that composes models, explanations, pictures and pages. What
 is heavy is imported inside the commands.
@@ -14,6 +14,7 @@ import typer
 
 from vlx.cli_data import data
 from vlx.cli_evaluate import evaluate
+from vlx.cli_inspect import inspect
 from vlx.cli_scenes import scenes
 from vlx.errors import VlxError
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.add_typer(scenes, name="scenes")
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(data, name="data")
+app.command("inspect")(inspect)
 
 Images = Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files, or folders of them.")]
 Model = Annotated[str, typer.Option(help="A name that `vlx models` lists.")]
@@ -108,7 +110,10 @@ def caption(
         str | None,
         typer.Option(help="Only these words: texts or positions from 0, as in dog,bike or 1,4."),
     ] = None,
-    beam: Annotated[int, typer.Option(min=1, help="Width of the beam that writes the caption.")] = 1,
+    beam: Annotated[
+        int | None,
+        typer.Option(min=1, help="Width of the beam that writes the caption; by default the model's own."),
+    ] = None,
     prompt: Annotated[
         str | None,
         typer.Option(

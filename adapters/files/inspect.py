@@ -1,0 +1,164 @@
+"""What a checkpoint is, without running it: its family, vocabulary, sizes, layers, and what it lacks."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from vlx.adapters.files.caffe import read_caffemodel
+from vlx.adapters.files.classifiers import of_caffe, of_torchvision
+from vlx.adapters.files.families import Family, Need, of_tensors, of_value
+from vlx.adapters.files.pickled import Standin, read_pickle, read_torch, state_of
+from vlx.adapters.files.shapes import Shapes, content, shapes_in
+from vlx.adapters.files.source import Kind, check_there, damaged, kind_of
+from vlx.adapters.files.t7 import read_t7
+from vlx.adapters.files.tensorflow import read_checkpoint
+from vlx.errors import CheckpointError
+
+UNKNOWN = "unknown"
+_MAGIC = 0x1950A86A20F9469CFC6C
+_LARGEST_JSON = 16 << 20
+_BY_SUFFIX = {
+    ".t7": Kind.T7,
+    ".pkl": Kind.PICKLE,
+    ".pickle": Kind.PICKLE,
+    ".pth": Kind.ZIP,
+    ".pt": Kind.ZIP,
+    ".tar": Kind.ZIP,
+    ".ckpt": Kind.ZIP,
+    ".safetensors": Kind.SAFETENSORS,
+}
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What is told of a checkpoint without running it.
+
+    ``family`` is ``unknown`` where the file is of none that is known; ``holds`` says in a few words what
+    is in it, and ``layers`` are the tensors that it holds, by name, with their shapes. ``vocabulary``
+    counts words; ``missing`` are files that the model needs and that do not lie beside it, or do not fit.
+    """
+
+    path: Path
+    format: str
+    holds: str
+    family: str
+    vocabulary: int | None
+    sizes: Mapping[str, int]
+    layers: Shapes
+    missing: tuple[str, ...]
+
+
+def inspect(path: str | Path) -> Inspected:
+    """Say what a checkpoint is; nothing of it is run.
+
+    Known are those of neuraltalk2, VQA_LSTM_CNN, HieCoAtten, im2txt, ruotianluo, sgrvinod, yunjey and
+    Udacity, state_dicts of torchvision, safetensors and caffemodels. For TensorFlow give the prefix or
+    any of its files. Raises CheckpointError for a file that is missing, truncated, or hostile.
+    """
+    file = Path(path)
+    tensorflow = re.search(r"\.(index|meta|data-\d{5}-of-\d{5})$", file.name)
+    if tensorflow or (not file.is_file() and Path(f"{file}.index").is_file()):
+        variables = {name: tuple(tensor.shape) for name, tensor in read_checkpoint(file).items()}
+        return _told(file, "TensorFlow checkpoint", "variables", _family(variables), variables)
+    check_there(file, "checkpoint")
+    kind = kind_of(file) or _BY_SUFFIX.get(file.suffix)
+    if kind is Kind.SAFETENSORS:
+        shapes = _safetensors(file)
+        return _told(file, "safetensors", "tensors", _family(shapes), shapes)
+    if kind is Kind.T7:
+        value = read_t7(file)
+        return _told(file, "Torch7", content(value), of_value(value), shapes_in(value))
+    if kind in (Kind.ZIP, Kind.LEGACY, Kind.PICKLE):
+        return _pickled(file, kind)
+    if kind is None and file.suffix == ".caffemodel":
+        blobs = {
+            f"{name}.{at}": blob
+            for name, held in read_caffemodel(file).items()
+            for at, blob in enumerate(held)
+        }
+        shapes = {name: tuple(blob.shape) for name, blob in blobs.items()}
+        return _told(file, "caffemodel", "layers", of_caffe(shapes), shapes)
+    return _told(file, kind.value if kind else UNKNOWN, UNKNOWN, None, {})
+
+
+def _pickled(file: Path, kind: Kind) -> Inspected:
+    name, value = "torch file", read_pickle(file) if kind is Kind.PICKLE else read_torch(file)
+    if kind is Kind.PICKLE:
+        name = "pickle"
+        if isinstance(value, int) and value == _MAGIC:  # an older torch file of another protocol
+            name, value = "torch file", read_torch(file)
+    family = of_value(value)
+    if family is not None:
+        return _told(file, name, content(value), family, shapes_in(value))
+    shapes = _named_shapes(value)
+    if shapes is None:
+        return _told(file, name, content(value), None, shapes_in(value))
+    return _told(file, name, content(value), _family(shapes), shapes)
+
+
+def _family(shapes: Shapes) -> Family | None:
+    """The family of named tensors, which may have been in `torch.nn.DataParallel`."""
+    bare = {name.removeprefix("module."): sizes for name, sizes in shapes.items()}
+    return of_tensors(bare) or of_torchvision(bare)
+
+
+def _named_shapes(value: object) -> Shapes | None:
+    """The shapes of named tensors: of a state_dict, one inside a dict, or a module pickled whole."""
+    if isinstance(value, dict):
+        inner = [value[key] for key in ("state_dict", "model", "model_state_dict") if key in value]
+        value = next((one for one in inner if isinstance(one, dict | Standin)), value)
+    if isinstance(value, dict) and not all(isinstance(part, Tensor) for part in value.values()):
+        return None
+    try:
+        return {name: tuple(tensor.shape) for name, tensor in state_of(value).items()}
+    except CheckpointError:
+        return None
+
+
+def _safetensors(file: Path) -> Shapes:
+    try:
+        with safe_open(file, "pt") as opened:
+            return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise damaged(file, file.stat().st_size, "safetensors file", str(error)) from None
+
+
+def _told(file: Path, format_: str, holds: str, family: Family | None, shapes: Shapes) -> Inspected:
+    family = family or Family(UNKNOWN)
+    missing = tuple(told for told in (_lacking(file, need) for need in family.needs) if told)
+    layers = {_printable(name) or "(itself)": sizes for name, sizes in shapes.items()}
+    name, holds = _printable(family.name), _printable(holds)
+    return Inspected(file, format_, holds, name, family.vocabulary, family.sizes, layers, missing)
+
+
+def _printable(text: str) -> str:
+    """Text without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _lacking(file: Path, need: Need) -> str | None:
+    """What to say of a file that is needed: that it is missing, or holds another number of words."""
+    found = sorted(path for pattern in need.patterns for path in file.parent.glob(pattern))
+    if not found:
+        return need.what
+    counts = [_words(path) for path in found if path.suffix == ".json"]
+    if need.words is None or not counts or need.words in counts:
+        return None
+    return f"{need.what} (the one beside it holds {counts[0] or 'no'} words, the model {need.words})"
+
+
+def _words(file: Path) -> int | None:
+    """How many words a JSON file holds: its ``ix_to_word``, or itself."""
+    if file.stat().st_size > _LARGEST_JSON:
+        return None
+    try:
+        held = json.loads(file.read_bytes())
+    except (ValueError, RecursionError):
+        return None
+    words = held.get("ix_to_word", held) if isinstance(held, dict) else None
+    return len(words) if isinstance(words, dict) else None

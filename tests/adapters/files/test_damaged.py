@@ -1,0 +1,55 @@
+"""Damaged files of every kind: read, or refused in one line, in bounded time and memory; nothing else."""
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.adapters.files.mutants import DATA, mutant, readers
+from vlx.errors import CheckpointError
+
+READERS = readers()
+SHORT = settings(deadline=None, max_examples=80, suppress_health_check=list(HealthCheck))
+
+
+def tried(path: Path, name: str, blob: bytes) -> bool:
+    """Whether a file was read; it may be refused, and nothing else."""
+    (path / "x.data-00000-of-00001").write_bytes(DATA)
+    file = READERS[name].put(path, blob)
+    error, start = "", time.perf_counter()
+    try:
+        READERS[name].read(file)
+    except CheckpointError as refused:
+        error = str(refused)
+    assert time.perf_counter() - start < 5
+    assert "\n" not in error
+    assert len(error) < 600
+    return not error
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_the_valid_files_are_read(name: str, tmp_path: Path) -> None:
+    for payload, wrap in READERS[name].payloads:
+        assert tried(tmp_path, name, wrap(payload))
+
+
+@pytest.mark.parametrize("name", READERS)
+@SHORT
+@given(seed=st.integers(0, 2**32))
+def test_changed_files_are_read_or_refused(
+    name: str, seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    blob = mutant(random.Random(seed), READERS[name])
+    assert tried(tmp_path_factory.getbasetemp(), name, blob) in (True, False)
+
+
+@pytest.mark.parametrize("name", READERS)
+@SHORT
+@given(blob=st.binary(max_size=300))
+def test_any_bytes_are_read_or_refused(
+    name: str, blob: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert tried(tmp_path_factory.getbasetemp(), name, blob) in (True, False)
