@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from vlx.adapters.backbones import default_layer, input_size
-from vlx.adapters.decoding import beam_search, greedy
-from vlx.adapters.networks import CaptionNetwork, State
+from vlx.adapters.decoding import Search, beam_search, greedy
 from vlx.adapters.vocabulary import Vocabulary
 from vlx.capture import Layer, capture, find_layer, output_at, prepared
 from vlx.errors import TextError, VlxError
@@ -19,32 +19,72 @@ from vlx.passes import Pass, log_probabilities
 from vlx.reading import Reading, Word
 
 
+@runtime_checkable
+class WordByWord(Protocol):
+    """What the captioner needs of its network: scores of a whole caption, and of one word after another.
+
+    The network is an ``nn.Module``. Its state is a tuple of tensors with the batch on axis 1.
+    """
+
+    @property
+    def cnn(self) -> nn.Module:
+        """From pixels to what `first` takes; holds the layer that is explained."""
+        ...
+
+    @property
+    def vocabulary(self) -> nn.Module:
+        """The last part, from hidden rows, one for each step, to the logits of words."""
+        ...
+
+    @property
+    def start(self) -> int:
+        """The id of START."""
+        ...
+
+    def first(self, vector: Tensor, /) -> Any:
+        """The state after the image, before START."""
+        ...
+
+    def step(self, state: Any, said: Tensor, /) -> tuple[Any, Tensor]:
+        """Feed one word to each row: the new state, and the logits of the next word."""
+        ...
+
+    def __call__(self, pixels: Tensor, ids: Tensor, /) -> Tensor:
+        """Logits (batch, step, word) of every word at every step, the step after the last word included."""
+        ...
+
+
 class CNNLSTMCaptioner:
-    """A captioner whose LSTM reads the image first, then START, then the words.
+    """A captioner that is stepped one word at a time: it reads the image first, then START, then the words.
 
     Step t of its scores gives word t, counted from 0: the LSTM's output after START gives the first
     word. ``layer`` is a layer of the CNN, by name or index; by default the last before its pooling.
+    ``beam`` is the width that `generate` takes if not told, ``search`` how a wider one than 1 searches.
     """
 
     def __init__(
         self,
-        network: CaptionNetwork,
+        network: WordByWord,
         vocabulary: Vocabulary,
         preprocess: Preprocess,
         *,
         layer: Layer | None = None,
         steps: int = 20,
+        beam: int = 1,
+        search: Search = beam_search,
         name: str = "captioner",
     ) -> None:
         if network.start != vocabulary.start:
             raise VlxError(
                 f"the network starts captions with token {network.start}, the vocabulary with "
-                f"{vocabulary.start}: build it as CaptionNetwork(..., start={vocabulary.start})"
+                f"{vocabulary.start}: build the network with start={vocabulary.start}"
             )
         self.network = network
         self.vocabulary = vocabulary
         self.preprocess = preprocess
         self.steps = steps
+        self.beam = beam
+        self.search = search
         self.name = name
         chosen = default_layer(network.cnn, input_size(preprocess)) if layer is None else layer
         self.layer, self._module = find_layer(network.cnn, chosen)
@@ -53,10 +93,10 @@ class CNNLSTMCaptioner:
         """Score every word of the given captions, one for each image, by teacher forcing."""
         if len(images) != len(captions):
             raise TextError(f"{len(captions)} captions for {len(images)} images: give one for each")
-        pixels, frames = stack_images(self.preprocess, images, next(self.network.parameters()))
+        pixels, frames = stack_images(self.preprocess, images, next(self._whole.parameters()))
         encoded = [self.vocabulary.encode(caption) for caption in captions]
         ids = _padded([ids for _, ids, _ in encoded], pixels.device)
-        with capture(self.network, self._module, vocabulary=self.network.vocabulary) as seen:
+        with capture(self._whole, self._module, vocabulary=self.network.vocabulary) as seen:
             scores = log_probabilities(self.network(pixels, ids))
         return Pass(
             features=seen.features,
@@ -71,19 +111,19 @@ class CNNLSTMCaptioner:
             layer=self.layer,
         )
 
-    def generate(self, images: Sequence[Image.Image], beam: int = 1) -> list[str]:
-        """Write one caption for each image: greedy, or the best of a beam."""
-        pixels, _ = stack_images(self.preprocess, images, next(self.network.parameters()))
-        return [self.vocabulary.text(ids) for ids in self.decode(pixels, beam)]
+    def generate(self, images: Sequence[Image.Image], beam: int | None = None) -> list[str]:
+        """Write one caption for each image: greedy with a beam of 1, else the best of the beam."""
+        pixels, _ = stack_images(self.preprocess, images, next(self._whole.parameters()))
+        return [self.vocabulary.text(ids) for ids in self.decode(pixels, self.beam if beam is None else beam)]
 
     def decode(self, pixels: Float[Tensor, "batch 3 height width"], beam: int = 1) -> list[list[int]]:
         """The word ids of one caption for each network input, without START and END."""
-        with prepared(self.network), torch.no_grad():
+        with prepared(self._whole), torch.no_grad():
             state = self.network.first(self.network.cnn(pixels))
             if beam == 1:
                 return greedy(state, self._step, len(pixels), *self._ends, self.steps, pixels.device)
             return [
-                beam_search(
+                self.search(
                     _rows(state, torch.tensor([row], device=pixels.device)),
                     self._step, _rows, beam, *self._ends, self.steps, pixels.device,
                 )
@@ -94,7 +134,11 @@ class CNNLSTMCaptioner:
     def _ends(self) -> tuple[int, int]:
         return self.vocabulary.start, self.vocabulary.end
 
-    def _step(self, state: State, said: Int[Tensor, " row"]) -> tuple[State, Tensor]:
+    @property
+    def _whole(self) -> nn.Module:
+        return cast(nn.Module, self.network)
+
+    def _step(self, state: Any, said: Int[Tensor, " row"]) -> tuple[Any, Tensor]:
         state, logits = self.network.step(state, said)
         return state, log_probabilities(logits)
 
@@ -107,8 +151,8 @@ class CNNLSTMCaptioner:
         return Reading("caption", words, self.vocabulary.choices, end, unknown=unknown)
 
 
-def _rows(state: State, rows: Int[Tensor, " row"]) -> State:
-    return state[0][:, rows], state[1][:, rows]
+def _rows(state: tuple[Tensor, ...], rows: Int[Tensor, " row"]) -> tuple[Tensor, ...]:
+    return tuple(part[:, rows] for part in state)
 
 
 def _padded(ids: Sequence[Sequence[int]], device: torch.device) -> Int[Tensor, "batch step"]:

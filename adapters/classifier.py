@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torchvision
@@ -86,8 +86,8 @@ def load_torchvision(
     kept = {key: value for key, value in state.items() if not key.startswith(_AUXILIARY)}
     fit_weights(network, {**counts, **kept}, f"{weights}, as a {name},")
     if hasattr(network, "transform_input"):  # GoogLeNet and Inception: torchvision's weights ask for it
-        network.transform_input = True
-    labels = _labels(Path(weights), classes)
+        cast(Any, network).transform_input = True
+    labels = labels_beside(Path(weights), classes) or [f"class {index}" for index in range(classes)]
     entries: Any = torchvision.models.get_model_weights(name)
     first = next(iter(entries))
     return Classifier(network.to(device), labels, _preprocess(first), layer=layer, name=f"torchvision/{name}")
@@ -127,10 +127,14 @@ def _classes(name: str, state: dict[str, torch.Tensor]) -> int:
     return len(state[last])
 
 
-def _labels(weights: Path, classes: int) -> Sequence[str]:
+def labels_beside(weights: Path, classes: int) -> Sequence[str] | None:
+    """The classes named in ``NAME.labels.txt`` beside a weight file, one a line; None without it.
+
+    Raises CheckpointError unless it names as many as the weights have.
+    """
     path = weights.with_suffix(".labels.txt")
     if not path.is_file():
-        return [f"class {index}" for index in range(classes)]
+        return None
     names = path.read_text(encoding="utf-8").splitlines()
     if len(names) != classes:
         raise CheckpointError(f"{path} names {len(names)} classes, but the weights have {classes}")

@@ -92,7 +92,8 @@ class CaptionNetwork(nn.Module):
     """CNN vector, then an LSTM that reads the image first, START second, and the words after.
 
     neuraltalk2 rectifies its image embedding (``image_embedding`` is Linear and ReLU), Show and Tell
-    does not (Linear alone). ``start`` is the id of START, as in the vocabulary.
+    does not (Linear alone). ``start`` is the id of START, as in the vocabulary; ``layers`` counts the
+    LSTM's, with dropout between them.
     """
 
     def __init__(
@@ -106,13 +107,15 @@ class CaptionNetwork(nn.Module):
         rectified: bool = True,
         dropout: float = 0.5,
         start: int = 0,
+        layers: int = 1,
     ) -> None:
         super().__init__()
         self.cnn = cnn
         linear = nn.Linear(features, embedding)
         self.image_embedding = nn.Sequential(linear, nn.ReLU()) if rectified else nn.Sequential(linear)
         self.word_embedding = nn.Embedding(vocabulary, embedding)
-        self.lstm = nn.LSTM(embedding, hidden, batch_first=True)
+        between = dropout if layers > 1 else 0.0
+        self.lstm = nn.LSTM(embedding, hidden, num_layers=layers, batch_first=True, dropout=between)
         self.dropout = nn.Dropout(dropout)
         self.vocabulary = nn.Linear(hidden, vocabulary)
         self.start = start

@@ -2,9 +2,10 @@
 
 import re
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 
 from nltk.tokenize import NLTKWordTokenizer
 
@@ -31,6 +32,22 @@ def alphanumeric_tokens(text: str) -> list[str]:
     return re.findall(r"[A-Za-z0-9]+", text)
 
 
+def keeping(names: Collection[str], tokenise: Tokenise) -> Tokenise:
+    """The same tokens, but names such as ``<unk>`` that stand between blanks stay whole.
+
+    So a caption in which a model itself wrote such a name is read as it was written.
+    """
+
+    def tokens(text: str) -> list[str]:
+        found: list[str] = []
+        for kept, pieces in groupby(text.split(), names.__contains__):
+            run = list(pieces)
+            found += run if kept else tokenise(" ".join(run))
+        return found
+
+    return tokens
+
+
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
     """The words of a model: ``names[i]`` is the word of output i; special ids are given by number.
@@ -52,7 +69,7 @@ class Vocabulary:
 
     @cached_property
     def _ids(self) -> dict[str, int]:
-        return {name: at for at, name in enumerate(self.names)}
+        return {name: at for at, name in reversed(list(enumerate(self.names)))}  # the first of the same name
 
     def encode(self, text: str) -> tuple[list[str], list[int], tuple[str, ...]]:
         """The tokens of a text, their ids, and those tokens that are unknown.

@@ -19,7 +19,8 @@ from vlx.reading import Reading, choices_of
 class DeeperLSTM:
     """A VQA model: CNN features of the image times LSTM features of the question, then an answer.
 
-    ``layer`` is a layer of the CNN, by name or index; by default the last before its pooling.
+    ``layer`` is a layer of the CNN, by name or index; by default the last before its pooling. Of a
+    question no more than ``longest`` words are read.
     """
 
     def __init__(
@@ -30,12 +31,14 @@ class DeeperLSTM:
         preprocess: Preprocess,
         *,
         layer: Layer | None = None,
+        longest: int | None = None,
         name: str = "vqa",
     ) -> None:
         self.network = network
         self.vocabulary = vocabulary
         self.answers = tuple(answers)
         self.preprocess = preprocess
+        self.longest = longest
         self.name = name
         chosen = default_layer(network.cnn, input_size(preprocess)) if layer is None else layer
         self.layer, self._module = find_layer(network.cnn, chosen)
@@ -45,10 +48,10 @@ class DeeperLSTM:
         if len(images) != len(questions):
             raise TextError(f"{len(questions)} questions for {len(images)} images: give one for each")
         pixels, frames = stack_images(self.preprocess, images, next(self.network.parameters()))
-        encoded = [self.vocabulary.encode(question) for question in questions]
-        lengths = torch.tensor([len(ids) for _, ids, _ in encoded], device=pixels.device)
+        encoded = [self._encoded(question) for question in questions]
+        lengths = torch.tensor([len(ids) for ids, _ in encoded], device=pixels.device)
         ids = torch.zeros(len(encoded), int(lengths.max()), dtype=torch.long, device=pixels.device)
-        for row, (_, item, _) in enumerate(encoded):
+        for row, (item, _) in enumerate(encoded):
             ids[row, : len(item)] = torch.tensor(item, device=pixels.device)
         with capture(self.network, self._module) as seen:
             logits = self.network(pixels, ids, lengths)[:, None, :]
@@ -59,7 +62,7 @@ class DeeperLSTM:
             scores=scores,
             readings=tuple(
                 Reading("answer", (), choices, prompt=question, unknown=unknown)
-                for question, (_, _, unknown) in zip(questions, encoded, strict=True)
+                for question, (_, unknown) in zip(questions, encoded, strict=True)
             ),
             frames=frames,
             images=tuple(images),
@@ -69,3 +72,9 @@ class DeeperLSTM:
             model=self.name,
             layer=self.layer,
         )
+
+    def _encoded(self, question: str) -> tuple[list[int], tuple[str, ...]]:
+        """The ids of a question's words that are read, and those of these words that are unknown."""
+        tokens, ids, unknown = self.vocabulary.encode(question)
+        kept = tokens[: self.longest]
+        return ids[: self.longest], tuple(word for word in unknown if word in kept)

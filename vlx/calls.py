@@ -84,7 +84,7 @@ def explain_captions(
     words: Sequence[str | int] | None = None,
     targets: Sequence[Target] | None = None,
     method: Method = grad_cam,
-    beam: int = 1,
+    beam: int | None = None,
     chunk: int | None = None,
 ) -> list[Explanation]:
     """Explain one caption for each image, as a batch; see `explain_caption`."""
@@ -114,12 +114,13 @@ def explain_caption(
     words: Sequence[str | int] | None = None,
     targets: Sequence[Target] | None = None,
     method: Method = grad_cam,
-    beam: int = 1,
+    beam: int | None = None,
     chunk: int | None = None,
 ) -> Explanation:
     """Explain the words of a caption: which pixels made the model say each of them.
 
-    Without ``caption`` the model writes one (greedy, or with a beam), on ``prompt`` where it takes one.
+    Without ``caption`` the model writes one, on ``prompt`` where it takes one, with a ``beam`` of this
+    width or its own choice of one.
     By default every word is explained in order, then the whole caption; ``words`` picks some by text
     or position from 0, ``targets`` asks for anything else. All maps come from one forward and one
     batched backward.
@@ -189,16 +190,20 @@ def explain_label(
 
 
 def written(
-    model: Captioner | Responder, images: Sequence[Image.Image], prompt: str | None = None, beam: int = 1
+    model: Captioner | Responder,
+    images: Sequence[Image.Image],
+    prompt: str | None = None,
+    beam: int | None = None,
 ) -> list[str]:
     """What a model says of each image, on a prompt where it takes one.
 
     Raises TextError where it says nothing, VlxError where it takes no prompt.
     """
+    width = {} if beam is None else {"beam": beam}
     if prompt is None:
-        said = cast(Captioner, model).generate(images, beam)
+        said = cast(Captioner, model).generate(images, **width)
     else:
-        said = _responder(model).respond(images, _each(prompt, images), beam)
+        said = _responder(model).respond(images, _each(prompt, images), **width)
     if not all(text.strip() for text in said):
         raise TextError("the model said nothing: its caption is empty; give one with words")
     return said

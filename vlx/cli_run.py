@@ -80,7 +80,7 @@ def caption_with(
     methods: Sequence[Method],
     text: str | None,
     words: list[str | int] | None,
-    beam: int,
+    beam: int | None,
     prompt: str | None,
 ) -> Explained:
     """Explain one caption of an image by each method: the given text, or what the model says."""

@@ -3,7 +3,7 @@
 import io
 import os
 import warnings
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +102,9 @@ class AsIs:
 
 Resize = Squash | ShortSide | LongSide | AsIs
 
+Resample = Callable[[Float[np.ndarray, "height width 3"], Size], Float[np.ndarray, "rows cols 3"]]
+"""Another program's way to bring pixels of 0 to 255 to another size; the result need not be whole numbers."""
+
 
 @dataclass(frozen=True)
 class Preprocess:
@@ -109,7 +112,7 @@ class Preprocess:
 
     A pixel x in 0..1 becomes (x * scale - mean) / std, channel by channel, after the channels were put
     in the order of ``channels``; mean and std are in that order too. ``window`` is the size after
-    the centre crop; where the image is smaller it is padded with the mean.
+    the crop; where the image is smaller it is padded with the mean.
     """
 
     resize: Resize = Squash((224, 224))
@@ -119,25 +122,32 @@ class Preprocess:
     scale: float = 1.0
     channels: str = "RGB"
     """``RGB`` or ``BGR``."""
-    resample: Image.Resampling = Image.Resampling.BILINEAR
+    resample: Image.Resampling | Resample = Image.Resampling.BILINEAR
+    corner: tuple[int, int] | None = None
+    """Row and column of the window's first pixel on the resized image; in the middle where None."""
 
     def __call__(self, image: Image.Image) -> tuple[Float[Tensor, "3 height width"], Frame]:
         """The network input, and where it lies on the image."""
         image = _rgb(image)
         size = (image.height, image.width)
         target = _target(self.resize, size)
-        if target != size:
-            image = image.resize((target[1], target[0]), self.resample)
         frame = Frame.resized(size, target)
-        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+        pixels = torch.from_numpy(self._resized(image, target)).permute(2, 0, 1).float() / 255
         pixels = (self._ordered(pixels) * self.scale - self._of(self.mean)) / self._of(self.std)
-        return (pixels, frame) if self.window is None else _windowed(pixels, frame, self.window)
+        return (pixels, frame) if self.window is None else _windowed(pixels, frame, self.window, self.corner)
 
     def displayed(self, pixels: Float[Tensor, "3 height width"]) -> Image.Image:
         """The network input as a person would see it; undoes everything but the geometry."""
         shown = (pixels.detach().float().cpu() * self._of(self.std) + self._of(self.mean)) / self.scale
         bytes_ = (self._ordered(shown).clamp(0, 1) * 255).round().to(torch.uint8)
         return Image.fromarray(bytes_.permute(1, 2, 0).numpy())
+
+    def _resized(self, image: Image.Image, target: Size) -> np.ndarray:
+        if target == (image.height, image.width):
+            return np.array(image)
+        if isinstance(self.resample, Image.Resampling):
+            return np.array(image.resize((target[1], target[0]), self.resample))
+        return self.resample(np.asarray(image, np.float32), target)
 
     def _ordered(self, pixels: Float[Tensor, "3 height width"]) -> Float[Tensor, "3 height width"]:
         return pixels.flip(0) if self.channels == "BGR" else pixels
@@ -237,12 +247,12 @@ def _target(resize: Resize, size: Size) -> Size:
 
 
 def _windowed(
-    pixels: Float[Tensor, "3 row col"], frame: Frame, window: Size
+    pixels: Float[Tensor, "3 row col"], frame: Frame, window: Size, corner: tuple[int, int] | None
 ) -> tuple[Float[Tensor, "3 height width"], Frame]:
-    """A centre crop, with zeros (the mean colour) where the window is larger."""
+    """A crop, with zeros (the mean colour) where the window is larger."""
     (rows, cols), (height, width) = pixels.shape[1:], window
     # As torchvision rounds: to the even neighbour of a half.
-    top, left = round((rows - height) / 2), round((cols - width) / 2)
+    top, left = corner or (round((rows - height) / 2), round((cols - width) / 2))
     out = pixels.new_zeros(3, height, width)
     inside = pixels[:, max(top, 0) : top + height, max(left, 0) : left + width]
     row, col = max(-top, 0), max(-left, 0)

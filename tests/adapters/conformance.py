@@ -319,7 +319,7 @@ def check_sums(case: Case) -> None:
 
 def check_generated(case: Case) -> None:
     """A greedy caption, read again, is the likeliest word at every step, and its end at the last."""
-    said: Sequence[str] = case.adapter.generate(case.images)
+    said: Sequence[str] = case.adapter.generate(case.images, 1)
     run = case.adapter.read(case.images, said)
     best = run.scores.argmax(-1)
     for row, reading in enumerate(run.readings):

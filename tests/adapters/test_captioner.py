@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import vlx
 from tests.adapters import small
-from tests.adapters.conformance import CAPTION_CHECKS, CHECKS, SIGNED, Case
+from tests.adapters.conformance import CAPTION_CHECKS, CHECKS, SIGNED, Case, stepped
 from vlx.adapters.captioner import CNNLSTMCaptioner
 from vlx.adapters.networks import CaptionNetwork
 from vlx.errors import LayerError, TextError, VlxError
@@ -28,36 +28,6 @@ def case(vocabulary) -> Case:
 @pytest.mark.parametrize("check", [*CHECKS, *CAPTION_CHECKS])
 def test_conforms(check, vocabulary):
     check(case(vocabulary))
-
-
-def step_by_step(model: CNNLSTMCaptioner, image: Image.Image, ids: list[int]) -> list[Tensor]:
-    """Log-probabilities of every next word after START and each word, fed one at a time."""
-    pixels, _ = stack_images(model.preprocess, [image], next(model.network.parameters()))
-    with torch.no_grad():
-        state = model.network.first(model.network.cnn(pixels))
-        rows: list[Tensor] = []
-        for said in (model.vocabulary.start, *ids):
-            state, logits = model.network.step(state, torch.tensor([said]))
-            rows.append(torch.log_softmax(logits[0], -1))
-    return rows
-
-
-@form
-def test_one_teacher_forced_pass_equals_scoring_step_by_step(vocabulary):
-    whole = case(vocabulary)
-    run = whole.read()
-    for row, (image, text) in enumerate(zip(whole.images, SAID, strict=True)):
-        ids = [vocabulary.names.index(word) for word in text.split()]
-        expected = step_by_step(whole.adapter, image, ids)
-        torch.testing.assert_close(run.scores[row, : len(ids) + 1], torch.stack(expected), rtol=0, atol=1e-10)
-        targets = [vlx.caption(), vlx.caption(end=True), vlx.word(len(ids) - 1)]
-        (result,) = vlx.explain(whole.item(row).read(), targets)
-        words = [float(expected[step][index]) for step, index in enumerate(ids)]
-        assert result.targets[0].score == pytest.approx(sum(words), abs=1e-10)
-        assert result.targets[1].score == pytest.approx(
-            sum(words) + float(expected[-1][vocabulary.end]), abs=1e-10
-        )
-        assert result.targets[2].score == pytest.approx(words[-1], abs=1e-10)
 
 
 @form
@@ -81,7 +51,7 @@ def test_what_it_writes_is_greedy_and_ends(vocabulary):
     whole = case(vocabulary)
     for image, said in zip(whole.images, whole.adapter.generate(whole.images), strict=True):
         ids = [vocabulary.names.index(word) for word in said.split()]
-        best = [int(row.argmax()) for row in step_by_step(whole.adapter, image, ids)]
+        best = [int(row.argmax()) for row in stepped(whole.adapter, image, ids)]
         assert best[: len(ids)] == ids
         assert best[-1] == vocabulary.end or len(ids) == whole.adapter.steps
 

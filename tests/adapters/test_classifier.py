@@ -33,7 +33,7 @@ def classifier(name: str = "squeezenet1_1", layer: str | int | None = None) -> C
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_conforms(check):
-    model = classifier("shufflenet_v2_x0_5", "stage4")
+    model = classifier("shufflenet_v2_x0_5", "stage2")
     check(Case(model, model.network, small.photos((70, 90), (96, 64)), beside=1e-8))
 
 

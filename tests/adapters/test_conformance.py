@@ -46,6 +46,24 @@ def mixed(model, *given):
     return replace(run, scores=run.scores + 0.1 * run.scores.mean(0))
 
 
+def padded(model, images, captions):
+    """Scores depend on how long the longest text of the batch is."""
+    run = model.read(images, captions)
+    return replace(run, scores=run.scores * (1 + 0.01 * run.scores.shape[1]))
+
+
+def turned(model, *given):
+    """Rows are taken for columns."""
+    run = model.read(*given)
+    return replace(run, grid=lambda features: features.transpose(-1, -2))
+
+
+def still(model, *given):
+    """The map stands in the middle whatever the image shows."""
+    run = model.read(*given)
+    return replace(run, grid=lambda features: features + features.flip(-1, -2))
+
+
 def reversed_pixels(model, *given):
     run = model.read(*given)
     return replace(run, pixels=run.pixels.flip(0))
@@ -102,6 +120,11 @@ def rambling(model, images, beam=1):
 FAULTS = [
     (checks.check_parts, {"read": unnormalised}),
     (checks.check_batch, {"read": mixed}),
+    (checks.check_padding, {"read": padded}),
+    (checks.check_patch, {"read": turned}),
+    (checks.check_patch, {"read": still}),
+    (checks.check_steps, {"read": shifted}),
+    (checks.check_steps, {"read": unnormalised}),
     (checks.check_pixels, {"read": reversed_pixels}),
     (checks.check_manners, {"read": left_in_evaluation}),
     (checks.check_manners, {"read": left_when_it_fails}),

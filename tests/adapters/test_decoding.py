@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.adapters import small
-from vlx.adapters.decoding import beam_search, greedy
+from vlx.adapters.decoding import beam_search, greedy, im2txt_beam
 from vlx.errors import VlxError
 
 CPU = torch.device("cpu")
@@ -35,8 +35,8 @@ def tree(seed: int):
     return step, lambda state, rows: state[rows]
 
 
-def beam(seed: int, width: int, steps: int) -> list[int]:
-    return beam_search(torch.zeros(1, 0).long(), *tree(seed), width, 9, END, steps, CPU)
+def beam(seed: int, width: int, steps: int, search=beam_search) -> list[int]:
+    return search(torch.zeros(1, 0).long(), *tree(seed), width, 9, END, steps, CPU)
 
 
 def walk(seed: int, steps: int) -> list[int]:
@@ -74,6 +74,66 @@ def literal_beam(seed: int, width: int, steps: int) -> list[int]:
         beams = [words for words in longer if words[-1] != END][:width]
     best = max([*done, *beams], key=lambda words: total(seed, words))
     return [word for word in best if word != END]
+
+
+def literal_neuraltalk2(seed: int, width: int, steps: int) -> list[int]:
+    """The ``width`` best continuations of all beams; ended ones are noted, keep their place and go on."""
+    beams: list[tuple[int, ...]] = [()]
+    done: list[tuple[int, ...]] = []
+    for at in range(steps):
+        candidates = []
+        for words in beams:
+            ranked = sorted(range(WORDS), key=lambda word: -float(log_probabilities(seed, words)[word]))
+            candidates += [(*words, word) for word in ranked[:width]]
+        beams = sorted(candidates, key=lambda words: -total(seed, words))[:width]
+        done += [words for words in beams if words[-1] == END or at == steps - 1]
+    best = max(done, key=lambda words: total(seed, words))
+    return list(best[: best.index(END)] if END in best else best)
+
+
+def literal_im2txt(seed: int, width: int, steps: int) -> list[int]:
+    """Each partial caption's own ``width`` best words; partial and complete captions kept apart."""
+    partial: list[tuple[int, ...]] = [()]
+    complete: list[tuple[int, ...]] = []
+    for _ in range(steps):
+        grown = []
+        for words in partial:
+            ranked = sorted(range(WORDS), key=lambda word: -float(log_probabilities(seed, words)[word]))
+            grown += [(*words, word) for word in ranked[:width]]
+        complete += [words for words in grown if words[-1] == END]
+        going = [words for words in grown if words[-1] != END]
+        if not going:
+            break
+        partial = sorted(going, key=lambda words: -total(seed, words))[:width]
+    best = max(complete or partial, key=lambda words: total(seed, words))
+    return [word for word in best if word != END]
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5])
+@pytest.mark.parametrize("literal", [literal_neuraltalk2, literal_im2txt])
+def test_published_searches_are_their_loops_written_out(literal, width):
+    """neuraltalk2 leaves ended captions in their places, which changes no result."""
+    search = beam_search if literal is literal_neuraltalk2 else im2txt_beam
+    for seed in range(40):
+        for steps in (1, 3, 5):
+            assert beam(seed, width, steps, search) == literal(seed, width, steps), (seed, steps)
+
+
+def test_im2txt_takes_what_ended_even_if_what_goes_on_is_likelier():
+    table = {
+        9: [0.3, 0.69, 0.01],
+        1: [0.0, 0.99, 0.01],
+        2: [0.0, 0.99, 0.01],
+    }  # END .3, or the same word for ever
+
+    def step(state: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
+        return state, torch.tensor([table[word] for word in said.tolist()]).log()
+
+    def found(search) -> list[int]:
+        return search(torch.zeros(1), step, lambda s, rows: s[rows], 2, 9, END, 3, CPU)
+
+    assert found(im2txt_beam) == []
+    assert found(beam_search) == [1, 1, 1]
 
 
 @pytest.mark.parametrize("steps", [0, 1, 3, 6])
@@ -115,8 +175,9 @@ def test_greedy_stops_once_every_row_has_ended():
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 6])
 def test_a_beam_of_width_1_is_greedy(steps):
-    for seed in range(40):
-        assert beam(seed, 1, steps) == walk(seed, steps), seed
+    for search in (beam_search, im2txt_beam):
+        for seed in range(40):
+            assert beam(seed, 1, steps, search) == walk(seed, steps), seed
 
 
 @pytest.mark.parametrize("width", [2, 3, 5])
@@ -176,8 +237,9 @@ def test_sums_are_as_precise_as_the_scores():
 
 @pytest.mark.parametrize("width", [0, -1])
 def test_a_beam_that_holds_nothing_is_told(width):
-    with pytest.raises(VlxError, match=f"a beam of {width} holds no caption"):
-        beam(0, width, 3)
+    for search in (beam_search, im2txt_beam):
+        with pytest.raises(VlxError, match=f"a beam of {width} holds no caption"):
+            beam(0, width, 3, search)
 
 
 @pytest.mark.parametrize("vocabulary", [small.NEURALTALK2, small.SHOW_AND_TELL], ids=["one", "two"])
