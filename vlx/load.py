@@ -10,6 +10,15 @@ _KNOWN = {
     "scenes/vqa": "answers about the built-in scenes: deeper LSTM Q + norm I at a small size",
     "torchvision/NAME": "any torchvision classifier by its name, with its published ImageNet weights",
     "torchvision/NAME:FILE": "the same network with your own weights (.safetensors, or a .pth state_dict)",
+    "neuraltalk2:FILE": "neuraltalk2's checkpoint, model_id….t7",
+    "vqa-lstm-cnn:FOLDER": "deeper LSTM Q + norm I: lstm….t7, data_prepro.json and a VGG-19",
+    "hiecoatten:FOLDER": "hierarchical co-attention: model….t7, vqa_data_prepro.json and a VGG-19 or ResNet",
+    "im2txt:PREFIX": "Show and Tell: a TensorFlow checkpoint, word_counts.txt beside it",
+    "ruotianluo:FOLDER": "ImageCaptioning.pytorch: model.pth, infos….pkl and resnet….pth",
+    "sgrvinod:FOLDER": "a tutorial's attention captioner: BEST_checkpoint….pth.tar and WORDMAP….json",
+    "udacity:FOLDER": "a captioner of the Udacity course: encoder, decoder and vocab.pkl",
+    "yunjey:FOLDER": "a captioner of yunjey's tutorial: encoder, decoder and vocab.pkl",
+    "caffe:FILE": "a classifier's .caffemodel: VGG, AlexNet, CaffeNet, GoogLeNet, SqueezeNet",
     "hf:NAME": "a model of Hugging Face's transformers from the hub, such as hf:Salesforce/blip-vqa-base",
     "hf:FOLDER": "the same from a local folder; weights are read from safetensors only",
 }
@@ -38,6 +47,11 @@ def load(name: str, *, layer: str | int | None = None, device: str = "cpu") -> A
         from vlx.adapters.huggingface import load_huggingface
 
         return load_huggingface(name[3:], layer=layer, device=device)
+    family, colon, where = name.partition(":")
+    if colon and "/" not in family:
+        from vlx.adapters.published import open_published
+
+        return open_published(family, where, layer=layer, device=device)
     family, _, rest = name.partition("/")
     if family == "torchvision" and rest:
         from vlx.adapters.classifier import load_torchvision

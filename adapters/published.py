@@ -1,0 +1,80 @@
+"""Open published models by family: which files each needs, and which of a folder they are."""
+
+from pathlib import Path
+from typing import Any
+
+from vlx.adapters.folders import only_file
+from vlx.capture import Layer
+from vlx.errors import VlxError, near_names
+
+FAMILIES = {
+    "neuraltalk2": "FILE: the checkpoint, model_id….t7",
+    "vqa-lstm-cnn": "FOLDER: lstm….t7, data_prepro.json and a VGG-19 (.caffemodel or torchvision's names)",
+    "hiecoatten": "FOLDER: model….t7, vqa_data_prepro.json and a VGG-19 or ResNet",
+    "im2txt": "PREFIX: of a TensorFlow checkpoint, word_counts.txt beside it",
+    "ruotianluo": "FOLDER: model.pth, infos….pkl and the ResNet-101 (resnet….pth)",
+    "sgrvinod": "FOLDER: BEST_checkpoint….pth.tar and WORDMAP….json",
+    "udacity": "FOLDER: the course's encoder, decoder and vocab.pkl",
+    "yunjey": "FOLDER: the tutorial's encoder, decoder and vocab.pkl",
+    "caffe": "FILE: a classifier's .caffemodel",
+}
+"""What follows the name of each family and a colon."""
+
+_VGG = ("*.caffemodel", "*vgg*.pth", "*.safetensors")
+
+
+def open_published(family: str, where: str, *, layer: Layer | None = None, device: str = "cpu") -> Any:
+    """Open a model of a published family from its file or folder.
+
+    Raises CheckpointError where a file is missing, ambiguous, damaged or of another family, and VlxError
+    for an unknown family.
+    """
+    place: dict[str, Any] = {"layer": layer, "device": device}
+    match family:
+        case "neuraltalk2":
+            from vlx.adapters.neuraltalk2 import load_neuraltalk2
+
+            return load_neuraltalk2(where, **place)
+        case "vqa-lstm-cnn":
+            from vlx.adapters.deeper_lstm import load_vqa_lstm_cnn
+
+            texts = only_file(where, "data_prepro*.json")
+            return load_vqa_lstm_cnn(only_file(where, "*lstm*.t7"), texts, only_file(where, *_VGG), **place)
+        case "hiecoatten":
+            from vlx.adapters.hiecoatten import load_hiecoatten
+
+            cnn = only_file(where, "*.caffemodel", "resnet*.t7", "*.pth")
+            texts = only_file(where, "vqa_data_prepro*.json")
+            return load_hiecoatten(only_file(where, "model*.t7"), texts, cnn, **place)
+        case "im2txt":
+            from vlx.adapters.im2txt import load_im2txt
+
+            return load_im2txt(where, only_file(Path(where).parent, "word_counts*.txt"), **place)
+        case "caffe":
+            from vlx.adapters.caffe import load_caffe
+
+            return load_caffe(where, **place)
+        case _:
+            return _ported(family, where, place)
+
+
+def _ported(family: str, where: str, place: dict[str, Any]) -> Any:
+    """Open one of the models that were written in PyTorch."""
+    match family:
+        case "ruotianluo":
+            from vlx.adapters.ruotianluo import load_ruotianluo
+
+            found = (only_file(where, name) for name in ("model*.pth", "infos*.pkl", "resnet*.pth"))
+            return load_ruotianluo(*found, **place)
+        case "sgrvinod":
+            from vlx.adapters.sgrvinod import load_sgrvinod
+
+            return load_sgrvinod(only_file(where, "*.pth.tar"), only_file(where, "WORDMAP*.json"), **place)
+        case "udacity" | "yunjey":
+            from vlx.adapters.students import find_student_files, load_udacity, load_yunjey
+
+            found = find_student_files(where)
+            opened = load_udacity if family == "udacity" else load_yunjey
+            return opened(found.encoder, found.decoder, found.vocabulary, **place)
+        case _:
+            raise VlxError(f"no published family {family!r}{near_names(family, FAMILIES)}")
