@@ -1,16 +1,18 @@
 """Models of transformers that score an image as a whole: classifiers, and texts that fit (CLIP, SigLIP)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
 from vlx.adapters.backbones import default_layer
 from vlx.adapters.huggingface.families import Inputs, Parts, module_named
+from vlx.adapters.huggingface.frames import Layout
 from vlx.adapters.huggingface.grids import grid_of
 from vlx.adapters.huggingface.inputs import Layouts, collated, moved
 from vlx.capture import Layer, Site, capture, find_layer, output_at
@@ -55,19 +57,9 @@ class ImageModel:
         inputs = moved(self.model, collated([self._prepared(image) for image in images], 0))
         with capture(self.model, self._module) as seen:
             logits: Tensor = self.model(**inputs).logits[:, None, :]
-        reading = Reading("label", (), choices_of("label", self.labels))
-        return Pass(
-            features=seen.features,
-            scores=logits.to(torch.promote_types(logits.dtype, torch.float32)),
-            readings=(reading,) * len(images),
-            frames=tuple(layout.frame for layout in layouts),
-            images=tuple(images),
-            grid=grid_of(seen.features, layouts[0]),
-            pixels=inputs["pixel_values"],
-            encode=partial(output_at, self.model, self._module),
-            kind="logit",
-            model=self.name,
-            layer=self.layer,
+        encode = partial(output_at, self.model, self._module)
+        return _pass(
+            self, images, layouts, seen.features, logits, self.labels, inputs["pixel_values"], encode
         )
 
     def _prepared(self, image: Image.Image) -> Inputs:
@@ -109,23 +101,37 @@ class ImageText:
         inputs = moved(self.model, {**words, **pixels})
         with capture(self.model, self._site) as seen:
             logits: Tensor = self.model(**inputs).logits_per_image[:, None, :]
-        reading = Reading("label", (), choices_of("label", tuple(texts)))
-        return Pass(
-            features=seen.features,
-            scores=logits.to(torch.promote_types(logits.dtype, torch.float32)),
-            readings=(reading,) * len(images),
-            frames=tuple(layout.frame for layout in layouts),
-            images=tuple(images),
-            grid=grid_of(seen.features, layouts[0]),
-            pixels=inputs["pixel_values"],
-            encode=partial(_encoded, self.model, self._site, inputs),
-            kind="logit",
-            model=self.name,
-            layer=self.layer,
-        )
+        encode = partial(_encoded, self.model, self._site, inputs)
+        return _pass(self, images, layouts, seen.features, logits, texts, inputs["pixel_values"], encode)
 
     def _prepared(self, image: Image.Image) -> Inputs:
         return {"pixel_values": self.parts.images(images=image, return_tensors="pt")["pixel_values"]}
+
+
+def _pass(
+    adapter: ImageModel | ImageText,
+    images: Sequence[Image.Image],
+    layouts: Sequence[Layout],
+    features: Tensor,
+    logits: Float[Tensor, "batch 1 choice"],
+    names: Sequence[str],
+    pixels: Float[Tensor, "batch 3 height width"],
+    encode: Callable[[Tensor], Tensor],
+) -> Pass:
+    reading = Reading("label", (), choices_of("label", tuple(names)))
+    return Pass(
+        features=features,
+        scores=logits.to(torch.promote_types(logits.dtype, torch.float32)),
+        readings=(reading,) * len(images),
+        frames=tuple(layout.frame for layout in layouts),
+        images=tuple(images),
+        grid=grid_of(features, layouts[0]),
+        pixels=pixels,
+        encode=encode,
+        kind="logit",
+        model=adapter.name,
+        layer=adapter.layer,
+    )
 
 
 def _encoded(model: Any, site: Site, inputs: Inputs, pixels: Tensor) -> Tensor:
