@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vlx.adapters.decoding import Select, State, Step
-from vlx.errors import VlxError
+from vlx.adapters.decoding import Select, State, Step, need_width
 
 Scored = list[tuple[float, list[int]]]
 """Captions without their end, and their sums."""
@@ -55,8 +54,7 @@ def _searched(
     width: int, start: int, end: int, steps: int, device: torch.device, *, refill: bool,
 ) -> tuple[Scored, Scored]:  # fmt: skip
     """The captions that ended, and those that were still going."""
-    if width < 1:
-        raise VlxError(f"a beam of {width} holds no caption: use 1 (greedy) or more")
+    need_width(width)
     said = torch.full((1,), start, device=device)
     going: Scored = [(0.0, [])]
     ended: Scored = []

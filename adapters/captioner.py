@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vlx.adapters.backbones import default_layer, input_size
 from vlx.adapters.decoding import Search, beam_search, greedy
-from vlx.adapters.vocabulary import Vocabulary
+from vlx.adapters.vocabulary import Vocabulary, padded
 from vlx.capture import Layer, capture, find_layer, output_at, prepared
 from vlx.errors import TextError, VlxError
 from vlx.images import Preprocess, stack_images
@@ -95,7 +95,8 @@ class CNNLSTMCaptioner:
             raise TextError(f"{len(captions)} captions for {len(images)} images: give one for each")
         pixels, frames = stack_images(self.preprocess, images, next(self._whole.parameters()))
         encoded = [self.vocabulary.encode(caption) for caption in captions]
-        ids = _padded([ids for _, ids, _ in encoded], pixels.device)
+        # An LSTM reads from the left, so padding on the right has no influence on the words.
+        ids = padded([ids for _, ids, _ in encoded], pixels.device)
         with capture(self._whole, self._module, vocabulary=self.network.vocabulary) as seen:
             scores = log_probabilities(self.network(pixels, ids))
         return Pass(
@@ -153,9 +154,3 @@ class CNNLSTMCaptioner:
 
 def _rows(state: tuple[Tensor, ...], rows: Int[Tensor, " row"]) -> tuple[Tensor, ...]:
     return tuple(part[:, rows] for part in state)
-
-
-def _padded(ids: Sequence[Sequence[int]], device: torch.device) -> Int[Tensor, "batch step"]:
-    """Right-padded with 0: an LSTM reads from the left, so padding has no influence on the words."""
-    longest = max(len(row) for row in ids)
-    return torch.tensor([[*row, *[0] * (longest - len(row))] for row in ids], device=device)

@@ -15,7 +15,7 @@ from vlx.adapters.weights import fit_weights, load_weights
 from vlx.capture import Layer, capture, find_layer, output_at
 from vlx.errors import CheckpointError, near_names
 from vlx.images import Preprocess, ShortSide, stack_images
-from vlx.passes import Pass
+from vlx.passes import Pass, logit_scores
 from vlx.reading import Reading, choices_of
 
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # classifiers of GoogLeNet and Inception, for training
@@ -44,8 +44,7 @@ class Classifier:
         """Score every class of each image in one run; nothing below the layer is recorded."""
         pixels, frames = stack_images(self.preprocess, images, next(self.network.parameters()))
         with capture(self.network, self._module) as seen:
-            logits = self.network(pixels)[:, None, :]
-            scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            scores = logit_scores(self.network(pixels))
         reading = Reading("label", (), choices_of("label", self.labels))
         return Pass(
             features=seen.features,
@@ -94,7 +93,8 @@ def load_torchvision(
 
 
 def _published(name: str, layer: Layer | None, device: str) -> Classifier:
-    torchvision_network(name) if name not in torchvision.models.list_models() else None
+    if name not in torchvision.models.list_models():
+        torchvision_network(name)  # raises the error that names near ones
     entry: Any = torchvision.models.get_model_weights(name)["DEFAULT"]
     try:
         network = torchvision_network(name, weights=entry)

@@ -57,7 +57,7 @@ def beam_search(
     changes nothing: what it keeps out has a lower sum, and sums only fall.) A width of 1 gives what
     `greedy` gives.
     """
-    _need_width(width)
+    need_width(width)
     said = torch.full((1,), start, device=device)
     sums = torch.zeros(1, device=device)
     beams: list[list[int]] = [[]]
@@ -101,7 +101,7 @@ def im2txt_beam(
     Each caption is continued by its own ``width`` likeliest words; of what has not ended the best
     ``width`` go on. Only where nothing ended within ``steps`` words does the best of these win.
     """
-    _need_width(width)
+    need_width(width)
     said = torch.full((1,), start, device=device)
     going: list[tuple[float, list[int]]] = [(0.0, [])]
     ended: list[tuple[float, list[int]]] = []
@@ -126,6 +126,7 @@ def im2txt_beam(
     return max(ended or going, key=lambda pair: pair[0])[1]
 
 
-def _need_width(width: int) -> None:
+def need_width(width: int) -> None:
+    """Raise VlxError for a beam that holds no caption."""
     if width < 1:
         raise VlxError(f"a beam of {width} holds no caption: use 1 (greedy) or more")

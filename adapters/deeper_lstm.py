@@ -7,27 +7,24 @@ at most 26, unknown words read as ``UNK``; the LSTM reads the words alone, so no
 Explained by default is ``relu5_4`` of VGG-19, ``relu5_3`` of VGG-16 or ``relu5`` of AlexNet.
 """
 
-import json
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from vlx.adapters.caffe import load_vector_cnn
-from vlx.adapters.files.source import check_there
+from vlx.adapters.files.source import read_json
 from vlx.adapters.files.t7 import read_t7
 from vlx.adapters.gates import TORCH7, in_order
 from vlx.adapters.networks import QuestionNetwork
 from vlx.adapters.parts import Part
 from vlx.adapters.vocabulary import Vocabulary, treebank_tokens
 from vlx.adapters.vqa import DeeperLSTM
-from vlx.adapters.weights import fit_weights
+from vlx.adapters.weights import fit_around_cnn
 from vlx.capture import Layer
-from vlx.errors import CheckpointError
 
 LONGEST = 26
 """Words of a question that are read; it was trained on no more."""
@@ -63,8 +60,7 @@ def load_vqa_lstm_cnn(
             hidden=tensors["lstm.weight_hh_l0"].shape[1],
             joint=len(tensors["question.bias"]),
         )  # fmt: skip
-    own = {f"cnn.{name}": value for name, value in cnn.network.state_dict().items()}
-    fit_weights(network, {**own, **tensors}, str(weights))
+    fit_around_cnn(network, tensors, str(weights))
     unknown = asked.index("UNK") if "UNK" in asked else None
     return DeeperLSTM(
         network.eval().requires_grad_(False).to(device),
@@ -79,11 +75,7 @@ def load_vqa_lstm_cnn(
 
 def _texts(path: str | Path) -> tuple[list[str], list[str]]:
     """The words of questions and the answers, in the order of their numbers from 1."""
-    try:
-        held: Any = json.loads(check_there(path, "file of words").read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is truncated or no JSON text: {error}") from None
-    told = Part(held, f"{path} is no data_prepro.json")
+    told = Part(read_json(path, "file of words"), f"{path} is no data_prepro.json")
     return _numbered(told["ix_to_word"]), _numbered(told["ix_to_ans"])
 
 

@@ -25,11 +25,11 @@ from vlx.adapters.parts import Part
 from vlx.adapters.resampling import torch7
 from vlx.adapters.resnets import resnet_map
 from vlx.adapters.vocabulary import Vocabulary
-from vlx.adapters.weights import fit_weights, load_weights
+from vlx.adapters.weights import fit_around_cnn, load_weights
 from vlx.capture import Layer, capture, find_layer, output_at, prepared
 from vlx.errors import CheckpointError, LayerError, TextError
 from vlx.images import Preprocess, Squash, stack_images
-from vlx.passes import Pass
+from vlx.passes import Pass, logit_scores
 from vlx.reading import Reading, choices_of
 
 VGG = squashed(448, VGG_MEAN)
@@ -79,8 +79,7 @@ class HieCoAtten:
         pixels, frames = stack_images(self.preprocess, images, next(self.network.parameters()))
         ids, lengths, unknown = self._encoded(images, questions, pixels.device)
         with capture(self.network, self._module) as seen:
-            logits = self.network(pixels, ids, lengths)[:, None, :]
-            scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            scores = logit_scores(self.network(pixels, ids, lengths))
         choices = choices_of("answer", self.answers)
         return Pass(
             features=seen.features,
@@ -115,12 +114,7 @@ class HieCoAtten:
         """Token ids, left aligned and padded with 0; the lengths; and the unknown words."""
         if len(images) != len(questions):
             raise TextError(f"{len(questions)} questions for {len(images)} images: give one for each")
-        encoded = [self.vocabulary.encode(question) for question in questions]
-        read = self.network.steps
-        rows = [torch.tensor(ids[:read], device=device) for _, ids, _ in encoded]
-        lengths = torch.tensor([len(row) for row in rows], device=device)
-        unknown = [tuple(word for word in odd if word in tokens[:read]) for tokens, _, odd in encoded]
-        return nn.utils.rnn.pad_sequence(rows, batch_first=True), lengths, unknown
+        return self.vocabulary.encode_questions(questions, self.network.steps, device)
 
 
 def spread_of(attention: Float[Tensor, "*lead row col"]) -> Float[Tensor, "*lead"]:
@@ -161,9 +155,7 @@ def load_hiecoatten(
             eye, sizes.features, words, len(answers), variant=sizes.variant, hidden=sizes.hidden,
             last=sizes.last, layers=sizes.layers, steps=options.steps,
         )  # fmt: skip
-    weights = named_weights(vectors, sizes, words, len(answers))
-    own = {f"cnn.{name}": value for name, value in eye.state_dict().items()}
-    fit_weights(network, {**weights, **own}, source)
+    fit_around_cnn(network, named_weights(vectors, sizes, words, len(answers)), source)
     network.to(device).eval().requires_grad_(False)
     prepare = RESIDUAL if residual else VGG
     model = HieCoAtten(

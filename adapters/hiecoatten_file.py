@@ -4,7 +4,6 @@ Torch lays weights out in an order of its own graph, not in that of the equation
 attention the third step comes first. The sizes follow from the vectors' lengths.
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vlx.adapters.coattention import Variant
-from vlx.adapters.files.source import check_there
+from vlx.adapters.files.source import read_json
 from vlx.adapters.files.t7 import read_t7
 from vlx.adapters.gates import TORCH7, in_order
 from vlx.adapters.parts import Part
@@ -67,11 +66,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], Options]:
 
 def read_vocabulary(path: str | Path) -> tuple[Vocabulary, tuple[str, ...]]:
     """Words and answers of ``vqa_data_prepro.json``, which numbers both from 1; word 0 is padding."""
-    file = check_there(path, "file of words")
-    try:
-        facts: Any = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is truncated or no JSON: {error}") from None
+    facts = read_json(path, "file of words")
     words, answers = _numbered(facts, "ix_to_word", path), _numbered(facts, "ix_to_ans", path)
     unknown = words.index("UNK") + 1 if "UNK" in words else None
     return Vocabulary(("PAD", *words), 0, 0, unknown, treebank_tokens), answers

@@ -22,11 +22,11 @@ from vlx.adapters.files.tensorflow import read_checkpoint
 from vlx.adapters.gates import TENSORFLOW, in_order
 from vlx.adapters.networks import CaptionNetwork
 from vlx.adapters.resampling import tensorflow1
-from vlx.adapters.slim_inception import slim_inception
+from vlx.adapters.slim_inception import slim_inception, variable
 from vlx.adapters.vocabulary import Vocabulary, treebank_tokens
-from vlx.adapters.weights import fit_weights
+from vlx.adapters.weights import fit_around_cnn
 from vlx.capture import Layer
-from vlx.errors import CheckpointError, near_names
+from vlx.errors import CheckpointError
 from vlx.images import Preprocess, Squash
 
 START, END, UNKNOWN = "<S>", "</S>", "<UNK>"
@@ -73,8 +73,7 @@ def load_im2txt(
             cnn, features, count, embedding=embedding, hidden=language["vocabulary.weight"].shape[1],
             rectified=False, start=vocabulary.start,
         )  # fmt: skip
-    own = {f"cnn.{name}": value for name, value in cnn.state_dict().items()}
-    fit_weights(network, {**own, **language}, str(checkpoint))
+    fit_around_cnn(network, language, str(checkpoint))
     return CNNLSTMCaptioner(
         network.eval().requires_grad_(False).to(device),
         vocabulary,
@@ -97,11 +96,7 @@ def _language(held: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
     """The weights of the language model by the names of `CaptionNetwork`."""
 
     def of(name: str, dimensions: int) -> Tensor:
-        found = held.get(name)
-        if found is None or found.ndim != dimensions or not found.numel():
-            near = near_names(name, held) if found is None else ""
-            raise CheckpointError(f"{source} is no im2txt: it has no {name} of {dimensions} sides{near}")
-        return found.float()
+        return variable(held, name, dimensions, f"{source} is no im2txt").float()
 
     matrix, bias = next((names for names in _LSTM if names[0] in held), _LSTM[0])
     gates, added, image = of(matrix, 2), of(bias, 1), of("image_embedding/weights", 2)

@@ -21,7 +21,7 @@ from vlx.adapters.networks import CaptionNetwork
 from vlx.adapters.parts import Part
 from vlx.adapters.resampling import torch7_bytes
 from vlx.adapters.vocabulary import Vocabulary
-from vlx.adapters.weights import fit_weights
+from vlx.adapters.weights import fit_around_cnn
 from vlx.capture import Layer
 from vlx.errors import VlxError
 from vlx.images import Preprocess, Squash
@@ -149,8 +149,7 @@ def _network(cnn: nn.Module, features: int, tensors: dict[str, Tensor], source: 
             start=words - 1,
             layers=sum(name.startswith("lstm.weight_ih") for name in tensors),
         )
-    own = {f"cnn.{name}": value for name, value in cnn.state_dict().items()}
-    fit_weights(network, {**own, **tensors}, source)
+    fit_around_cnn(network, tensors, source)
     return network.eval().requires_grad_(False)
 
 

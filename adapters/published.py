@@ -7,18 +7,18 @@ from vlx.adapters.folders import only_file
 from vlx.capture import Layer
 from vlx.errors import VlxError, near_names
 
-FAMILIES = {
-    "neuraltalk2": "FILE: the checkpoint, model_id….t7",
-    "vqa-lstm-cnn": "FOLDER: lstm….t7, data_prepro.json and a VGG-19 (.caffemodel or torchvision's names)",
-    "hiecoatten": "FOLDER: model….t7, vqa_data_prepro.json and a VGG-19 or ResNet",
-    "im2txt": "PREFIX: of a TensorFlow checkpoint, word_counts.txt beside it",
-    "ruotianluo": "FOLDER: model.pth, infos….pkl and the ResNet-101 (resnet….pth)",
-    "sgrvinod": "FOLDER: BEST_checkpoint….pth.tar and WORDMAP….json",
-    "udacity": "FOLDER: the course's encoder, decoder and vocab.pkl",
-    "yunjey": "FOLDER: the tutorial's encoder, decoder and vocab.pkl",
-    "caffe": "FILE: a classifier's .caffemodel",
-}
-"""What follows the name of each family and a colon."""
+FAMILIES = (
+    "neuraltalk2",
+    "vqa-lstm-cnn",
+    "hiecoatten",
+    "im2txt",
+    "ruotianluo",
+    "sgrvinod",
+    "udacity",
+    "yunjey",
+    "caffe",
+)
+"""What each reads follows its name and a colon: see `vlx.load.known_models`."""
 
 _VGG = ("*.caffemodel", "*vgg*.pth", "*.safetensors")
 

@@ -21,7 +21,7 @@ from vlx.adapters.recurrent import MaxOutLSTM, RecurrentNetwork
 from vlx.adapters.resnets import averaged, channels_of, resnet_map
 from vlx.adapters.states import read_state
 from vlx.adapters.vocabulary import Vocabulary
-from vlx.adapters.weights import fit_weights
+from vlx.adapters.weights import fit_around_cnn
 from vlx.capture import Layer
 from vlx.errors import CheckpointError
 from vlx.images import AsIs, Preprocess
@@ -133,8 +133,7 @@ def _network(state: Mapping[str, Tensor], cnn: nn.Module, start: int, source: st
             nn.Linear(hidden, words),
             start=start,
         )
-    own = {f"cnn.{name}": value for name, value in cnn.state_dict().items()}
-    fit_weights(network, {**state, **own}, source)
+    fit_around_cnn(network, state, source)
     return network
 
 

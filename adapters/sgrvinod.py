@@ -5,7 +5,6 @@ squashed to 256 x 256 pixels; captions are split at blanks, in lower case and wi
 ``<start>`` is the first input, its output says the first word.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -17,11 +16,11 @@ from vlx.adapters.attention_network import AttentionNetwork
 from vlx.adapters.beams import shrinking_beam
 from vlx.adapters.captioner import CNNLSTMCaptioner
 from vlx.adapters.files.pickled import Standin, read_torch
-from vlx.adapters.files.source import check_there
+from vlx.adapters.files.source import read_json
 from vlx.adapters.resnets import channels_of, resnet_map
 from vlx.adapters.states import state_in
 from vlx.adapters.vocabulary import Vocabulary
-from vlx.adapters.weights import fit_weights
+from vlx.adapters.weights import fit_around_cnn
 from vlx.capture import Layer
 from vlx.errors import CheckpointError
 from vlx.images import Preprocess, Squash
@@ -93,11 +92,7 @@ def load_sgrvinod(
 
 def read_word_map(path: str | Path) -> Vocabulary:
     """The words of ``WORDMAP….json`` in the order of their numbers, ``<pad>`` first."""
-    file = check_there(path, "word map")
-    try:
-        found: Any = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is truncated or no JSON: {error}") from None
+    found = read_json(path, "word map")
     if not isinstance(found, Mapping) or not {"<start>", "<end>"} <= set(cast(Mapping[Any, Any], found)):
         raise CheckpointError(f"{path} is no word map: it numbers no <start> and <end>")
     numbers = cast(Mapping[str, Any], found)
@@ -130,8 +125,7 @@ def _network(encoder: object, decoder: object, start: int, source: str) -> Atten
         network = AttentionNetwork(
             cnn, features, words, embedding=embedding, hidden=hidden, attention=attention, start=start
         )
-    own = {f"cnn.{name}": value for name, value in cnn.state_dict().items()}
-    fit_weights(network, {**weights, **own}, f"{source}, decoder")
+    fit_around_cnn(network, weights, f"{source}, decoder")
     return network
 
 

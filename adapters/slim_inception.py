@@ -36,6 +36,15 @@ class EvenPool(nn.Module):
         return self.convolution(pooled * down[:, None] * across)
 
 
+def variable(tensors: Mapping[str, Tensor], name: str, dimensions: int, wrong: str) -> Tensor:
+    """A variable of a checkpoint; raises CheckpointError, saying ``wrong``, unless it has so many sides."""
+    found = tensors.get(name)
+    if found is None or found.ndim != dimensions or not found.numel():
+        near = near_names(name, tensors) if found is None else ""
+        raise CheckpointError(f"{wrong}: it has no {name} of {dimensions} sides{near}")
+    return found
+
+
 def slim_inception(tensors: Mapping[str, Tensor], source: str) -> tuple[nn.Module, int]:
     """Inception v3 up to its pooled vector, with its weights, and the length of this vector.
 
@@ -77,13 +86,7 @@ def _of_convolution(tensors: Mapping[str, Tensor], scope: str, source: str) -> d
     """The tensors of a convolution and its batch normalisation by torchvision's names."""
 
     def held(name: str, dimensions: int) -> Tensor:
-        found = tensors.get(f"{scope}/{name}")
-        if found is None or found.ndim != dimensions or not found.numel():
-            raise CheckpointError(
-                f"{source} is no Inception v3 of slim: it has no {scope}/{name} of {dimensions} sides"
-                f"{near_names(f'{scope}/{name}', tensors) if found is None else ''}"
-            )
-        return found
+        return variable(tensors, f"{scope}/{name}", dimensions, f"{source} is no Inception v3 of slim")
 
     kernels, shift = held("weights", 4), held("BatchNorm/beta", 1)
     scaled = f"{scope}/BatchNorm/gamma" in tensors  # as published it has no scale, which is a scale of 1

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 
+import torch
+from jaxtyping import Int
 from nltk.tokenize import NLTKWordTokenizer
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from vlx.errors import TextError, near_names
 from vlx.reading import Choices, choices_of
@@ -46,6 +50,11 @@ def keeping(names: Collection[str], tokenise: Tokenise) -> Tokenise:
         return found
 
     return tokens
+
+
+def padded(rows: Sequence[Sequence[int]], device: torch.device) -> Int[Tensor, "batch step"]:
+    """Rows of ids in one tensor, padded on the right with 0."""
+    return pad_sequence([torch.tensor(row, device=device) for row in rows], batch_first=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +98,19 @@ class Vocabulary:
             )
         fallback = -1 if self.unknown is None else self.unknown
         return tokens, [index.get(token, fallback) for token in tokens], unknown
+
+    def encode_questions(
+        self, questions: Sequence[str], longest: int | None, device: torch.device
+    ) -> tuple[Int[Tensor, "batch word"], Int[Tensor, " batch"], list[tuple[str, ...]]]:
+        """The ids of questions of which ``longest`` words are read; their lengths; their unknown words.
+
+        Rows are padded on the right with 0.
+        """
+        found = [self.encode(question) for question in questions]
+        ids = [row[:longest] for _, row, _ in found]
+        lengths = torch.tensor([len(row) for row in ids], device=device)
+        unknown = [tuple(word for word in odd if word in tokens[:longest]) for tokens, _, odd in found]
+        return padded(ids, device), lengths, unknown
 
     def text(self, ids: Sequence[int]) -> str:
         """The words of some ids, up to the end token, joined by blanks."""

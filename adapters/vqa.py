@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import partial
 
-import torch
 from PIL import Image
 
 from vlx.adapters.backbones import default_layer, input_size
@@ -12,7 +11,7 @@ from vlx.adapters.vocabulary import Vocabulary
 from vlx.capture import Layer, capture, find_layer, output_at
 from vlx.errors import TextError
 from vlx.images import Preprocess, stack_images
-from vlx.passes import Pass
+from vlx.passes import Pass, logit_scores
 from vlx.reading import Reading, choices_of
 
 
@@ -48,21 +47,16 @@ class DeeperLSTM:
         if len(images) != len(questions):
             raise TextError(f"{len(questions)} questions for {len(images)} images: give one for each")
         pixels, frames = stack_images(self.preprocess, images, next(self.network.parameters()))
-        encoded = [self._encoded(question) for question in questions]
-        lengths = torch.tensor([len(ids) for ids, _ in encoded], device=pixels.device)
-        ids = torch.zeros(len(encoded), int(lengths.max()), dtype=torch.long, device=pixels.device)
-        for row, (item, _) in enumerate(encoded):
-            ids[row, : len(item)] = torch.tensor(item, device=pixels.device)
+        ids, lengths, unknown = self.vocabulary.encode_questions(questions, self.longest, pixels.device)
         with capture(self.network, self._module) as seen:
-            logits = self.network(pixels, ids, lengths)[:, None, :]
-            scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            scores = logit_scores(self.network(pixels, ids, lengths))
         choices = choices_of("answer", self.answers)
         return Pass(
             features=seen.features,
             scores=scores,
             readings=tuple(
-                Reading("answer", (), choices, prompt=question, unknown=unknown)
-                for question, (_, unknown) in zip(questions, encoded, strict=True)
+                Reading("answer", (), choices, prompt=question, unknown=words)
+                for question, words in zip(questions, unknown, strict=True)
             ),
             frames=frames,
             images=tuple(images),
@@ -72,9 +66,3 @@ class DeeperLSTM:
             model=self.name,
             layer=self.layer,
         )
-
-    def _encoded(self, question: str) -> tuple[list[int], tuple[str, ...]]:
-        """The ids of a question's words that are read, and those of these words that are unknown."""
-        tokens, ids, unknown = self.vocabulary.encode(question)
-        kept = tokens[: self.longest]
-        return ids[: self.longest], tuple(word for word in unknown if word in kept)

@@ -47,6 +47,12 @@ def fit_weights(network: nn.Module, state: Mapping[str, Tensor], source: str) ->
     return network
 
 
+def fit_around_cnn(network: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    """Load a network's tensors but for those of its ``cnn``, which has its own already."""
+    own = {name: value for name, value in network.state_dict().items() if name.startswith("cnn.")}
+    fit_weights(network, {**own, **weights}, source)
+
+
 def save_weights(path: Path, network: nn.Module) -> None:
     """Write a network's tensors as half-precision safetensors."""
     state = {name: tensor.detach().half().contiguous().cpu() for name, tensor in network.state_dict().items()}

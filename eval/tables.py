@@ -57,7 +57,10 @@ def table_cells(
     rows: Mapping[str, Summary], digits: int = 3, by_image: Mapping[str, Summary] | None = None
 ) -> list[list[str]]:
     """The cells of a table as text, its head first; see markdown_table."""
-    lines = [list(_HEAD), *(list(_cells(name, summary, digits)) for name, summary in rows.items())]
+    lines: list[list[str]] = [
+        list(_HEAD),
+        *(list(_cells(name, summary, digits)) for name, summary in rows.items()),
+    ]
     if by_image is not None:
         added = [_BY_IMAGE, *(_clustered(by_image[name], digits) for name in rows)]
         for line, cells in zip(lines, added, strict=True):

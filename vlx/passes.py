@@ -136,3 +136,8 @@ class Pass:
 def log_probabilities(logits: Float[Tensor, "*lead choice"]) -> Float[Tensor, "*lead choice"]:
     """The log-probabilities of logits along the last axis, in float32 whatever came in."""
     return torch.log_softmax(logits, -1, dtype=torch.promote_types(logits.dtype, torch.float32))
+
+
+def logit_scores(logits: Float[Tensor, "batch choice"]) -> Float[Tensor, "batch 1 choice"]:
+    """Logits as the scores of a Pass of one step, in float32 at least."""
+    return logits[:, None].to(torch.promote_types(logits.dtype, torch.float32))

@@ -1,12 +1,14 @@
 """A file that is not trusted: told from its first bytes, read in bounds, its errors in one line."""
 
 import io
+import json
 import math
 import struct
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Shaped, UInt8
@@ -91,6 +93,14 @@ def check_there(path: str | Path, what: str = "weight file") -> Path:
     if kind_of(file) is Kind.PAGE:
         raise CheckpointError(f"{file} is a web page saved in its place: open its address in a browser")
     return file
+
+
+def read_json(path: str | Path, what: str) -> Any:
+    """The value of a file of JSON text; raises CheckpointError for one that is missing or damaged."""
+    try:
+        return json.loads(check_there(path, what).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is truncated or no JSON text: {error}") from None
 
 
 def damaged(file: str | Path, size: int, what: str, reason: str) -> CheckpointError:

@@ -144,18 +144,19 @@ def _merged(model: nn.Module) -> Site:
     return Site(module_named(model, "visual"), field="pooler_output")
 
 
-def _of_image(parts: Parts, image: Image.Image) -> Inputs:
+def image_inputs(parts: Parts, image: Image.Image) -> Inputs:
+    """What a model is called with of an image alone."""
     return {"pixel_values": parts.images(images=image, return_tensors="pt")["pixel_values"]}
 
 
 def _alone(_model: Any, parts: Parts, image: Image.Image, _prompt: str) -> Inputs:
-    return _of_image(parts, image)
+    return image_inputs(parts, image)
 
 
 def _blip(model: Any, parts: Parts, image: Image.Image, prompt: str) -> Inputs:
     ids = parts.tokenizer(prompt, return_tensors="pt")["input_ids"]
     ids[:, 0] = model.config.text_config.bos_token_id
-    return {**_of_image(parts, image), "input_ids": ids[:, :-1]}  # without the separator
+    return {**image_inputs(parts, image), "input_ids": ids[:, :-1]}  # without the separator
 
 
 def _blip_spoken(model: Any, inputs: Inputs) -> Inputs:
@@ -168,7 +169,7 @@ def _blip_spoken(model: Any, inputs: Inputs) -> Inputs:
 def _question(_model: Any, parts: Parts, image: Image.Image, prompt: str) -> Inputs:
     text = parts.tokenizer(prompt, return_tensors="pt")
     return {
-        **_of_image(parts, image),
+        **image_inputs(parts, image),
         "input_ids": text["input_ids"],
         "attention_mask": text["attention_mask"],
     }
@@ -176,7 +177,7 @@ def _question(_model: Any, parts: Parts, image: Image.Image, prompt: str) -> Inp
 
 def _git(_model: Any, parts: Parts, image: Image.Image, prompt: str) -> Inputs:
     ids = parts.tokenizer(prompt, return_tensors="pt")["input_ids"]
-    return {**_of_image(parts, image), "input_ids": ids[:, :-1]}  # [CLS] and the words
+    return {**image_inputs(parts, image), "input_ids": ids[:, :-1]}  # [CLS] and the words
 
 
 def _joint(_model: Any, parts: Parts, image: Image.Image, prompt: str) -> Inputs:

@@ -13,6 +13,7 @@ from torch import Tensor
 from vlx.adapters.huggingface.families import Inputs
 from vlx.adapters.huggingface.frames import Layout, measured
 from vlx.adapters.huggingface.grids import picture_of_patches
+from vlx.capture import Site, output_at
 from vlx.errors import ImageError
 from vlx.frame import Size
 
@@ -71,6 +72,13 @@ def moved(model: Any, inputs: Inputs) -> Inputs:
         for name, value in inputs.items()
         if name in known
     }
+
+
+def encoded(
+    model: Any, site: Site, inputs: Inputs, pixels: Float[Tensor, "batch 3 height width"]
+) -> Float[Tensor, "batch *feature"]:
+    """The features of other pixels in the place of those that some inputs hold."""
+    return output_at(model, site, **{**inputs, "pixel_values": pixels})
 
 
 @cache

@@ -21,9 +21,9 @@ from vlx.adapters.huggingface.families import (
 )
 from vlx.adapters.huggingface.frames import Layout
 from vlx.adapters.huggingface.grids import grid_of
-from vlx.adapters.huggingface.inputs import Layouts, collated, continued, moved
+from vlx.adapters.huggingface.inputs import Layouts, collated, continued, encoded, moved
 from vlx.adapters.huggingface.texts import Said, TokenNames, emitted, tokens_of, words_of
-from vlx.capture import Layer, Site, capture, find_layer, output_at, prepared
+from vlx.capture import Layer, Site, capture, find_layer, prepared
 from vlx.errors import LayerError, TextError
 from vlx.passes import Pass, log_probabilities
 from vlx.reading import Reading, Word, choices_of
@@ -106,7 +106,7 @@ class Speaker:
             grid=grid_of(seen.features, layouts[0]),
             cut=seen.cut,
             pixels=pixels if direct else None,
-            encode=partial(_encode, self.model, site, inputs) if direct else None,
+            encode=partial(encoded, self.model, site, inputs) if direct else None,
             model=self.name,
             layer=self.layer,
         )
@@ -203,7 +203,3 @@ def _rows(
     """Rows of a text of some length; where the model put image tokens in front, they come first."""
     at = rows.to(hidden.device) + hidden.shape[1] - length
     return hidden.gather(1, at[:, :, None].expand(-1, -1, hidden.shape[2]))
-
-
-def _encode(model: Any, site: Site, inputs: Inputs, pixels: Float[Tensor, "batch 3 height width"]) -> Tensor:
-    return output_at(model, site, **{**inputs, "pixel_values": pixels})

@@ -12,7 +12,7 @@ from vlx.adapters.huggingface.families import Inputs, Parts
 from vlx.adapters.huggingface.inputs import Layouts, collated, moved
 from vlx.capture import Layer, capture, find_layer
 from vlx.errors import LayerError, TextError
-from vlx.passes import Pass, token_grid
+from vlx.passes import Pass, logit_scores, token_grid
 from vlx.reading import Reading, choices_of
 
 
@@ -44,14 +44,14 @@ class ViltAnswerer:
         items = [self._prepared(*item) for item in zip(images, questions, strict=True)]
         inputs = moved(self.model, collated(items, self.parts.tokenizer.pad_token_id or 0))
         with _in_order(self.model.vilt.embeddings), capture(self.model, self._module) as seen:
-            logits: Tensor = self.model(**inputs).logits[:, None, :]
+            scores = logit_scores(self.model(**inputs).logits)
         side = self.model.vilt.embeddings.patch_embeddings.projection.stride[0]
         rows, cols = (length // side for length in inputs["pixel_values"].shape[2:])
         in_front = inputs["input_ids"].shape[1] + 1  # the words and the class token
         choices = choices_of("answer", self.answers)
         return Pass(
             features=seen.features,
-            scores=logits.to(torch.promote_types(logits.dtype, torch.float32)),
+            scores=scores,
             readings=tuple(Reading("answer", (), choices, prompt=question) for question in questions),
             frames=tuple(layout.frame for layout in layouts),
             images=tuple(images),

@@ -5,19 +5,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
 from vlx.adapters.backbones import default_layer
-from vlx.adapters.huggingface.families import Inputs, Parts, module_named
+from vlx.adapters.huggingface.families import Parts, image_inputs, module_named
 from vlx.adapters.huggingface.frames import Layout
 from vlx.adapters.huggingface.grids import grid_of
-from vlx.adapters.huggingface.inputs import Layouts, collated, moved
+from vlx.adapters.huggingface.inputs import Layouts, collated, encoded, moved
 from vlx.capture import Layer, Site, capture, find_layer, output_at
 from vlx.errors import LayerError, TextError
-from vlx.passes import Pass
+from vlx.passes import Pass, logit_scores
 from vlx.reading import Reading, choices_of
 
 _FIRST_NORM = re.compile(r"\.(layer_norm1|layernorm_before|norm1)$")
@@ -48,6 +47,7 @@ class ImageModel:
         self.name = name
         labels: dict[int, str] = model.config.id2label
         self.labels = tuple(labels[index] for index in range(len(labels)))
+        self._prepared = partial(image_inputs, parts)
         self._layouts = Layouts(self._prepared, parts.images)
         self.layer, self._module = find_layer(model, self._default() if layer is None else layer)
 
@@ -56,14 +56,11 @@ class ImageModel:
         layouts = self._layouts.shared(images)
         inputs = moved(self.model, collated([self._prepared(image) for image in images], 0))
         with capture(self.model, self._module) as seen:
-            logits: Tensor = self.model(**inputs).logits[:, None, :]
+            scores = logit_scores(self.model(**inputs).logits)
         encode = partial(output_at, self.model, self._module)
         return _pass(
-            self, images, layouts, seen.features, logits, self.labels, inputs["pixel_values"], encode
+            self, images, layouts, seen.features, scores, self.labels, inputs["pixel_values"], encode
         )
-
-    def _prepared(self, image: Image.Image) -> Inputs:
-        return {"pixel_values": self.parts.images(images=image, return_tensors="pt")["pixel_values"]}
 
     def _default(self) -> str:
         network = self._prepared(Image.new("RGB", (256, 256)))["pixel_values"].shape
@@ -88,6 +85,7 @@ class ImageText:
         last = "post_layernorm" if pooled else last_norm(model.get_submodule(vision))
         self.layer, module = find_layer(model, f"{vision}.{last}" if layer is None else layer)
         self._site = Site(module, call=0)
+        self._prepared = partial(image_inputs, parts)
         self._layouts = Layouts(self._prepared, parts.images)
 
     def compare(self, images: Sequence[Image.Image], texts: Sequence[str]) -> Pass:
@@ -100,12 +98,9 @@ class ImageText:
         pixels = collated([self._prepared(image) for image in images], 0)
         inputs = moved(self.model, {**words, **pixels})
         with capture(self.model, self._site) as seen:
-            logits: Tensor = self.model(**inputs).logits_per_image[:, None, :]
-        encode = partial(_encoded, self.model, self._site, inputs)
-        return _pass(self, images, layouts, seen.features, logits, texts, inputs["pixel_values"], encode)
-
-    def _prepared(self, image: Image.Image) -> Inputs:
-        return {"pixel_values": self.parts.images(images=image, return_tensors="pt")["pixel_values"]}
+            scores = logit_scores(self.model(**inputs).logits_per_image)
+        encode = partial(encoded, self.model, self._site, inputs)
+        return _pass(self, images, layouts, seen.features, scores, texts, inputs["pixel_values"], encode)
 
 
 def _pass(
@@ -113,7 +108,7 @@ def _pass(
     images: Sequence[Image.Image],
     layouts: Sequence[Layout],
     features: Tensor,
-    logits: Float[Tensor, "batch 1 choice"],
+    scores: Float[Tensor, "batch 1 choice"],
     names: Sequence[str],
     pixels: Float[Tensor, "batch 3 height width"],
     encode: Callable[[Tensor], Tensor],
@@ -121,7 +116,7 @@ def _pass(
     reading = Reading("label", (), choices_of("label", tuple(names)))
     return Pass(
         features=features,
-        scores=logits.to(torch.promote_types(logits.dtype, torch.float32)),
+        scores=scores,
         readings=(reading,) * len(images),
         frames=tuple(layout.frame for layout in layouts),
         images=tuple(images),
@@ -132,7 +127,3 @@ def _pass(
         model=adapter.name,
         layer=adapter.layer,
     )
-
-
-def _encoded(model: Any, site: Site, inputs: Inputs, pixels: Tensor) -> Tensor:
-    return output_at(model, site, **{**inputs, "pixel_values": pixels})
