@@ -89,6 +89,13 @@ class CNNLSTMCaptioner:
         chosen = default_layer(network.cnn, input_size(preprocess)) if layer is None else layer
         self.layer, self._module = find_layer(network.cnn, chosen)
 
+    def at(self, layer: Layer) -> "CNNLSTMCaptioner":
+        """The same model, explained at another layer."""
+        return CNNLSTMCaptioner(
+            self.network, self.vocabulary, self.preprocess, layer=layer, steps=self.steps, beam=self.beam,
+            search=self.search, name=self.name,
+        )  # fmt: skip
+
     def read(self, images: Sequence[Image.Image], captions: Sequence[str]) -> Pass:
         """Score every word of the given captions, one for each image, by teacher forcing."""
         if len(images) != len(captions):
@@ -108,9 +115,16 @@ class CNNLSTMCaptioner:
             cut=seen.cut,
             pixels=pixels,
             encode=partial(output_at, self.network.cnn, self._module),
+            rescore=partial(self._rescored, ids),
             model=self.name,
             layer=self.layer,
         )
+
+    def _rescored(
+        self, ids: Int[Tensor, "item step"], pixels: Float[Tensor, "batch 3 height width"], place: int
+    ) -> Float[Tensor, "batch steps word"]:
+        with prepared(self._whole), torch.no_grad():
+            return log_probabilities(self.network(pixels, ids[place].expand(len(pixels), -1)))
 
     def generate(self, images: Sequence[Image.Image], beam: int | None = None) -> list[str]:
         """Write one caption for each image: greedy with a beam of 1, else the best of the beam."""

@@ -7,12 +7,13 @@ from typing import Any, cast
 
 import torch
 import torchvision
+from jaxtyping import Float
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from vlx.adapters.backbones import default_layer, input_size, torchvision_network
 from vlx.adapters.weights import fit_weights, load_weights
-from vlx.capture import Layer, capture, find_layer, output_at
+from vlx.capture import Layer, capture, find_layer, output_at, prepared
 from vlx.errors import CheckpointError, near_names
 from vlx.images import Preprocess, ShortSide, stack_images
 from vlx.passes import Pass, logit_scores
@@ -40,6 +41,10 @@ class Classifier:
         chosen = default_layer(network, input_size(preprocess)) if layer is None else layer
         self.layer, self._module = find_layer(network, chosen)
 
+    def at(self, layer: Layer) -> "Classifier":
+        """The same model, explained at another layer."""
+        return Classifier(self.network, self.labels, self.preprocess, layer=layer, name=self.name)
+
     def read(self, images: Sequence[Image.Image]) -> Pass:
         """Score every class of each image in one run; nothing below the layer is recorded."""
         pixels, frames = stack_images(self.preprocess, images, next(self.network.parameters()))
@@ -54,10 +59,17 @@ class Classifier:
             images=tuple(images),
             pixels=pixels,
             encode=partial(output_at, self.network, self._module),
+            rescore=self._rescored,
             kind="logit",
             model=self.name,
             layer=self.layer,
         )
+
+    def _rescored(
+        self, pixels: Float[Tensor, "batch 3 height width"], _place: int
+    ) -> Float[Tensor, "batch 1 choice"]:
+        with prepared(self.network), torch.no_grad():
+            return logit_scores(self.network(pixels))
 
 
 def load_torchvision(

@@ -92,10 +92,24 @@ class HieCoAtten:
             images=tuple(images),
             pixels=pixels,
             encode=partial(output_at, self.network.cnn, self._module),
+            rescore=partial(self._rescored, ids, lengths),
             kind="logit",
             model=self.name,
             layer=self.layer,
         )
+
+    def _rescored(
+        self,
+        ids: Int[Tensor, "item word"],
+        lengths: Int[Tensor, " item"],
+        pixels: Float[Tensor, "batch 3 height width"],
+        place: int,
+    ) -> Float[Tensor, "batch 1 choice"]:
+        count = len(pixels)
+        with prepared(self.network), torch.no_grad():
+            return logit_scores(
+                self.network(pixels, ids[place].expand(count, -1), lengths[place].expand(count))
+            )
 
     def attention(
         self, images: Sequence[Image.Image], questions: Sequence[str]

@@ -189,10 +189,10 @@ class QuestionNetwork(nn.Module):
     def logits(
         self,
         vector: Float[Tensor, "batch feature"],
-        ids: Int[Tensor, "batch step"],
-        lengths: Int[Tensor, " batch"],
+        ids: Int[Tensor, "#batch step"],
+        lengths: Int[Tensor, " #batch"],
     ) -> Float[Tensor, "batch answer"]:
-        """Answer logits from a CNN vector that is not yet normalised."""
+        """Answer logits from a CNN vector that is not yet normalised; one question may serve all."""
         unit = vector / (vector.square().sum(1, keepdim=True) + 1e-10).sqrt()
         image = torch.tanh(self.image(self.dropout(unit)))
         question = torch.tanh(self.question(self.dropout(self.state(ids, lengths))))
@@ -201,8 +201,8 @@ class QuestionNetwork(nn.Module):
     def forward(
         self,
         pixels: Float[Tensor, "batch 3 height width"],
-        ids: Int[Tensor, "batch step"],
-        lengths: Int[Tensor, " batch"],
+        ids: Int[Tensor, "#batch step"],
+        lengths: Int[Tensor, " #batch"],
     ) -> Float[Tensor, "batch answer"]:
         """Answer logits."""
         return self.logits(self.cnn(pixels), ids, lengths)

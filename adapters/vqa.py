@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from functools import partial
 
+import torch
+from jaxtyping import Float, Int
 from PIL import Image
+from torch import Tensor
 
 from vlx.adapters.backbones import default_layer, input_size
 from vlx.adapters.networks import QuestionNetwork
 from vlx.adapters.vocabulary import Vocabulary
-from vlx.capture import Layer, capture, find_layer, output_at
+from vlx.capture import Layer, capture, find_layer, output_at, prepared
 from vlx.errors import TextError
 from vlx.images import Preprocess, stack_images
 from vlx.passes import Pass, logit_scores
@@ -42,6 +45,13 @@ class DeeperLSTM:
         chosen = default_layer(network.cnn, input_size(preprocess)) if layer is None else layer
         self.layer, self._module = find_layer(network.cnn, chosen)
 
+    def at(self, layer: Layer) -> "DeeperLSTM":
+        """The same model, explained at another layer."""
+        return DeeperLSTM(
+            self.network, self.vocabulary, self.answers, self.preprocess, layer=layer, longest=self.longest,
+            name=self.name,
+        )  # fmt: skip
+
     def read(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Pass:
         """Score every answer to one question for each image."""
         if len(images) != len(questions):
@@ -62,7 +72,19 @@ class DeeperLSTM:
             images=tuple(images),
             pixels=pixels,
             encode=partial(output_at, self.network.cnn, self._module),
+            rescore=partial(self._rescored, ids, lengths),
             kind="logit",
             model=self.name,
             layer=self.layer,
         )
+
+    def _rescored(
+        self,
+        ids: Int[Tensor, "item word"],
+        lengths: Int[Tensor, " item"],
+        pixels: Float[Tensor, "batch 3 height width"],
+        place: int,
+    ) -> Float[Tensor, "batch 1 choice"]:
+        one = slice(place, place + 1)  # its question is encoded once, for all pixels
+        with prepared(self.network), torch.no_grad():
+            return logit_scores(self.network(pixels, ids[one], lengths[one]))

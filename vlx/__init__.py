@@ -33,6 +33,8 @@ from vlx.methods import (
     hires_cam,
     layer_cam,
     method_named,
+    occlusion,
+    occlusion_with,
     xgrad_cam,
 )
 from vlx.passes import Cut, Pass, conv_grid, log_probabilities, token_grid
@@ -88,6 +90,8 @@ __all__ = [
     "load_explanation",
     "log_probabilities",
     "method_named",
+    "occlusion",
+    "occlusion_with",
     "open_image",
     "output_at",
     "phrase",

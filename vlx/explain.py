@@ -13,10 +13,12 @@ from torch import Tensor
 
 from vlx.errors import LayerError, VlxError
 from vlx.explanation import Explained, Explanation, Provenance
-from vlx.gradients import gradients, pixel_gradients
+from vlx.gradients import gradients, pixel_gradients, values_of
 from vlx.methods import Method, grad_cam
+from vlx.occluded import occlusion_maps
 from vlx.passes import Pass
 from vlx.targets import Resolved, Target
+from vlx.windows import Windows
 
 TOP = 5  # how many of the likeliest answers a result lists
 
@@ -38,7 +40,11 @@ def explain(
         [target.resolve(reading) for target in wanted]
         for wanted, reading in zip(lists, run.readings, strict=True)
     ]
-    raw, scores, batched, relus = _maps(run, resolved, method, chunk)
+    if method.windows is None:
+        raw, scores, batched, relus = _maps(run, resolved, method, chunk)
+    else:
+        raw, scores = _hidden(run, resolved, method.windows)
+        batched, relus = None, 0
     return [
         _result(
             run, b, [t.name for t in lists[b]], resolved[b], raw[:, b], scores[:, b], method, batched, relus
@@ -88,6 +94,15 @@ def _maps(
     return raw, plain.scores, plain.batched, relus
 
 
+def _hidden(run: Pass, resolved: Sequence[Sequence[Resolved]], windows: Windows) -> tuple[Tensor, Tensor]:
+    """Occlusion maps (target, batch, height, width) and scores (target, batch)."""
+    count = max(map(len, resolved), default=0)
+    raw = [torch.from_numpy(occlusion_maps(run, b, targets, windows)) for b, targets in enumerate(resolved)]
+    scores = values_of(run, [[target.terms for target in item] for item in resolved], count)
+    padded = [torch.cat([maps, maps.new_zeros(count - len(maps), *maps.shape[1:])]) for maps in raw]
+    return torch.stack(padded, 1), scores
+
+
 def _on_input(run: Pass, maps: Float[Tensor, "target batch row col"]) -> Tensor:
     """The maps on the pixels of the network input; every frame of a batch has the same input size."""
     return run.frames[0].to_input(maps)
@@ -101,7 +116,7 @@ def _result(
     raw: Tensor,
     scores: Tensor,
     method: Method,
-    batched: bool,
+    batched: bool | None,
     relus: int,
 ) -> Explanation:
     reading = run.readings[b]

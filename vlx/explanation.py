@@ -44,8 +44,8 @@ class Provenance:
     method: str
     score: str
     """What a score is: ``log-probability`` or ``logit``."""
-    batched: bool = True
-    """Whether one batched vector-Jacobian product served all targets (else a loop did)."""
+    batched: bool | None = True
+    """Whether one batched vector-Jacobian product served all targets, or a loop did; None: no gradients."""
     guided_relus: int = 0
     """How many ReLUs a guided rule rewrote; 0 where no such rule was used."""
     versions: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -22,6 +22,12 @@ Terms = Sequence[Sequence[tuple[Term, ...]]]
 """For each item, for each target, the weighted scores it sums; short items are padded with ()."""
 
 
+ROOM = 4 << 30
+"""Bytes that the gradients of targets which are differentiated together should stay within."""
+
+_WIDER = 32  # how much more than features or scores one target's gradients inside a large head take
+
+
 @dataclass(frozen=True, eq=False)
 class Gradients:
     """Gradients of the targets at the features, and the targets' values."""
@@ -37,17 +43,18 @@ class Gradients:
 def gradients(run: Pass, terms: Terms, *, rule: Rule | None = None, chunk: int | None = None) -> Gradients:
     """Differentiate every target at the features of a Pass.
 
-    ``chunk`` bounds how many targets are differentiated together, and so the memory. Sums are taken
-    in float32 or better. Raises LayerError if the features do not reach the scores.
+    ``chunk`` bounds how many targets are differentiated together, and so the memory; by default as many
+    as are likely to fit into `ROOM`. Sums are taken in float32 or better. Raises LayerError if the
+    features do not reach the scores.
     """
     count = max((len(item) for item in terms), default=0)
     if len(terms) != run.batch or count == 0:
         raise VlxError(f"{len(terms)} lists of targets for {run.batch} items: give one, not empty, for each")
-    scores = _scores(run, terms, count)
+    scores = values_of(run, terms, count)
     roots = [run.scores] if run.cut is None else [run.cut.above, run.scores]
     with torch.inference_mode(False), torch.enable_grad(), ruled(roots, rule) as relus:
         scale = 8192.0 if torch.float16 in (run.features.dtype, roots[0].dtype) else 1.0
-        values, batched = _scaled(run, terms, count, scale, chunk)
+        values, batched = _scaled(run, terms, count, scale, chunk or _fitting(run, roots[0]))
     if not values.isfinite().all():
         raise VlxError(
             f"the gradients at layer {run.layer} are not finite: check the model's weights and precision"
@@ -87,7 +94,8 @@ def _pixels_of(features: Tensor, pixels: Tensor, seed: Tensor) -> Tensor:
     return found.to(seed.dtype) / scale
 
 
-def _scores(run: Pass, terms: Terms, count: int) -> Tensor:
+def values_of(run: Pass, terms: Terms, count: int) -> Float[Tensor, "target batch"]:
+    """The values of ``count`` targets of each item; 0 where an item has fewer."""
     wide = torch.promote_types(run.scores.dtype, torch.float32)
     found = torch.zeros(count, run.batch, dtype=wide, device=run.scores.device)
     known = run.scores.detach().to(wide)
@@ -98,14 +106,20 @@ def _scores(run: Pass, terms: Terms, count: int) -> Tensor:
     return found
 
 
-def _scaled(run: Pass, terms: Terms, count: int, scale: float, chunk: int | None) -> tuple[Tensor, bool]:
+def _fitting(run: Pass, root: Tensor) -> int:
+    """How many targets are likely to fit into `ROOM` when they are differentiated together."""
+    largest = max(part.numel() * part.element_size() for part in (run.features, root))
+    return max(1, ROOM // (_WIDER * largest))
+
+
+def _scaled(run: Pass, terms: Terms, count: int, scale: float, chunk: int) -> tuple[Tensor, bool]:
     wide = torch.promote_types(run.features.dtype, torch.float32)
     while True:
         if run.cut is None:
             root, seeds = run.scores, _score_seeds(run.scores, terms, count, scale)
         else:
             root, seeds = run.cut.above, _cut_seeds(run.scores, run.cut, terms, count, scale)
-        values, batched = _vjp(root, run.features, seeds, chunk or count, run.layer)
+        values, batched = _vjp(root, run.features, seeds, chunk, run.layer)
         if scale == 1 or values.isfinite().all():
             return values.to(wide) / scale, batched
         scale = max(1.0, scale / 8)

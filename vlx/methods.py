@@ -1,7 +1,8 @@
 """Methods: what turns activations and gradients into maps, as values.
 
 A method has a map on the feature grid (``cam``), a rule for gradients at the pixels (``rule``), or
-both; with both, the map is laid over the pixels and multiplied in (Guided Grad-CAM, paper 3.1).
+both; with both, the map is laid over the pixels and multiplied in (Guided Grad-CAM, paper 3.1). Or it
+has ``windows`` to hide, and needs neither features nor gradients.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from torch import Tensor
 from vlx import cam
 from vlx.errors import VlxError, near_names
 from vlx.guided import Rule, deconvolution_rule, guided_rule
+from vlx.windows import Windows
 
 plain_rule = Rule("plain", lambda grad_input, _grad_output: grad_input)
 """The true gradient; nothing is rewritten."""
@@ -25,6 +27,7 @@ class Method:
     name: str
     cam: Callable[[Tensor, Tensor], Tensor] | None = None
     rule: Rule | None = None
+    windows: Windows | None = None
 
     @property
     def guidance(self) -> Rule | None:
@@ -42,6 +45,7 @@ guided_backprop = Method("guided_backprop", rule=guided_rule)
 deconvolution = Method("deconvolution", rule=deconvolution_rule)
 guided_grad_cam = Method("guided_grad_cam", cam.grad_cam, guided_rule)
 deconvolution_grad_cam = Method("deconvolution_grad_cam", cam.grad_cam, deconvolution_rule)
+occlusion = Method("occlusion", windows=Windows())
 
 
 def grad_cam_with(
@@ -64,6 +68,15 @@ def grad_cam_with(
     return Method("_".join(["grad_cam", *parts]), ablated)
 
 
+def occlusion_with(*, size: int = 35, stride: int = 8, batch: int = 32) -> Method:
+    """Occlusion by squares of ``size`` pixels of the network input, ``stride`` apart (section 5.3).
+
+    ``batch`` masked inputs are scored in one run.
+    """
+    windows = Windows(size, stride, batch)
+    return Method(f"occlusion_{size}_{stride}", windows=windows)
+
+
 METHODS = (
     grad_cam,
     hires_cam,
@@ -75,6 +88,7 @@ METHODS = (
     deconvolution,
     guided_grad_cam,
     deconvolution_grad_cam,
+    occlusion,
 )
 """Every method with its usual settings."""
 

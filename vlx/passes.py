@@ -74,6 +74,8 @@ class Pass:
     """The network input, for methods that reach the pixels."""
     encode: Callable[[Tensor], Tensor] | None = None
     """Turns pixels into the features, recording gradients; for methods that reach the pixels."""
+    rescore: Callable[[Tensor, int], Tensor] | None = None
+    """The scores (batch, step, choice) of other pixels with the text of one item; records nothing."""
     kind: str = "log-probability"
     model: str = "model"
     layer: str = "layer"

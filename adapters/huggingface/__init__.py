@@ -24,6 +24,7 @@ def wrap(
     tokenizer. The family is known from the model's config. Raises VlxError for a model of no known
     family, saying which are.
     """
+    model = getattr(model, "_orig_mod", model)  # compiled: explained as it was written, on the same weights
     images = getattr(processor, "image_processor", processor)
     joint = None if images is processor else processor
     parts = Parts(images, tokenizer or getattr(processor, "tokenizer", None), joint)

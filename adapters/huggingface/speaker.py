@@ -1,6 +1,7 @@
 """Models of transformers that write text about an image: captioners, generative VQA, chat models."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -21,7 +22,7 @@ from vlx.adapters.huggingface.families import (
 )
 from vlx.adapters.huggingface.frames import Layout
 from vlx.adapters.huggingface.grids import grid_of
-from vlx.adapters.huggingface.inputs import Layouts, collated, continued, encoded, moved
+from vlx.adapters.huggingface.inputs import Layouts, collated, continued, encoded, moved, of_item
 from vlx.adapters.huggingface.texts import Said, TokenNames, emitted, tokens_of, words_of
 from vlx.capture import Layer, Site, capture, find_layer, prepared
 from vlx.errors import LayerError, TextError
@@ -77,6 +78,10 @@ class Speaker:
         self._choices = choices_of("caption", TokenNames(parts.tokenizer, self._vocabulary.out_features))
         self._layouts = Layouts(partial(self._prepared, prompt=family.describe), parts.images)
 
+    def at(self, layer: Layer) -> "Speaker":
+        """The same model, explained at another layer."""
+        return Speaker(self.model, self.parts, self.family, layer=layer, steps=self.steps, name=self.name)
+
     def read(
         self, images: Sequence[Image.Image], captions: Sequence[str], prompts: Sequence[str] | None = None
     ) -> Pass:
@@ -92,11 +97,15 @@ class Speaker:
         layouts = self._layouts.shared(images)
         inputs = moved(self.model, collated([item.inputs for item in items], self._pad()))
         site = self._batched(len(images), inputs, layouts[0])
-        with capture(self.model, site, vocabulary=self._vocabulary, steps=self._steps(items, inputs)) as seen:
-            self.model(**inputs)
-            scores = log_probabilities(seen.logits)
         pixels = inputs["pixel_values"]
         direct = pixels.ndim == 4 and len(pixels) == len(images)
+        once = direct and all(image is images[0] for image in images)
+        if once:
+            site = replace(site, apart=partial(_repeated, len(images)))
+        seeing = capture(self.model, site, vocabulary=self._vocabulary, steps=self._steps(items, inputs))
+        with _first_alone(self.model, once), seeing as seen:
+            self.model(**inputs)
+            scores = log_probabilities(seen.logits)
         return Pass(
             features=seen.features,
             scores=scores,
@@ -107,9 +116,23 @@ class Speaker:
             cut=seen.cut,
             pixels=pixels if direct else None,
             encode=partial(encoded, self.model, site, inputs) if direct else None,
+            rescore=partial(self._rescored, items, inputs) if direct else None,
             model=self.name,
             layer=self.layer,
         )
+
+    def _rescored(
+        self,
+        items: Sequence[_Item],
+        inputs: Inputs,
+        pixels: Float[Tensor, "batch 3 height width"],
+        place: int,
+    ) -> Float[Tensor, "batch step token"]:
+        steps = self._steps([items[place]] * len(pixels), inputs)
+        seeing = capture(self.model, self._site, vocabulary=self._vocabulary, steps=steps)
+        with seeing as seen, torch.no_grad():
+            self.model(**of_item(inputs, place, pixels))
+            return log_probabilities(seen.logits)
 
     def generate(self, images: Sequence[Image.Image], beam: int = 1) -> list[str]:
         """Write one caption for each image: greedy, or the best of a beam.
@@ -187,6 +210,33 @@ class Speaker:
         if not packed and len(layout.tiles) == 1:
             return self._site
         return replace(self._site, apart=partial(_apart, batch), together=_together)
+
+
+@contextmanager
+def _first_alone(model: Any, wanted: bool) -> Generator[None, None, None]:
+    """Let the vision encoder see only the first of a batch of images that are all the same."""
+
+    def first(_module: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        return tuple(map(_first, given)), {name: _first(value) for name, value in named.items()}
+
+    if not wanted:
+        yield
+        return
+    encoder = model.get_submodule(vision_encoder(model))
+    handle = encoder.register_forward_pre_hook(first, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _first(value: Any) -> Any:
+    return value[:1] if isinstance(value, Tensor) and value.ndim == 4 else value
+
+
+def _repeated(count: int, features: Float[Tensor, "one *feature"]) -> Float[Tensor, "all *feature"]:
+    """The features of one image, for each of its texts."""
+    return features.expand(count, *features.shape[1:])
 
 
 def _apart(batch: int, packed: Float[Tensor, "all *feature"]) -> Float[Tensor, "batch some *feature"]:

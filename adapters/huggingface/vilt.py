@@ -2,15 +2,17 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
 from vlx.adapters.huggingface.families import Inputs, Parts
-from vlx.adapters.huggingface.inputs import Layouts, collated, moved
-from vlx.capture import Layer, capture, find_layer
+from vlx.adapters.huggingface.inputs import Layouts, collated, moved, of_item
+from vlx.capture import Layer, capture, find_layer, prepared
 from vlx.errors import LayerError, TextError
 from vlx.passes import Pass, logit_scores, token_grid
 from vlx.reading import Reading, choices_of
@@ -32,6 +34,10 @@ class ViltAnswerer:
         default = f"vilt.encoder.layer.{len(model.vilt.encoder.layer) - 2}"
         self.layer, self._module = find_layer(model, default if layer is None else layer)
         self._layouts = Layouts(lambda image: self._prepared(image, "what"), parts.images)
+
+    def at(self, layer: Layer) -> "ViltAnswerer":
+        """The same model, explained at another layer."""
+        return ViltAnswerer(self.model, self.parts, layer=layer, name=self.name)
 
     def read(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Pass:
         """Score every answer to one question for each image."""
@@ -56,10 +62,18 @@ class ViltAnswerer:
             frames=tuple(layout.frame for layout in layouts),
             images=tuple(images),
             grid=token_grid(rows, cols, in_front),
+            pixels=inputs["pixel_values"],
+            rescore=partial(self._rescored, inputs),
             kind="logit",
             model=self.name,
             layer=self.layer,
         )
+
+    def _rescored(
+        self, inputs: Inputs, pixels: Float[Tensor, "batch 3 height width"], place: int
+    ) -> Float[Tensor, "batch 1 choice"]:
+        with _in_order(self.model.vilt.embeddings), prepared(self.model), torch.no_grad():
+            return logit_scores(self.model(**of_item(inputs, place, pixels)).logits)
 
     def _prepared(self, image: Image.Image, question: str) -> Inputs:
         return dict(self.parts.joint(images=image, text=question, return_tensors="pt"))

@@ -1,20 +1,21 @@
 """Models of transformers that score an image as a whole: classifiers, and texts that fit (CLIP, SigLIP)."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
 from vlx.adapters.backbones import default_layer
-from vlx.adapters.huggingface.families import Parts, image_inputs, module_named
+from vlx.adapters.huggingface.families import Inputs, Parts, image_inputs, module_named
 from vlx.adapters.huggingface.frames import Layout
 from vlx.adapters.huggingface.grids import grid_of
 from vlx.adapters.huggingface.inputs import Layouts, collated, encoded, moved
-from vlx.capture import Layer, Site, capture, find_layer, output_at
+from vlx.capture import Layer, Site, capture, find_layer, prepared
 from vlx.errors import LayerError, TextError
 from vlx.passes import Pass, logit_scores
 from vlx.reading import Reading, choices_of
@@ -41,6 +42,8 @@ class ImageModel:
     block.
     """
 
+    output = "logits"
+
     def __init__(self, model: Any, parts: Parts, *, layer: Layer | None = None, name: str = "model") -> None:
         self.model = model
         self.parts = parts
@@ -49,18 +52,20 @@ class ImageModel:
         self.labels = tuple(labels[index] for index in range(len(labels)))
         self._prepared = partial(image_inputs, parts)
         self._layouts = Layouts(self._prepared, parts.images)
-        self.layer, self._module = find_layer(model, self._default() if layer is None else layer)
+        self.layer, module = find_layer(model, self._default() if layer is None else layer)
+        self.site = Site(module)
+
+    def at(self, layer: Layer) -> "ImageModel":
+        """The same model, explained at another layer."""
+        return ImageModel(self.model, self.parts, layer=layer, name=self.name)
 
     def read(self, images: Sequence[Image.Image]) -> Pass:
         """Score every class of each image in one run."""
         layouts = self._layouts.shared(images)
         inputs = moved(self.model, collated([self._prepared(image) for image in images], 0))
-        with capture(self.model, self._module) as seen:
-            scores = logit_scores(self.model(**inputs).logits)
-        encode = partial(output_at, self.model, self._module)
-        return _pass(
-            self, images, layouts, seen.features, scores, self.labels, inputs["pixel_values"], encode
-        )
+        with capture(self.model, self.site) as seen:
+            scores = logit_scores(self.model(**inputs)[self.output])
+        return _pass(self, images, layouts, seen.features, scores, self.labels, inputs)
 
     def _default(self) -> str:
         network = self._prepared(Image.new("RGB", (256, 256)))["pixel_values"].shape
@@ -76,6 +81,8 @@ class ImageText:
     The score is the model's own logit, the scaled cosine of the two embeddings.
     """
 
+    output = "logits_per_image"
+
     def __init__(self, model: Any, parts: Parts, *, layer: Layer | None = None, name: str = "model") -> None:
         self.model = model
         self.parts = parts
@@ -84,9 +91,13 @@ class ImageText:
         pooled = model.config.model_type == "siglip"  # attention over all patches: they keep a gradient
         last = "post_layernorm" if pooled else last_norm(model.get_submodule(vision))
         self.layer, module = find_layer(model, f"{vision}.{last}" if layer is None else layer)
-        self._site = Site(module, call=0)
+        self.site = Site(module, call=0)
         self._prepared = partial(image_inputs, parts)
         self._layouts = Layouts(self._prepared, parts.images)
+
+    def at(self, layer: Layer) -> "ImageText":
+        """The same model, explained at another layer."""
+        return ImageText(self.model, self.parts, layer=layer, name=self.name)
 
     def compare(self, images: Sequence[Image.Image], texts: Sequence[str]) -> Pass:
         """Score every text for each image; texts are the choices of the Pass."""
@@ -97,10 +108,9 @@ class ImageText:
         words = self.parts.tokenizer(list(texts), return_tensors="pt", padding=long, truncation=True)
         pixels = collated([self._prepared(image) for image in images], 0)
         inputs = moved(self.model, {**words, **pixels})
-        with capture(self.model, self._site) as seen:
-            scores = logit_scores(self.model(**inputs).logits_per_image)
-        encode = partial(encoded, self.model, self._site, inputs)
-        return _pass(self, images, layouts, seen.features, scores, texts, inputs["pixel_values"], encode)
+        with capture(self.model, self.site) as seen:
+            scores = logit_scores(self.model(**inputs)[self.output])
+        return _pass(self, images, layouts, seen.features, scores, texts, inputs)
 
 
 def _pass(
@@ -110,8 +120,7 @@ def _pass(
     features: Tensor,
     scores: Float[Tensor, "batch 1 choice"],
     names: Sequence[str],
-    pixels: Float[Tensor, "batch 3 height width"],
-    encode: Callable[[Tensor], Tensor],
+    inputs: Inputs,
 ) -> Pass:
     reading = Reading("label", (), choices_of("label", tuple(names)))
     return Pass(
@@ -121,9 +130,17 @@ def _pass(
         frames=tuple(layout.frame for layout in layouts),
         images=tuple(images),
         grid=grid_of(features, layouts[0]),
-        pixels=pixels,
-        encode=encode,
+        pixels=inputs["pixel_values"],
+        encode=partial(encoded, adapter.model, adapter.site, inputs),
+        rescore=partial(_rescored, adapter.model, adapter.output, inputs),
         kind="logit",
         model=adapter.name,
         layer=adapter.layer,
     )
+
+
+def _rescored(
+    model: Any, output: str, inputs: Inputs, pixels: Float[Tensor, "batch 3 height width"], _place: int
+) -> Float[Tensor, "batch 1 choice"]:
+    with prepared(model), torch.no_grad():
+        return logit_scores(model(**{**inputs, "pixel_values": pixels})[output])

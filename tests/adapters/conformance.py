@@ -176,12 +176,35 @@ def check_pixels(case: Case) -> None:
     case.close(run.encode(run.pixels).detach(), run.features.detach())
 
 
+def check_rescore(case: Case) -> None:
+    """Other pixels are scored with an item's text as if read with it, and nothing is recorded."""
+    run = case.read()
+    if run.rescore is None or run.pixels is None:
+        assert run.rescore is None
+        return
+    before = state_of(case.network)
+    mirrored = run.pixels.detach().flip(0)
+    for place, reading in enumerate(run.readings):
+        last = reading.end or (reading.words[-1] if reading.words else None)
+        steps = 1 if last is None else last.steps[-1] + 1
+        own = run.rescore(run.pixels.detach(), place)
+        assert not own.requires_grad
+        case.close(own[place, :steps], run.scores[place, :steps].detach())
+        other = run.rescore(mirrored, place)
+        case.close(other[len(run.pixels) - 1 - place, :steps], run.scores[place, :steps].detach())
+    assert state_of(case.network) == before
+
+
 def check_methods(case: Case) -> None:
     """Every method gives finite maps of the grid's or the input's shape, on the original image."""
-    for method in vlx.METHODS:
-        run = case.read()
+    run = case.read()
+    side = None if run.pixels is None else min(run.pixels.shape[2:])
+    hiding = [] if side is None else [vlx.occlusion_with(size=side // 3, stride=side // 2)]
+    for method in (*(method for method in vlx.METHODS if method.windows is None), *hiding):
         for result, image in zip(vlx.explain(run, targets_of(run), method), case.images, strict=True):
-            plane = run.grid(run.features).shape[-2:] if method.rule is None else (3, *run.pixels.shape[2:])
+            plane = run.grid(run.features).shape[-2:]
+            if method.rule or method.windows:
+                plane = run.pixels.shape[1 if method.rule else 2 :]
             assert result.raw.shape[1:] == plane
             assert result.maps.shape[1:] == (image.height, image.width)
             assert torch.from_numpy(result.raw).isfinite().all()
@@ -330,7 +353,7 @@ def check_generated(case: Case) -> None:
 
 
 CHECKS = (
-    check_parts, check_batch, check_padding, check_pixels, check_methods, check_patch,
+    check_parts, check_batch, check_padding, check_pixels, check_rescore, check_methods, check_patch,
     check_manners, check_late_failures, check_nothing_below, check_nothing_stays,
 )  # fmt: skip
 CAPTION_CHECKS = (check_steps, check_later_words, check_sums, check_generated)

@@ -106,6 +106,11 @@ def keeping(model, *given):
     return model.kept[-1]
 
 
+def with_another_text(model, *given):
+    run = model.read(*given)
+    return replace(run, rescore=lambda pixels, place: run.rescore(pixels, (place + 1) % run.batch))
+
+
 def looking_ahead(model, images, captions):
     """Every word's score depends on how many words follow."""
     run = model.read(images, captions)
@@ -126,6 +131,7 @@ FAULTS = [
     (checks.check_steps, {"read": shifted}),
     (checks.check_steps, {"read": unnormalised}),
     (checks.check_pixels, {"read": reversed_pixels}),
+    (checks.check_rescore, {"read": with_another_text}),
     (checks.check_manners, {"read": left_in_evaluation}),
     (checks.check_manners, {"read": left_when_it_fails}),
     (checks.check_manners, {"read": swallowing}),

@@ -1,22 +1,20 @@
 """Faithfulness to occlusion: rank correlation of a map with the falls of the score (paper 5.3, 8.2).
 
-Everything happens on the pixels of the network input: the image is first prepared as the model does, so
-that windows have one size whatever the photo.
+Windows are squares of the network input, so that they have one size whatever the photo. Maps are compared
+there too: the image is first prepared as the model does. Where a model does not say how it prepares
+images, as those of transformers, they are compared on the photo.
 """
 
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float
 from PIL import Image
 
-from vlx.eval.maps import Map
-from vlx.eval.occlusion import occlusion, occlusion_correlation
+from vlx.eval.occlusion import occlusion_correlation
 from vlx.evaluation.attention import answer_target
-from vlx.evaluation.batch import LeftOut, Opened, Scoring, read, scored_rows
+from vlx.evaluation.batch import LeftOut, Opened, Scoring, scored_rows
 from vlx.evaluation.evaluator import Evaluator
 from vlx.evaluation.folder import DataFolder
 from vlx.evaluation.items import Item
@@ -25,11 +23,9 @@ from vlx.evaluation.options import Options
 from vlx.evaluation.rows import Row
 from vlx.evaluation.sources import caption_items, image_items, question_items
 from vlx.methods import Method
-from vlx.passes import Pass
+from vlx.occluded import occlusion_maps
 from vlx.targets import Target, caption
-
-AT_ONCE = 32
-"""Masked images in one run; fixed, as it may change the last digit of a score."""
+from vlx.windows import Windows
 
 
 def protocol(options: Options, kind: Kind) -> str:
@@ -44,8 +40,8 @@ def protocol(options: Options, kind: Kind) -> str:
         f"Faithfulness to occlusion (paper 5.3, 8.2): Spearman correlation with average ranks between a map "
         f"and the falls of the score, signed, when a square of {options.window} pixels is filled with the "
         f"mean colour, every {options.stride} pixels, bilinear between; {what}; both maps on the network "
-        "input, averaged over a 14 x 14 grid (every pixel: not averaged, which favours smooth maps). Mean "
-        "over items"
+        "input (on the photo for models of transformers), averaged over a 14 x 14 grid (every pixel: not "
+        "averaged, which favours smooth maps). Mean over items"
     )
 
 
@@ -62,11 +58,13 @@ def chosen_target(which: str, opened: Opened, at: int) -> Target | LeftOut:
 
 
 def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
-    direct = Models(on_input(models.trained), on_input(models.shuffled))
+    view = None
+    if hasattr(models.trained, "preprocess"):
+        view = partial(prepared_view, models.trained)
+        models = Models(on_input(models.trained), on_input(models.shuffled))
     return scored_rows(
-        direct, items, methods, OCCLUSION.columns, partial(chosen_target, options.answer),
-        partial(_scoring, direct.trained, options), seed=options.seed,
-        view=partial(prepared_view, models.trained),
+        models, items, methods, OCCLUSION.columns, partial(chosen_target, options.answer),
+        partial(_scoring, options), seed=options.seed, view=view,
     )  # fmt: skip
 
 
@@ -75,36 +73,14 @@ def prepared_view(model: Any, image: Image.Image) -> Image.Image:
     return model.preprocess.displayed(model.preprocess(image)[0])
 
 
-def _scoring(model: Any, options: Options, opened: Opened, at: int, target: Target) -> Scoring:
-    falls = occluded(model, opened.images[at], opened.items[at].text, target, options)
+def _scoring(options: Options, opened: Opened, at: int, target: Target) -> Scoring:
+    run, place = opened.run, opened.places[at]
+    windows = Windows(options.window, options.stride)
+    on_network = occlusion_maps(run, place, [target.resolve(run.readings[place])], windows)
+    falls = run.frames[place].place(torch.from_numpy(on_network))[0].numpy()
     return Scoring(
         lambda plane: occlusion_correlation(plane, falls),
         {"every_pixel": lambda plane: occlusion_correlation(plane, falls, size=None)},
-    )
-
-
-def occluded(model: Any, view: Image.Image, text: str, target: Target, options: Options) -> Map:
-    """The occlusion map of one target on the pixels of its network input."""
-    mean = np.asarray(model.preprocess.displayed(torch.zeros(3, 1, 1)), dtype=np.float64)[0, 0]
-    pixels = np.asarray(view, dtype=np.float64).transpose(2, 0, 1)
-
-    def score(images: Float[np.ndarray, "batch channel height width"]) -> Float[np.ndarray, " batch"]:
-        some = [Image.fromarray(one.transpose(1, 2, 0).astype(np.uint8)) for one in images]
-        return values(read(model, some, [text] * len(some)), target)
-
-    found = occlusion(pixels, score, size=options.window, stride=options.stride, fill=mean, batch=AT_ONCE)
-    return found.map
-
-
-def values(run: Pass, target: Target) -> Float[np.ndarray, " batch"]:
-    """The value of a target on every item of a run."""
-    scores = run.scores.detach().cpu().double().numpy()
-    return np.array(
-        [
-            sum(term.weight * scores[place, term.step, term.choice] for term in target.resolve(reading).terms)
-            for place, reading in enumerate(run.readings)
-        ],
-        dtype=np.float64,
     )
 
 

@@ -29,7 +29,9 @@ def classifier(request):
     return wrap(*request.param())
 
 
-@pytest.mark.parametrize("check", [*CHECKS, conformance.check_pixels, conformance.check_nothing_below])
+@pytest.mark.parametrize(
+    "check", [*CHECKS, conformance.check_pixels, conformance.check_rescore, conformance.check_nothing_below]
+)
 def test_classifiers_conform(classifier, check):
     case = Case(classifier, classifier.model, (noise(), noise(seed=1)), beside=2e-4)
     check(replace(case, method=vlx.grad_cam))
@@ -68,7 +70,7 @@ def vilt():
     return wrap(*tiny.vilt())
 
 
-@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("check", [*CHECKS, conformance.check_rescore])
 def test_vilt_conforms(vilt, check):
     case = Case(vilt, vilt.model, (noise(), noise(seed=1)), ("what is there", "is the dog red"), beside=2e-4)
     check(replace(case, method=vlx.grad_cam))
@@ -136,6 +138,8 @@ def test_texts_that_fit(build):
     scores = [target.score for target in result.targets]
     assert scores == pytest.approx(own.logits_per_image[0].tolist(), rel=1e-4)
     run = wrap(model, processor).compare([noise()], words)
+    assert run.rescore is not None
+    torch.testing.assert_close(run.rescore(run.pixels, 0), run.scores.detach(), rtol=1e-4, atol=1e-5)
     assert (gradients_at_places(run) > 0).mean() == 1
 
 

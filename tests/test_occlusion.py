@@ -1,0 +1,72 @@
+"""Occlusion as a method: falls of the score, all targets from the same masked inputs, on any model."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+
+import vlx
+from tests.adapters import small
+from vlx.errors import VlxError
+from vlx.images import AsIs
+
+
+@pytest.fixture
+def answerer():
+    model = small.vqa()
+    model.preprocess = replace(model.preprocess, resize=AsIs(), window=None)
+    return model
+
+
+def score_of(model, pixels, question, answer):
+    at = model.answers.index(answer)
+    ids, lengths, _ = model.vocabulary.encode_questions([question], None, torch.device("cpu"))
+    with torch.no_grad():
+        return float(model.network(pixels[None], ids, lengths)[0, at])
+
+
+def test_each_window_by_hand(answerer):
+    """Windows of 9 pixels, 8 apart, on 32: centres 3, 11, 19 and 27; between them bilinear."""
+    (photo,) = small.photos((32, 32))
+    question, (first, second) = "is there a dog ?", answerer.answers[:2]
+    run = answerer.read([photo], [question])
+    targets = [vlx.answer(first), vlx.answer(second), vlx.answer(first) - vlx.answer(second)]
+    (found,) = vlx.explain(run, targets, vlx.occlusion_with(size=9, stride=8))
+    assert found.raw.shape == (3, 32, 32)
+    centres = (3, 11, 19, 27)
+    whole = {name: score_of(answerer, run.pixels[0], question, name) for name in (first, second)}
+    for row in centres:
+        for col in centres:
+            masked = run.pixels[0].clone()
+            masked[:, max(row - 4, 0) : row + 5, max(col - 4, 0) : col + 5] = 0
+            falls = [whole[name] - score_of(answerer, masked, question, name) for name in (first, second)]
+            assert found.raw[:, row, col] == pytest.approx([*falls, falls[0] - falls[1]], abs=1e-4)
+    assert found.raw[:, 7, 3] == pytest.approx(found.raw[:, [3, 11], 3].mean(1), abs=1e-5)
+    assert [target.score for target in found.targets][:2] == pytest.approx(list(whole.values()), abs=1e-4)
+
+
+def test_items_of_a_batch_keep_their_questions(answerer):
+    pictures, questions = small.photos((32, 32), (32, 32)), ["is there a dog ?", "how many cats ?"]
+    method = vlx.occlusion_with(size=12, stride=10)
+    run = answerer.read(pictures, questions)
+    wanted = [[vlx.answer(answerer.answers[0])], [vlx.answer(name) for name in answerer.answers[:2]]]
+    together = vlx.explain(run, wanted, method)
+    for picture, question, mine, given in zip(pictures, questions, together, wanted, strict=True):
+        (alone,) = vlx.explain(answerer.read([picture], [question]), given, method)
+        assert mine.raw == pytest.approx(alone.raw, abs=1e-5)
+
+
+def test_maps_lie_on_the_photo():
+    model = small.vqa()
+    photo = Image.new("RGB", (96, 64))
+    found = vlx.explain_answer(model, photo, "is there a dog ?", method=vlx.occlusion_with(size=8, stride=8))
+    height, width = model.read([photo], ["is there a dog ?"]).pixels.shape[2:]
+    assert found.raw.shape == (1, height, width)
+    assert found.maps.shape == (1, 64, 96)
+
+
+def test_a_model_without_a_way_to_score_other_pixels_says_so(answerer):
+    run = replace(answerer.read(small.photos((32, 32)), ["is there a dog ?"]), rescore=None)
+    with pytest.raises(VlxError, match="no way to score other pixels"):
+        vlx.explain(run, [vlx.answer(answerer.answers[0])], vlx.occlusion)

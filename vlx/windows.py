@@ -1,0 +1,118 @@
+"""Occlusion maps: how much a score falls when a window of the image is hidden.
+
+Zeiler and Fergus 2014; Selvaraju et al., sections 5.3 and 8.2: the value at a place is the original
+score minus the score with the window centred there filled. A window that sticks out of the image
+hides the pixels inside it, which equals padding the image. The model is one callable that takes
+a batch of images; nothing else is known of it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from vlx.errors import VlxError
+
+Image = Float[np.ndarray, "_channel _height _width"]
+Scores = Callable[[Float[np.ndarray, "batch channel height width"]], np.ndarray]
+"""Images as the model takes them in; out for each one score, or one for each of several targets."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Which windows are hidden: squares of ``size`` pixels, ``stride`` apart, so many in one run."""
+
+    size: int = 35
+    stride: int = 8
+    batch: int = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Occlusion:
+    """The falls of the score on the grid of windows, and where that grid lies."""
+
+    falls: Float[np.ndarray, "*target row col"]
+    """Original score minus masked score, signed: positive where the window held evidence."""
+    rows: tuple[int, ...]
+    """Row of the pixel on which the windows of each grid row are centred."""
+    cols: tuple[int, ...]
+    shape: tuple[int, int]
+    score: Float[np.ndarray, "*target"]
+    """The score of the untouched image."""
+
+    @property
+    def map(self) -> Float[np.ndarray, "*target height width"]:
+        """The falls on every pixel: bilinear between window centres, the edge repeated outside."""
+        rows = _between(self.rows, self.shape[0])
+        cols = _between(self.cols, self.shape[1])
+        return rows @ self.falls @ cols.T
+
+
+def occlusion(
+    image: np.ndarray,
+    score: Scores,
+    *,
+    size: int = 35,
+    stride: int = 8,
+    fill: float | Float[np.ndarray, " channel"] = 0.0,
+    batch: int = 32,
+) -> Occlusion:
+    """Hide a square window of ``size`` pixels at every ``stride`` pixels and record the falls.
+
+    ``image`` is (channel, height, width) as the model takes it, so ``fill`` 0 is the mean colour after
+    normalisation; one value or one for each channel. ``batch`` masked images are scored at once. The
+    window of an even size reaches one pixel further up and left of its centre. Stride 1 is the paper's
+    literal map.
+    """
+    if image.ndim != 3 or not image.size:
+        raise VlxError(f"an image of shape {image.shape}: expected (channel, height, width)")
+    if min(size, stride, batch) < 1:
+        raise VlxError(f"size {size}, stride {stride} and batch {batch} must be 1 or more")
+    height, width = image.shape[1:]
+    colour = np.broadcast_to(np.asarray(fill, dtype=image.dtype), (image.shape[0],))[:, None, None]
+    rows, cols = _centres(height, stride), _centres(width, stride)
+    places = [(row, col) for row in rows for col in cols]
+    original = np.asarray(scored(score, image[None])[0])
+    masked = [
+        scored(score, _masked(image, places[start : start + batch], size, colour))
+        for start in range(0, len(places), batch)
+    ]
+    falls = np.moveaxis(original - np.concatenate(masked), 0, -1)
+    grid = falls.reshape(*original.shape, len(rows), len(cols))
+    return Occlusion(grid, rows, cols, (height, width), original)
+
+
+def _centres(length: int, stride: int) -> tuple[int, ...]:
+    """Places ``stride`` apart, as far from one edge as from the other."""
+    count = (length - 1) // stride + 1
+    first = (length - 1 - (count - 1) * stride) // 2
+    return tuple(range(first, length, stride))
+
+
+def _masked(
+    image: Image, places: list[tuple[int, int]], size: int, colour: np.ndarray
+) -> Float[np.ndarray, "batch channel height width"]:
+    images = np.repeat(image[None], len(places), axis=0)
+    for number, (row, col) in enumerate(places):
+        top, left = row - size // 2, col - size // 2
+        rows = slice(max(top, 0), max(top + size, 0))
+        cols = slice(max(left, 0), max(left + size, 0))
+        images[number, :, rows, cols] = colour
+    return images
+
+
+def scored(score: Scores, images: np.ndarray) -> Float[np.ndarray, "batch *target"]:
+    """The scores as doubles; raises VlxError unless there are finite ones for each image."""
+    values = np.asarray(score(images), dtype=np.float64)
+    if values.shape[:1] != (len(images),) or values.ndim > 2:
+        raise VlxError(f"scores of shape {values.shape} for {len(images)} images: expected one each")
+    if not np.isfinite(values).all():
+        raise VlxError("a score that is not finite")
+    return values
+
+
+def _between(places: tuple[int, ...], length: int) -> Float[np.ndarray, "pixel place"]:
+    """Linear weights of the window centres at every pixel; rows add up to 1."""
+    pixels = np.arange(length)
+    return np.stack([np.interp(pixels, places, unit) for unit in np.eye(len(places))], axis=1)
