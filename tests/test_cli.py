@@ -139,6 +139,36 @@ def test_several_methods_explain_the_same_caption_and_share_the_page(
 
 
 @pytest.mark.usefixtures("small_models")
+def test_several_layers_are_compared(run: Run, picture: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    layers = ("--layer", LAYER, "--layer", "features.1")
+    status, told, _ = run("vqa", picture, "is it?", "--answer", "red", *layers, "--out", out)
+    assert status == 0
+    assert told.splitlines()[1].split() == ["answer", "score", "probability", LAYER, "features.1"]
+    expected = {f"photo-{layer}.{kind}" for layer in (LAYER, "features.1") for kind in ("png", "json", "npz")}
+    assert {path.name for path in out.iterdir()} == expected | {"photo-comparison.png", "report.html"}
+    kept = load_explanation(out / "photo-features.1")
+    assert kept.provenance.layer == "features.1"
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page.count('class="item"') == 1
+    assert "Grad-CAM, features.1" in page
+
+
+def test_several_models_are_compared(run: Run, picture: Path, tmp_path: Path, classifier: str) -> None:
+    network, _, weights = classifier.partition(":")
+    other = tmp_path / "other.pth"
+    torch.save({name: value.flip(0) for name, value in torch.load(weights).items()}, other)
+    given = ("--model", classifier, "--model", f"{network}:{other}")
+    status, told, _ = run("classify", picture, *given, "--out", tmp_path / "out")
+    assert status == 0
+    heads = [line for line in told.splitlines() if not line.startswith(" ")]
+    assert heads == [f"{picture} ({network})", f"{picture} ({network} (2))"]
+    own = "torchvision-squeezenet1_1"
+    kept = {f"photo-{own}{end}" for end in (".json", "-2.json")} | {"photo-comparison.png", "report.html"}
+    assert kept <= {path.name for path in (tmp_path / "out").iterdir()}
+
+
+@pytest.mark.usefixtures("small_models")
 def test_only_the_words_asked_for_by_text_or_position(run: Run, picture: Path) -> None:
     given = ("--caption", "a dog on a dog")
     _, told, _ = run("caption", picture, *given, "--words", "on, 4")

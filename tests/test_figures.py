@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from tests.explained import answers, at_pixels, caption, photo, spot
-from vlx import Frame, figures, load_explanation
+from vlx import Frame, VlxError, figures, load_explanation
 from vlx.colours import (
     OPACITY,
     Scale,
@@ -234,3 +234,35 @@ def test_importing_figures_does_not_import_matplotlib() -> None:
 
     code = "import sys, vlx.figures, vlx.colours; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_comparison_names_what_sets_each_explanation_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = _texts(monkeypatch)
+    first = answers()
+    deeper = replace(
+        first, raw=4 * first.raw, provenance=replace(first.provenance, layer="features.9", method="hires_cam")
+    )
+    assert figures.apart([first, deeper]) == ["features.3, grad_cam", "features.9, hires_cam"]
+    assert figures.apart([first]) == figures.apart([first, first])[:1] == [""]
+    picture = figures.comparison([first, deeper])
+    assert picture.height > 1.6 * figures.figure(first).height
+    assert picture.width == figures.figure(first).width
+    for text in ("features.3, grad_cam", "features.9, hires_cam", "scale to 1.5", "scale to 6"):
+        assert text in seen
+    assert seen.count("red") >= 2
+
+
+def test_a_comparison_of_long_captions_begins_a_row_for_each() -> None:
+    long = caption(" ".join(f"w{at}" for at in range(7)))  # a photo, 7 words and the caption: two rows
+    alone, two = figures.comparison([long]), figures.comparison([long, long])
+    assert alone.width == two.width
+    assert two.height - alone.height == pytest.approx(alone.height - 120, abs=60)
+
+
+def test_only_explanations_of_one_photo_and_text_are_compared() -> None:
+    for others in ([], [answers(), answers("Another?")], [answers(), caption()]):
+        with pytest.raises(VlxError, match="compare"):
+            figures.comparison(others)
+    smaller = replace(answers(), image=photo(30, 30), frame=Frame.resized((30, 30), (32, 48)))
+    with pytest.raises(VlxError, match="same photo"):
+        figures.comparison([answers(), smaller])

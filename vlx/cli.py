@@ -39,7 +39,14 @@ Methods = Annotated[
         help="How to explain, by default grad_cam; give it several times to compare methods.",
     ),
 ]
-Layer = Annotated[str | None, typer.Option(help="A layer of the CNN, by dotted name or index.")]
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", help="A name that `vlx models` lists; several are compared."),
+]
+Layers = Annotated[
+    list[str] | None,
+    typer.Option("--layer", help="A layer, by dotted name or index; several are compared."),
+]
 Out = Annotated[
     Path | None,
     typer.Option(help="A folder for figures (PNG), maps (NPZ), facts (JSON) and report.html."),
@@ -122,16 +129,16 @@ def caption(
     ] = None,
     model: Model = "scenes/captioner",
     method: Methods = None,
-    layer: Layer = None,
+    layer: Layers = None,
     out: Out = None,
     device: Device = "cpu",
 ) -> None:
     """Explain the words of a caption, the model's own or yours."""
-    from vlx.cli_run import caption_with, chosen_words, finish, listed, load_model, methods_named, run_all
+    from vlx.cli_run import caption_with, chosen_words, finish, listed, load_models, methods_named, run_all
 
     paths, methods, chosen = listed(images), methods_named(method), chosen_words(words)
-    captioner = load_model(model, layer, device, ("generate",), "write captions", "scenes/captioner")
-    explained = caption_with(captioner, methods, text, chosen, beam, prompt)
+    captioners = load_models([model], layer, device, ("generate",), "write captions", "scenes/captioner")
+    explained = caption_with(captioners, methods, text, chosen, beam, prompt)
     finish(run_all(paths, explained, out, "Captions, word by word"))
 
 
@@ -143,18 +150,21 @@ def vqa(
         list[str] | None,
         typer.Option(help="Explain this answer instead of the likeliest; may be given several times."),
     ] = None,
-    model: Model = "scenes/vqa",
+    model: Models = None,
     method: Methods = None,
-    layer: Layer = None,
+    layer: Layers = None,
     out: Out = None,
     device: Device = "cpu",
 ) -> None:
     """Explain answers to a question about an image."""
-    from vlx.cli_run import answer_with, finish, load_model, methods_named, run_all
+    from vlx.cli_run import answer_with, finish, load_models, methods_named, run_all
 
     methods = methods_named(method)
-    answerer = load_model(model, layer, device, ("answers", "respond"), "answer questions", "scenes/vqa")
-    explained = answer_with(answerer, methods, question, answer)
+    answering = ("answers", "respond")
+    answerers = load_models(
+        model or ["scenes/vqa"], layer, device, answering, "answer questions", "scenes/vqa"
+    )
+    explained = answer_with(answerers, methods, question, answer)
     finish(run_all([image], explained, out, "Answers side by side"))
 
 
@@ -162,26 +172,29 @@ def vqa(
 def classify(
     images: Images,
     model: Annotated[
-        str,
-        typer.Option(help="A classifier, as torchvision/resnet50, torchvision/resnet50:FILE or hf:NAME."),
+        list[str],
+        typer.Option(
+            help="A classifier, as torchvision/resnet50, torchvision/resnet50:FILE or hf:NAME; several are "
+            "compared."
+        ),
     ],
     label: Annotated[
         list[str] | None,
         typer.Option(help="Explain this class (or, for CLIP, text) instead of the likeliest; repeatable."),
     ] = None,
     method: Methods = None,
-    layer: Layer = None,
+    layer: Layers = None,
     out: Out = None,
     device: Device = "cpu",
 ) -> None:
     """Explain classes that an image classifier gives."""
-    from vlx.cli_run import finish, label_with, listed, load_model, methods_named, run_all
+    from vlx.cli_run import finish, label_with, listed, load_models, methods_named, run_all
 
     paths, methods = listed(images), methods_named(method)
-    classifier = load_model(
+    classifiers = load_models(
         model, layer, device, ("labels", "compare"), "classify images", "torchvision/resnet50"
     )
-    finish(run_all(paths, label_with(classifier, methods, label), out, "Classes"))
+    finish(run_all(paths, label_with(classifiers, methods, label), out, "Classes"))
 
 
 @app.command()

@@ -1,6 +1,9 @@
 """What the commands that explain images have in common: run over images, print, save."""
 
+import io
+import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from vlx.calls import (
 )
 from vlx.errors import ImageError, TextError, UnknownChoice, VlxError
 from vlx.explanation import Explanation, write_whole
+from vlx.figures import apart, comparison
 from vlx.images import list_images, open_image
 from vlx.methods import Method, method_named
 
@@ -59,36 +63,50 @@ def chosen_words(text: str | None) -> list[str | int] | None:
     return [number_or_text(part) for part in parts]
 
 
-def load_model(
-    name: str, layer: str | None, device: str, needs: Sequence[str], does: str, instead: str
-) -> Any:
-    """Load a model by name, and make sure that it does what the command is for.
+def load_models(
+    names: Sequence[str],
+    layers: Sequence[str] | None,
+    device: str,
+    needs: Sequence[str],
+    does: str,
+    instead: str,
+) -> list[Any]:
+    """Load models by name, each at its default layer or at all of some, and see that they do what is asked.
 
+    Models that call themselves alike, as one network with two files of weights, are numbered.
     ``needs`` are attributes of which such models have one, ``does`` says what they do, ``instead`` names one.
     """
     from vlx.load import load
 
     check_device(device)
-    model = load(name, layer=None if layer is None else number_or_text(layer), device=device)
-    if not any(hasattr(model, one) for one in needs):
-        raise VlxError(f"{name} does not {does}: use another model, such as {instead}")
-    return model
+    chosen = [number_or_text(layer) for layer in dict.fromkeys(layers or ())]
+    found: list[Any] = []
+    own = Counter[str]()
+    for name in dict.fromkeys(names):
+        model = load(name, layer=chosen[0] if chosen else None, device=device)
+        if not any(hasattr(model, one) for one in needs):
+            raise VlxError(f"{name} does not {does}: use another model, such as {instead}")
+        own[model.name] += 1
+        model.name += f" ({own[model.name]})" if own[model.name] > 1 else ""
+        found += [model, *(model.at(layer) for layer in chosen[1:])]
+    return found
 
 
 def caption_with(
-    model: Any,
+    models: Sequence[Any],
     methods: Sequence[Method],
     text: str | None,
     words: list[str | int] | None,
     beam: int | None,
     prompt: str | None,
 ) -> Explained:
-    """Explain one caption of an image by each method: the given text, or what the model says."""
+    """Explain one caption of an image by each method and layer: the given text, or what the model says."""
 
     def explained(image: Image.Image) -> list[Explanation]:
-        said = written(model, [image], prompt, beam)[0] if text is None else text
+        said = written(models[0], [image], prompt, beam)[0] if text is None else text
         return [
             explain_caption(model, image, said, prompt=prompt, words=words, method=method)
+            for model in models
             for method in methods
         ]
 
@@ -96,29 +114,36 @@ def caption_with(
 
 
 def answer_with(
-    model: Any, methods: Sequence[Method], question: str, answers: Sequence[str] | None
+    models: Sequence[Any], methods: Sequence[Method], question: str, answers: Sequence[str] | None
 ) -> Explained:
-    """Explain answers to a question by each method: the given ones, or the likeliest."""
+    """Explain answers to a question by each model and method: the given ones, or each model's likeliest."""
 
     def explained(image: Image.Image) -> list[Explanation]:
-        said = answers or None
-        if said is None and isinstance(model, Responder):
-            said = written(model, [image], question)  # once for all methods
-        return [explain_answer(model, image, question, said, method=method) for method in methods]
+        made: list[Explanation] = []
+        for model in models:
+            said = answers or None
+            if said is None and isinstance(model, Responder):
+                said = written(model, [image], question)  # once for all methods
+            made += [explain_answer(model, image, question, said, method=method) for method in methods]
+        return made
 
     return explained
 
 
-def label_with(model: Any, methods: Sequence[Method], labels: Sequence[str] | None) -> Explained:
-    """Explain classes of an image by each method: the given ones, or the likeliest.
+def label_with(models: Sequence[Any], methods: Sequence[Method], labels: Sequence[str] | None) -> Explained:
+    """Explain classes of an image by each model and method: the given ones, or each model's likeliest.
 
     A model that compares images with texts takes its classes from them.
     """
-    if isinstance(model, Matcher):
-        if not labels:
-            raise VlxError("this model compares images with texts: give some, as in --label 'a red bus'")
-        return lambda image: [explain_match(model, image, labels, method=method) for method in methods]
-    return lambda image: [explain_label(model, image, labels or None, method=method) for method in methods]
+    if not labels and any(isinstance(model, Matcher) for model in models):
+        raise VlxError("this model compares images with texts: give some, as in --label 'a red bus'")
+
+    def one(model: Any, image: Image.Image, method: Method) -> Explanation:
+        if isinstance(model, Matcher):
+            return explain_match(model, image, labels or (), method=method)
+        return explain_label(model, image, labels or None, method=method)
+
+    return lambda image: [one(model, image, method) for model in models for method in methods]
 
 
 def run_all(
@@ -147,10 +172,14 @@ def run_all(
             tqdm.write(f"vlx: {_about(path, error)}", file=sys.stderr)
             failed += 1
             continue
-        tqdm.write(result(str(path), made), file=sys.stdout)
+        alike = _alike(made)
+        for group in alike:
+            tqdm.write(result(str(path), group, whose=len(alike) > 1), file=sys.stdout)
         if out is not None:
             _save(out, path, made, taken)
-            entries.append(report_entry(made, path.name))
+            for group in alike:
+                whose = f", {group[0].provenance.model}" if len(alike) > 1 else ""
+                entries.append(report_entry(group, f"{path.name}{whose}"))
     if out is not None and entries:
         write_whole(out / "report.html", report_page(entries, title).encode("utf-8", "replace"))
     if failed and len(paths) > 1:
@@ -158,15 +187,26 @@ def run_all(
     return failed
 
 
-def result(name: str, made: Sequence[Explanation]) -> str:
-    """What standard output shows of one image: the text, then a row for each target.
+def _alike(made: Sequence[Explanation]) -> list[list[Explanation]]:
+    """The explanations that share a model, a text and targets, so that one table holds them."""
+    groups: dict[object, list[Explanation]] = {}
+    for one in made:
+        names = tuple(target.name for target in one.targets)
+        groups.setdefault((one.provenance.model, one.prompt, one.words, names), []).append(one)
+    return list(groups.values())
 
-    The evidence is the highest value of the target's raw map, for each method.
+
+def result(name: str, made: Sequence[Explanation], *, whose: bool = False) -> str:
+    """What standard output shows of one image and model: the text, then a row for each target.
+
+    The evidence is the highest value of the target's raw map, for each method and layer. ``whose``
+    names the model.
     """
     first = made[0]
     text = first.prompt or " ".join(first.words)
+    name = f"{name} ({first.provenance.model})" if whose else name
     lines = [f"{name}: {text}" if text else name]
-    heads = ["evidence"] if len(made) == 1 else [one.provenance.method for one in made]
+    heads = ["evidence"] if len(made) == 1 else apart(made)
     rows = [
         ("word" if first.words else "answer" if first.prompt else "class", "score", "probability", *heads)
     ]
@@ -191,13 +231,23 @@ def columns(rows: Sequence[Sequence[str]], *, indent: str = "") -> str:
 
 
 def _save(out: Path, path: Path, made: Sequence[Explanation], taken: set[str]) -> None:
-    """Save each explanation as NAME-METHOD in ``out``; names are numbered where two images share one."""
+    """Save each explanation as NAME-METHOD in ``out``, with its model and layer where these differ.
+
+    Several of them are also saved beside one another, as NAME-comparison. Names are numbered where two
+    images share one.
+    """
     stem, number = path.stem, 2
     while stem in taken:
         stem, number = f"{path.stem}-{number}", number + 1
     taken.add(stem)
-    for one in made:
-        one.save(out / f"{stem}-{one.provenance.method}")
+    methods = len({one.provenance.method for one in made}) == len(made)
+    for one, label in zip(made, apart(made), strict=True):
+        own = one.provenance.method if methods else re.sub(r"[^\w.]+", "-", label).strip("-")
+        one.save(out / f"{stem}-{own}")
+    if len(made) > 1:
+        picture = io.BytesIO()
+        comparison(made).save(picture, "PNG")
+        write_whole(out / f"{stem}-comparison.png", picture.getvalue())
 
 
 def _share(probability: float) -> str:

@@ -29,7 +29,9 @@ _TITLES = {
     "deconvolution": "Deconvolution",
     "guided_grad_cam": "Guided Grad-CAM",
     "deconvolution_grad_cam": "Deconvolution Grad-CAM",
+    "occlusion": "Occlusion",
 }
+_GRADIENTS = {True: "one batched product", False: "one target after another", None: "none"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,13 +76,16 @@ def report_entry(item: Sequence[Explanation], name: str = "") -> Entry:
         unknown=first.unknown,
         predicted=first.predicted,
     )
-    views = tuple(_view(explanation) for explanation in item)
+    layers = len({explanation.provenance.layer for explanation in item}) > 1
+    views = tuple(_view(explanation, layers) for explanation in item)
     tables = tuple(_table(explanation) for explanation in item)
     return Entry(name, bare, _jpeg(small, 82), small.size, views, tables)
 
 
-def _view(explanation: Explanation) -> dict[str, Any]:
+def _view(explanation: Explanation, with_layer: bool) -> dict[str, Any]:
     """One method's maps as the page's script reads them; positions as shares of the photo."""
+    made = explanation.provenance
+    method = _TITLES.get(made.method, made.method)
     size, box = explanation.frame.image_size, explanation.frame.box
     own = scales(explanation)
     drawn = [
@@ -106,7 +111,7 @@ def _view(explanation: Explanation) -> dict[str, Any]:
         )
     ]
     return {
-        "title": _TITLES.get(explanation.provenance.method, explanation.provenance.method),
+        "title": f"{method}, {made.layer}" if with_layer else method,
         "box": [side / size[axis % 2] for axis, side in enumerate(box)],
         "rows": explanation.raw.shape[-2],
         "cols": explanation.raw.shape[-1],
@@ -135,7 +140,7 @@ def _table(explanation: Explanation) -> dict[str, Any]:
         "Layer": made.layer,
         "Method": made.method,
         "Score": f"{made.score}, raw",
-        "Gradients": "one batched product" if made.batched else "one target after another",
+        "Gradients": _GRADIENTS[made.batched],
         "ReLUs under a guided rule": str(made.guided_relus),
         "Map": " × ".join(map(str, explanation.raw.shape[1:])),
         "Image": f"{frame.image_size[0]} × {frame.image_size[1]} (height × width)",

@@ -4,17 +4,21 @@ import logging
 import math
 import textwrap
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from vlx.colours import Scale, is_single, ramp, scales, target_picture
+from vlx.errors import VlxError
 from vlx.explanation import Explained, Explanation
 
 _DPI = 120
 _PANEL = 1.75  # width of a panel in inches
 _TEXT = 0.52  # height kept above a panel for its name and score
+Panel = tuple[Image.Image, str, str, str]
+"""Picture, name, score and remark."""
 _INK, _QUIET, _ALARM = "#1a1a1a", "#5c5c5c", "#9a3b00"
 
 
@@ -25,31 +29,45 @@ def figure(explanation: Explanation, *, columns: int = 6) -> Image.Image:
     words has its own scale and says so, and one without positive evidence says that. Methods that
     reach the pixels are shown as signed gradients instead, each with its own minimum and maximum.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    count = len(explanation.targets) + 1
-    wide = min(columns, count)
-    rows = math.ceil(count / wide)
-    tall = _panel_height(explanation.image)
-    title = _title(explanation, width=wide * 22)
-    head = 0.24 * (title.count("\n") + 1) + 0.16 if title else 0.1
-    foot = 0.72
-    size = (wide * (_PANEL + 0.15) + 0.3, rows * (tall + _TEXT) + head + foot)
-    drawing = Figure(figsize=size, dpi=_DPI, facecolor="white")
-    canvas = FigureCanvasAgg(drawing)
-    if title:
-        drawing.text(
-            0.5, 1 - 0.1 / size[1], title, ha="center", va="top", fontsize=12, color=_INK, parse_math=False
-        )  # fmt: skip
-    for place, panel in enumerate(_panels(explanation)):
-        row, col = divmod(place, wide)
-        left = (0.15 + col * (_PANEL + 0.15) + 0.075) / size[0]
-        bottom = (size[1] - head - row * (tall + _TEXT) - _TEXT - tall) / size[1]
-        axes = drawing.add_axes((left, bottom, _PANEL / size[0], tall / size[1]))
-        _draw_panel(axes, *panel)
+    drawing, canvas, size = _sheet(explanation, _panels(explanation), columns)
     _draw_foot(drawing, explanation, size)
     return _rendered(canvas)
+
+
+def comparison(explanations: Sequence[Explanation], *, columns: int = 6) -> Image.Image:
+    """Explanations of one photo and text by several layers, models or methods, each on rows of its own.
+
+    As in the paper's figures of one question over the layers of a VQA model and over several CNNs. Each
+    says what sets it apart, and how far its own colour scale goes: values of different layers, models
+    and methods do not compare. Raises VlxError where photos, texts or the number of targets differ.
+    """
+    if not explanations:
+        raise VlxError("nothing to compare: give at least one explanation")
+    first = explanations[0]
+    count = len(first.targets) + 1
+    wide = min(columns, count)
+    panels: list[Panel | None] = []
+    for one, label in zip(explanations, apart(explanations), strict=True):
+        same = (one.prompt, one.words) == (first.prompt, first.words) and one.image.size == first.image.size
+        if not same or len(one.targets) + 1 != count:
+            raise VlxError("only explanations of the same photo, text and number of targets can be compared")
+        photo, *maps = _panels(one)
+        reach = "" if one.at_pixels else f"scale to {_number(_common_scale(one), 1.0)}"
+        panels += [(photo[0], label or "photo", reach, ""), *maps, *[None] * (-count % wide)]
+    drawing, canvas, size = _sheet(first, panels, wide)
+    note = "each explanation has a colour scale of its own, from 0 to the number above its photo"
+    drawing.text(
+        0.5, 0.12 / size[1], note, ha="center", va="bottom", fontsize=8, color=_QUIET, parse_math=False
+    )  # fmt: skip
+    return _rendered(canvas)
+
+
+def apart(explanations: Sequence[Explanation]) -> list[str]:
+    """What sets each of several explanations apart: its model, its layer, its method, where these differ."""
+    made = [one.provenance for one in explanations]
+    facts = [[one.model for one in made], [one.layer for one in made], [one.method for one in made]]
+    differing = [names for names in facts if len(set(names)) > 1]
+    return [", ".join(names) for names in zip(*differing, strict=True)] or [""] * len(made)
 
 
 def show(explanation: Explanation) -> None:
@@ -74,8 +92,39 @@ def percent(probability: float) -> str:
     return "< 0.01" if 0 < probability < 0.005 else f"{probability:.2f}"
 
 
-def _panels(explanation: Explanation) -> list[tuple[Image.Image, str, str, str]]:
-    """Picture, name, score and remark of each panel, the photo first."""
+def _sheet(
+    explanation: Explanation, panels: Sequence[Panel | None], columns: int
+) -> tuple[Any, Any, tuple[float, float]]:
+    """A drawing with a title and panels in rows, some left empty; its canvas, and its size in inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    wide = min(columns, len(panels))
+    rows = math.ceil(len(panels) / wide)
+    tall = _panel_height(explanation.image)
+    title = _title(explanation, width=wide * 22)
+    head = 0.24 * (title.count("\n") + 1) + 0.16 if title else 0.1
+    foot = 0.72
+    size = (wide * (_PANEL + 0.15) + 0.3, rows * (tall + _TEXT) + head + foot)
+    drawing = Figure(figsize=size, dpi=_DPI, facecolor="white")
+    canvas = FigureCanvasAgg(drawing)
+    if title:
+        drawing.text(
+            0.5, 1 - 0.1 / size[1], title, ha="center", va="top", fontsize=12, color=_INK, parse_math=False
+        )  # fmt: skip
+    for place, panel in enumerate(panels):
+        if panel is None:
+            continue
+        row, col = divmod(place, wide)
+        left = (0.15 + col * (_PANEL + 0.15) + 0.075) / size[0]
+        bottom = (size[1] - head - row * (tall + _TEXT) - _TEXT - tall) / size[1]
+        axes = drawing.add_axes((left, bottom, _PANEL / size[0], tall / size[1]))
+        _draw_panel(axes, *panel)
+    return drawing, canvas, size
+
+
+def _panels(explanation: Explanation) -> list[Panel]:
+    """The panels of one explanation, the photo first."""
     panels = [(_fitted(explanation.image), "photo", "", "")]
     for i, (target, scale) in enumerate(zip(explanation.targets, scales(explanation), strict=True)):
         remark = "" if explanation.evidence[i] else "no positive evidence"
@@ -121,10 +170,7 @@ def _draw_foot(drawing: Any, explanation: Explanation, size: tuple[float, float]
         note = "signed RGB gradients, each map from its minimum to its maximum; 0 is grey"
         drawing.text(0.5, 0.36 / size[1], note, ha="center", va="bottom", **style)
         return
-    scale = next(
-        (s for s, t in zip(scales(explanation), explanation.targets, strict=True) if is_single(t)),
-        scales(explanation)[0],
-    )
+    scale = _common_scale(explanation)
     bar = drawing.add_axes((0.5 - 1.1 / size[0], 0.46 / size[1], 2.2 / size[0], 0.11 / size[1]))
     bar.imshow(_bar(scale), aspect="auto", extent=(0, 1, 0, 1))
     ends = (0.0, 0.5, 1.0)
@@ -133,6 +179,12 @@ def _draw_foot(drawing: Any, explanation: Explanation, size: tuple[float, float]
     bar.tick_params(length=2, pad=1.5, color=_QUIET)
     for spine in bar.spines.values():
         spine.set_visible(False)
+
+
+def _common_scale(explanation: Explanation) -> Scale:
+    """The scale that words and answers share, or that of the first target where there are none."""
+    own = scales(explanation)
+    return next((s for s, t in zip(own, explanation.targets, strict=True) if is_single(t)), own[0])
 
 
 def _bar(scale: Scale) -> np.ndarray:
