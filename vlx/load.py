@@ -1,6 +1,10 @@
 """Load a model by its name. Together with the command line, the place that knows all adapters."""
 
+import importlib
+import inspect
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from vlx.errors import VlxError, near_names
@@ -21,6 +25,7 @@ _KNOWN = {
     "caffe:FILE": "a classifier's .caffemodel: VGG, AlexNet, CaffeNet, GoogLeNet, SqueezeNet",
     "hf:NAME": "a model of Hugging Face's transformers from the hub, such as hf:Salesforce/blip-vqa-base",
     "hf:FOLDER": "the same from a local folder; weights are read from safetensors only",
+    "python:MODULE:FUNCTION": "a model of your own: what FUNCTION() of MODULE returns, which is run",
 }
 
 
@@ -47,6 +52,8 @@ def load(name: str, *, layer: str | int | None = None, device: str = "cpu") -> A
         from vlx.adapters.huggingface import load_huggingface
 
         return load_huggingface(name[3:], layer=layer, device=device)
+    if name.startswith("python:"):
+        return _own(name, layer, device)
     family, colon, where = name.partition(":")
     if colon and "/" not in family:
         from vlx.adapters.published import open_published
@@ -59,3 +66,32 @@ def load(name: str, *, layer: str | int | None = None, device: str = "cpu") -> A
         network, _, weights = rest.partition(":")
         return load_torchvision(network, weights or None, layer=layer, device=device)
     raise VlxError(f"no model {name!r}{near_names(name, _KNOWN)}")
+
+
+def _own(name: str, layer: str | int | None, device: str) -> Any:
+    """What a user's function makes, with ``layer`` and ``device`` where it takes them.
+
+    The working directory is searched too.
+    """
+    _, _, where = name.partition(":")
+    module_name, _, function = where.partition(":")
+    if not (module_name and function):
+        raise VlxError(f"no model {name!r}: give a module and a function, as python:my_models:captioner")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise VlxError(f"{name}: {error}") from None
+    finally:
+        sys.path.remove(str(Path.cwd()))
+    make = getattr(module, function, None)
+    if not callable(make):
+        raise VlxError(f"{name}: no function {function!r}{near_names(function, vars(module))}")
+    asked = {"layer": layer, "device": None if device == "cpu" else device}
+    wanted = {key: value for key, value in asked.items() if value is not None}
+    unknown = wanted.keys() - inspect.signature(make).parameters.keys()
+    if unknown:
+        raise VlxError(
+            f"{name} takes no {' and no '.join(sorted(unknown))}: let {function}() take it by name"
+        )
+    return make(**wanted)

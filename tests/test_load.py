@@ -1,0 +1,66 @@
+"""Models of a user's own by the name of a function."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import vlx
+from vlx.errors import VlxError
+
+CODE = """
+class Captioner:
+    name = "mine"
+
+    def __init__(self, layer, device):
+        self.layer, self.device = layer, device
+
+    def read(self, images, captions):
+        return None
+
+    def generate(self, images, beam=1):
+        return ["a dog"]
+
+def captioner(layer="last", device="cpu"):
+    return Captioner(layer, device)
+
+def plain():
+    return Captioner("last", "cpu")
+
+words = 3
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module that lies in the working directory."""
+    (tmp_path / "my_models.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_models", raising=False)
+    return "python:my_models"
+
+
+def test_a_function_of_ones_own_is_a_model(own: str) -> None:
+    paths = list(sys.path)
+    model = vlx.load(f"{own}:captioner")
+    assert (model.layer, model.device) == ("last", "cpu")
+    model = vlx.load(f"{own}:captioner", layer="encoder", device="cuda")
+    assert (model.layer, model.device) == ("encoder", "cuda")
+    assert vlx.load(f"{own}:plain").generate([]) == ["a dog"]
+    assert sys.path == paths
+
+
+@pytest.mark.parametrize(
+    ("rest", "layer", "said"),
+    [
+        (":plan", None, "near names: plain"),
+        (":words", None, "no function 'words'"),
+        (":plain", "encoder", "takes no layer"),
+        ("", None, "give a module and a function"),
+        ("s:captioner", None, "No module named 'my_modelss'"),
+    ],
+)
+def test_what_cannot_be_made_is_one_line(own: str, rest: str, layer: str | None, said: str) -> None:
+    with pytest.raises(VlxError, match=said) as caught:
+        vlx.load(f"{own}{rest}", layer=layer)
+    assert "\n" not in str(caught.value)
