@@ -95,6 +95,7 @@ def find_layer(model: nn.Module, layer: Layer) -> tuple[str, nn.Module]:
 def prepared(*models: nn.Module) -> Generator[None, None, None]:
     """Hold models in evaluation mode, frozen, with gradients on and plain RNN kernels; then undo it.
 
+    Modules that were compiled in place run as they were written, since compiled code passes hooks by.
     Fused RNN kernels have no batching rule (CPU) or refuse to run backward in evaluation mode
     (cuDNN), so they are switched off while an RNN module runs and nowhere else.
     """
@@ -106,6 +107,8 @@ def prepared(*models: nn.Module) -> Generator[None, None, None]:
         stack.callback(_restore, modules, modes, parameters, needs)
         for module in modules:
             module.training = False
+            if getattr(module, "_compiled_call_impl", None) is not None:
+                _uncompiled(module, stack)
             if isinstance(module, nn.RNNBase):
                 _plain_kernel(module, stack)
         for parameter, need in zip(parameters, needs, strict=True):
@@ -255,6 +258,12 @@ def _keep_logits(seen: Seen) -> Callable[[nn.Module, Any, Any], None]:
         seen._logits = output  # pyright: ignore[reportPrivateUsage]
 
     return hook
+
+
+def _uncompiled(module: nn.Module, stack: ExitStack) -> None:
+    """Let a module that was compiled in place run as it was written: compiled code passes hooks by."""
+    stack.callback(setattr, module, "_compiled_call_impl", module._compiled_call_impl)
+    module._compiled_call_impl = None
 
 
 def _plain_kernel(module: nn.Module, stack: ExitStack) -> None:

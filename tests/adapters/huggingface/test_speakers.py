@@ -49,7 +49,7 @@ def case(speaker):
     "check",
     [
         conformance.check_batch, conformance.check_padding, conformance.check_later_words,
-        conformance.check_sums, conformance.check_nothing_stays,
+        conformance.check_sums, conformance.check_rescore, conformance.check_nothing_stays,
     ],
 )  # fmt: skip
 def test_conforms(speaker, check):
@@ -283,3 +283,42 @@ def test_half_precision_stays_near():
     half = vlx.explain_caption(wrap(model.to(torch.bfloat16), processor), noise(), "the red ball")
     assert half.targets[-1].score == pytest.approx(full.targets[-1].score, rel=0.05)
     assert np.corrcoef(half.raw[-1].ravel(), full.raw[-1].ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("way", ["wrapped", "in place", "checkpointing"])
+def test_compiled_and_checkpointed_models_are_explained_as_written(way):
+    """The same weights give the same maps; what was compiled stays so."""
+    model, (images, tokenizer) = tiny.vit_gpt2()
+    expected = vlx.explain_caption(wrap(model, images, tokenizer), noise(), "a dog")
+    given = model
+    if way == "wrapped":
+        given = torch.compile(model, backend="eager")
+    elif way == "in place":
+        model.compile(backend="eager")
+    else:
+        newer = getattr(model, "activation_checkpointing_enable", None)
+        (newer or model.gradient_checkpointing_enable)()
+        model.train()
+    found = vlx.explain_caption(wrap(given, images, tokenizer), noise(), "a dog")
+    np.testing.assert_allclose(found.raw, expected.raw, rtol=1e-5)
+    assert (model._compiled_call_impl is not None) == (way == "in place")
+    assert model.training == (way == "checkpointing")
+
+
+def test_one_image_with_several_texts_is_encoded_once(speaker):
+    """Where a model takes one picture of fixed size; its texts score as if each were read alone."""
+    image, sizes = noise(), []
+    encoder = speaker.model.get_submodule(vision_encoder(speaker.model))
+    layer = next(part for part in encoder.modules() if isinstance(part, torch.nn.Conv2d | torch.nn.Conv3d))
+    handle = layer.register_forward_hook(lambda _layer, _given, output: sizes.append(len(output)))
+    together = speaker.read([image, image, image], [*TEXTS, "the grass"])
+    handle.remove()
+    if together.rescore is None:  # tiles, or patches of its own making
+        return
+    assert sizes == [1]
+    targets = [vlx.caption()]
+    results = vlx.explain(together, targets)
+    for text, found in zip([*TEXTS, "the grass"], results, strict=True):
+        (alone,) = vlx.explain(speaker.read([image], [text]), targets)
+        assert found.targets[0].score == pytest.approx(alone.targets[0].score, rel=1e-4)
+        np.testing.assert_allclose(found.raw, alone.raw, rtol=2e-3, atol=2e-4 * abs(alone.raw).max())
