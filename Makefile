@@ -5,7 +5,7 @@ IMAGE ?=
 OUT ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports wheel notebooks bench bench-hf bench-load fuzz train score clean
+.PHONY: help demo test lint types imports wheel notebooks bench bench-eval bench-hf bench-load fuzz train score clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench-hf: $(VENV)/.dev ## measure speed and memory on models of transformers
 
 bench-load: $(VENV)/.dev ## measure how long a neuraltalk2 checkpoint of the published size takes to load
 	$(BIN)/python -m benchmarks.load_neuraltalk2
+
+bench-eval: $(VENV)/.dev ## measure how fast evaluations and occlusion run
+	$(BIN)/python -m benchmarks.evaluate
 
 fuzz: $(VENV)/.dev ## give the readers of foreign files 100,000 damaged ones each
 	$(BIN)/python -m benchmarks.fuzz

@@ -1,0 +1,196 @@
+"""How fast evaluations run: ``python -m benchmarks.evaluate [--runs N]``.
+
+Word pointing on the held-out scenes at batch 16, beside one bare forward over the same images, with the
+built-in captioner and one on VGG-16 (random weights); what share of it is scoring; whether memory grows over
+2,000 items; and occlusion maps of the built-in VQA model beside captum's.
+"""
+
+import argparse
+import resource
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+
+import vlx
+import vlx.evaluation.batch
+from benchmarks.speed import RUNS, alternating
+from vlx.adapters.backbones import torchvision_network, without_classifier
+from vlx.adapters.captioner import CNNLSTMCaptioner
+from vlx.adapters.networks import CaptionNetwork
+from vlx.adapters.scenes import ASSETS, PREPROCESS, load_captioner, load_vqa
+from vlx.adapters.vocabulary import padded
+from vlx.evaluation.folder import look
+from vlx.evaluation.items import Item, checked
+from vlx.evaluation.models import with_controls
+from vlx.evaluation.options import Options
+from vlx.evaluation.pointing import POINTING
+from vlx.images import open_image, stack_images
+from vlx.scenes.texts import caption_vocabulary
+
+BATCH = 16
+WINDOW, STRIDE = 35, 8
+OPTIONS = Options(captions=1)
+QUESTION = "what is on the left ?"
+
+
+def vgg_captioner() -> CNNLSTMCaptioner:
+    """neuraltalk2 at full size on random weights, with the words of the scenes."""
+    torch.manual_seed(0)
+    words = caption_vocabulary()
+    cnn = without_classifier(torchvision_network("vgg16"))
+    network = CaptionNetwork(cnn, 4096, len(words.names), start=words.start).eval().requires_grad_(False)
+    return CNNLSTMCaptioner(network, words, PREPROCESS, name="VGG-16, neuraltalk2 head")
+
+
+def batch_of_images(images: int = BATCH) -> list[Item]:
+    """All word items of the first images of the held-out scenes."""
+    items = checked(POINTING.items(look(ASSETS / "heldout"), "captioner", OPTIONS))
+    chosen = list(dict.fromkeys(item.image for item in items))[:images]
+    return [item for item in items if item.image in chosen]
+
+
+def bare(model: CNNLSTMCaptioner, items: Sequence[Item]) -> Callable[[], object]:
+    """Open and prepare the images, and run the network on each image and its caption, no gradients."""
+    pairs = list(dict.fromkeys((item.image, item.text) for item in items))
+    encoded = [model.vocabulary.encode(text)[1] for _, text in pairs]
+    ids = padded(encoded, torch.device("cpu"))
+    network: Any = model.network
+
+    @torch.no_grad()
+    def run() -> object:
+        opened = [open_image(path) for path, _ in pairs]
+        pixels, _ = stack_images(model.preprocess, opened, next(network.parameters()))
+        return network(pixels, ids)
+
+    return run
+
+
+@contextmanager
+def timed(names: Sequence[str]) -> Iterator[dict[str, float]]:
+    """Seconds spent in functions of `vlx.evaluation.batch` while the block runs."""
+    spent = dict.fromkeys(names, 0.0)
+
+    def clocked(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*given: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return work(*given, **named)
+            finally:
+                spent[name] += time.perf_counter() - began
+
+        return run
+
+    changed = {name: clocked(name, getattr(vlx.evaluation.batch, name)) for name in names}
+    with mock.patch.multiple(vlx.evaluation.batch, **changed):
+        yield spent
+
+
+def print_pointing(model: CNNLSTMCaptioner, runs: int) -> None:
+    """Items a second with and without the control on shuffled weights, and the share of scoring."""
+    items = batch_of_images()
+    images = len({item.image for item in items})
+    with_control = with_controls(model)
+    works = {
+        "bare forward": bare(model, items),
+        "all words explained": lambda: explained(model, items),
+        "pointing, with every control": lambda: POINTING.rows(with_control, items, [vlx.grad_cam], OPTIONS),
+    }
+    seconds = alternating(works, runs)
+    base = seconds["bare forward"]
+    print(f"\n{model.name}: {len(items)} words of {images} images, medians of {runs} alternating runs")
+    for name, value in seconds.items():
+        print(
+            f"  {name:32s} {1000 * value:9.1f} ms   {images / value:7.1f} images/s   "
+            f"{base / value:5.2f} of the bare forward's speed"
+        )
+    began = time.perf_counter()
+    with timed(["read", "explain", "activations", "open_image"]) as spent:
+        POINTING.rows(with_control, items, [vlx.grad_cam], OPTIONS)
+    whole = time.perf_counter() - began
+    told = ", ".join(f"{name} {value / whole:.1%}" for name, value in spent.items())
+    print(f"  of the evaluation: {told}, scoring and the rest {1 - sum(spent.values()) / whole:.1%}")
+
+
+def explained(model: CNNLSTMCaptioner, items: Sequence[Item]) -> object:
+    """Every word of every caption explained, from the files to maps on the images."""
+    pairs = list(dict.fromkeys((item.image, item.text) for item in items))
+    run = model.read([open_image(path) for path, _ in pairs], [text for _, text in pairs])
+    targets = [[vlx.word(at) for at in range(len(reading.words))] for reading in run.readings]
+    return [result.maps for result in vlx.explain(run, targets)]
+
+
+def print_memory(model: CNNLSTMCaptioner, count: int = 2000) -> None:
+    """Resident memory of this process while it evaluates so many items."""
+    models = with_controls(model)
+    items = checked(POINTING.items(look(ASSETS / "heldout"), "captioner", Options()))
+    told: list[str] = []
+    for at, start in enumerate(range(0, count, BATCH)):
+        some = [items[index % len(items)] for index in range(start, start + BATCH)]
+        POINTING.rows(models, some, [vlx.grad_cam], OPTIONS)
+        if at % 25 == 24:
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            told.append(f"{start + BATCH} {pages * resource.getpagesize() / 2**20:.0f}")
+    print(f"\n{model.name}: MiB resident after so many items: {', '.join(told)}")
+
+
+def print_occlusion(runs: int) -> None:
+    """Occlusion maps of one answer beside captum's, one window at a time and many."""
+    from captum.attr import Occlusion
+
+    model = load_vqa()
+    photo = open_image(batch_of_images(1)[0].image)
+    run = model.read([photo], [QUESTION])
+    best = int(run.scores[0, 0].argmax())
+    target = [vlx.answer(model.answers[best])]
+    method = vlx.occlusion_with(size=WINDOW, stride=STRIDE)
+    ids, lengths, _ = model.vocabulary.encode_questions([QUESTION], None, torch.device("cpu"))
+    assert run.pixels is not None
+    pixels = run.pixels.detach()
+
+    def forward(images: torch.Tensor) -> torch.Tensor:
+        count = len(images)
+        return model.network(images, ids.expand(count, -1), lengths.expand(count))
+
+    def captums(at_once: int) -> Callable[[], object]:
+        @torch.no_grad()
+        def work() -> object:
+            return Occlusion(forward).attribute(
+                pixels, sliding_window_shapes=(3, WINDOW, WINDOW), strides=(3, STRIDE, STRIDE), target=best,
+                perturbations_per_eval=at_once,
+            )  # fmt: skip
+
+        return work
+
+    seconds = alternating(
+        {
+            "vlx": lambda: vlx.explain(model.read([photo], [QUESTION]), target, method),
+            "captum": captums(1),
+            "captum, 32 windows at once": captums(32),
+        },
+        runs,
+    )
+    print(
+        f"\n{model.name}: occlusion of one answer, {WINDOW} pixels, stride {STRIDE}, medians of {runs} runs"
+    )
+    for name, value in seconds.items():
+        print(f"  {name:32s} {value:9.2f} s   {value / seconds['vlx']:6.2f} x vlx")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Speed of evaluations.")
+    parser.add_argument("--runs", type=int, default=RUNS)
+    given = parser.parse_args()
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    for model in (load_captioner(), vgg_captioner()):
+        print_pointing(model, given.runs)
+    print_memory(load_captioner())
+    print_occlusion(given.runs)
+
+
+if __name__ == "__main__":
+    main()
