@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -11,38 +10,34 @@ State = tuple[Tensor, Tensor]
 """Hidden and cell state of an LSTM, (layer, batch, hidden) each."""
 
 
-class ColumnPool(nn.Module):
-    """What is in bands of 4 columns, 2 apart, over all rows of a feature map: maxima, then sums.
+class GlobalPool(nn.Module):
+    """What is in a feature map, how much of it, and on which side: three numbers for each channel.
 
-    A maximum tells that something is there, a sum how much of it. Sums are divided by the number of
-    rows, which brings them near the maxima.
+    The maximum; the sum, divided by the number of rows, which brings it near the maximum; and the same
+    sum with columns weighted from -1 at the left edge to 1 at the right. No place has weights of its own,
+    so "more of this" means the same everywhere: a gradient averaged over all places is not a mixture of
+    places that disagree.
     """
 
-    def __init__(self, rows: int) -> None:
-        super().__init__()
-        self.band, self.step = (rows, 4), (rows, 2)
-
-    def forward(
-        self, features: Float[Tensor, "batch channel row col"]
-    ) -> Float[Tensor, "batch pooled 1 place"]:
-        """Twice as many channels, one row, one column for each band."""
-        most = F.max_pool2d(features, self.band, self.step)
-        total = F.avg_pool2d(features, self.band, self.step, divisor_override=self.band[0])
-        return torch.cat([most, total], 1)
+    def forward(self, features: Float[Tensor, "batch channel row col"]) -> Float[Tensor, "batch pooled"]:
+        """Maxima of all channels, then sums, then weighted sums."""
+        rows, cols = features.shape[2:]
+        columns = features.sum(2) / rows
+        aside = columns @ torch.linspace(-1, 1, cols).to(columns)
+        return torch.cat([features.amax((2, 3)), columns.sum(2), aside], 1)
 
 
 class VggLike(nn.Module):
     """A small VGG: 3x3 convolutions with ReLUs and max-pools, then fc6 and fc7 with ReLUs.
 
     ``plan`` lists output channels, ``"M"`` for a 2x2 max-pool; the first convolution has stride 2.
-    ``features`` ends in the last ReLU; before fc6 stands a `ColumnPool`, which keeps fc6 small. With
+    ``features`` ends in the last ReLU; before fc6 stands a `GlobalPool`, which keeps fc6 small. With
     ``norm`` each convolution is followed by batch normalisation, for training; `folded` removes it again.
     """
 
     def __init__(
         self,
         plan: Sequence[int | str],
-        side: int,
         fc: tuple[int, int],
         *,
         norm: bool = False,
@@ -50,29 +45,27 @@ class VggLike(nn.Module):
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        channels, rows = 3, side
+        channels = 3
         for step in plan:
             if isinstance(step, str):
                 layers.append(nn.MaxPool2d(2))
-                rows //= 2
                 continue
             stride = 2 if not layers else 1
             layers.append(nn.Conv2d(channels, step, 3, stride, 1, bias=not norm))
             layers += [nn.BatchNorm2d(step)] if norm else []
             layers.append(nn.ReLU(inplace=True))
-            channels, rows = step, rows // stride
+            channels = step
         self.features = nn.Sequential(*layers)
         self.channels = channels
-        self.pool = ColumnPool(rows)
-        self.places = self.pool(torch.zeros(1, 1, rows, rows)).shape[3]
+        self.pool = GlobalPool()
         self.classifier = nn.Sequential(
-            nn.Linear(2 * channels * self.places, fc[0]), nn.ReLU(inplace=True), nn.Dropout(dropout),
+            nn.Linear(3 * channels, fc[0]), nn.ReLU(inplace=True), nn.Dropout(dropout),
             nn.Linear(fc[0], fc[1]), nn.ReLU(inplace=True), nn.Dropout(dropout),
         )  # fmt: skip
 
     def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch fc7"]:
         """The rectified fc7 vector."""
-        return self.classifier(self.pool(self.features(pixels)).flatten(1))
+        return self.classifier(self.pool(self.features(pixels)))
 
 
 def folded(features: nn.Sequential) -> list[nn.Module]:

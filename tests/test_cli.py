@@ -38,7 +38,7 @@ def picture(tmp_path: Path) -> Path:
 def small_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small models on fixed random weights under the names of the built-in ones."""
     torch.manual_seed(0)
-    cnn = VggLike([6, "M", 8], 32, (12, 10))
+    cnn = VggLike([6, "M", 8], (12, 10))
     names = ["END", "a", "dog", "cat", "on", "grass", "UNK"]
     words = Vocabulary(names, 0, 0, unknown=6)
     network = CaptionNetwork(cnn, 10, len(names), embedding=9, hidden=8).eval()

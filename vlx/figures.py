@@ -55,7 +55,7 @@ def comparison(explanations: Sequence[Explanation], *, columns: int = 6) -> Imag
         reach = "" if one.at_pixels else f"scale to {_number(_common_scale(one), 1.0)}"
         panels += [(photo[0], label or "photo", reach, ""), *maps, *[None] * (-count % wide)]
     drawing, canvas, size = _sheet(first, panels, wide)
-    note = "each explanation has a colour scale of its own, from 0 to the number above its photo"
+    note = "each explanation has a colour scale of its own, which ends at the number above its photo"
     drawing.text(
         0.5, 0.12 / size[1], note, ha="center", va="bottom", fontsize=8, color=_QUIET, parse_math=False
     )  # fmt: skip

@@ -26,7 +26,7 @@ QUESTIONS = Vocabulary((*SPOKEN, "UNK"), 0, 0, len(SPOKEN), treebank_tokens)
 
 def cnn() -> VggLike:
     """From 32 pixels to a map of 8 channels, 8 x 8, then a vector of 12."""
-    return VggLike((6, "M", 8), SIDE, (20, 12))
+    return VggLike((6, "M", 8), (20, 12))
 
 
 def photos(*sizes: tuple[int, int], seed: int = 0) -> tuple[Image.Image, ...]:

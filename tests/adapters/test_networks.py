@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vlx.adapters.networks import CaptionNetwork, ColumnPool, QuestionNetwork, VggLike, folded
+from vlx.adapters.networks import CaptionNetwork, GlobalPool, QuestionNetwork, VggLike, folded
 from vlx.scenes.cnn import small_vgg
 
 
@@ -18,22 +18,21 @@ def cell(lstm: nn.LSTM, layer: int, x: Tensor, h: Tensor, c: Tensor) -> tuple[Te
 
 
 @pytest.mark.parametrize(
-    ("plan", "side", "map_side", "channels", "places"),
+    ("plan", "side", "map_side", "channels"),
     [
-        ((6, "M", 8), 32, 8, 8, 3),  # windows of 4 of 8 columns, 2 apart: at 0, 2 and 4
-        ((4, 5, "M", 6, "M", 7), 64, 8, 7, 3),
-        ((4, "M"), 16, 4, 4, 1),
-        ((4,), 32, 16, 4, 7),
+        ((6, "M", 8), 32, 8, 8),
+        ((4, 5, "M", 6, "M", 7), 64, 8, 7),
+        ((4, "M"), 16, 4, 4),
+        ((4,), 32, 16, 4),
     ],
 )
-def test_a_small_vgg_has_the_sizes_of_its_plan(plan, side, map_side, channels, places):
-    network = VggLike(plan, side, (11, 9)).double().eval()
+def test_a_small_vgg_has_the_sizes_of_its_plan(plan, side, map_side, channels):
+    network = VggLike(plan, (11, 9)).double().eval()
     pixels = torch.randn(2, 3, side, side).double()
     features = network.features(pixels).detach()
     assert features.shape == (2, channels, map_side, map_side)
     assert network.channels == channels
-    assert network.places == places
-    assert network.classifier[0].in_features == 2 * channels * places  # maxima and sums
+    assert network.classifier[0].in_features == 3 * channels  # maxima, sums, sums weighted by column
     vector = network(pixels).detach()
     assert vector.shape == (2, 9)
     assert float(vector.min()) == 0  # rectified, as fc7 is
@@ -41,23 +40,36 @@ def test_a_small_vgg_has_the_sizes_of_its_plan(plan, side, map_side, channels, p
     assert float(features.min()) >= 0
 
 
-def test_bands_of_columns_worked_by_hand():
-    # columns hold 1, 2, 3 and so on, and row 2 holds ten times row 1: maxima, then sums over 2 rows
-    columns = torch.arange(1.0, 9.0)
-    found = ColumnPool(2)(torch.stack([columns, 10 * columns])[None, None])
-    assert found.shape == (1, 2, 1, 3)
-    assert found[0, 0, 0].tolist() == [40.0, 60.0, 80.0]
-    assert found[0, 1, 0].tolist() == [11 * 10 / 2, 11 * 18 / 2, 11 * 26 / 2]
+def test_the_global_pool_worked_by_hand():
+    # one channel, 2 rows of 3 columns, whose weights are -1, 0 and 1
+    found = GlobalPool()(torch.tensor([[[[1.0, 2.0, 4.0], [0.0, 8.0, 0.0]]]]))
+    assert found.tolist() == [[8.0, 15 / 2, (4 - 1) / 2]]
 
 
-def test_fc6_reads_maxima_and_sums_over_whole_columns():
-    network = VggLike((6, "M", 8), 32, (11, 9)).double().eval()
-    pixels = torch.randn(1, 3, 32, 32).double()
-    bands = [network.features(pixels)[0, :, :, left : left + 4] for left in (0, 2, 4)]
-    most = torch.stack([band.amax((1, 2)) for band in bands], 1)
-    total = torch.stack([band.sum((1, 2)) / 8 for band in bands], 1)
-    expected = network.classifier(torch.cat([most, total]).flatten()[None])
-    torch.testing.assert_close(network(pixels), expected)
+def test_the_global_pool_lists_channels_within_each_kind():
+    features = torch.rand(2, 5, 3, 4)
+    most, total, aside = GlobalPool()(features).split(5, 1)
+    columns = torch.tensor([-1, -1 / 3, 1 / 3, 1])
+    torch.testing.assert_close(most, features.amax((2, 3)))
+    torch.testing.assert_close(total, features.sum((2, 3)) / 3)
+    torch.testing.assert_close(aside, (features * columns).sum((2, 3)) / 3)
+
+
+def test_where_a_feature_lies_does_not_turn_the_sign_of_its_mean_gradient():
+    """The sum counts alike everywhere, and the weights of the columns average to nothing."""
+    torch.manual_seed(0)
+    weights = torch.randn(3)
+    signs: set[float] = set()
+    for place in range(20):
+        features = torch.zeros(1, 1, 4, 5)
+        features.view(-1)[place] = 1.0
+        features.requires_grad_()
+        (GlobalPool()(features) @ weights).sum().backward()
+        assert features.grad is not None
+        mean = features.grad.mean()
+        torch.testing.assert_close(mean, weights[0] / 20 + weights[1] / 4)
+        signs.add(float(mean.sign()))
+    assert len(signs) == 1
 
 
 def test_the_cnn_of_the_scenes_gives_14_by_14_of_160():
@@ -71,7 +83,7 @@ def test_the_cnn_of_the_scenes_gives_14_by_14_of_160():
 def trained_norm() -> VggLike:
     """A CNN whose batch normalisation has statistics and scales of its own."""
     torch.manual_seed(0)
-    network = VggLike((6, "M", 8, 5), 32, (11, 9), norm=True).double()
+    network = VggLike((6, "M", 8, 5), (11, 9), norm=True).double()
     with torch.no_grad():
         for layer in network.features:
             if isinstance(layer, nn.BatchNorm2d):
@@ -89,7 +101,7 @@ def test_folded_batch_normalisation_gives_the_same_map():
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in layers)
     torch.testing.assert_close(nn.Sequential(*layers)(pixels), expected, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(network.features(pixels), expected, rtol=0, atol=0)  # folding copies
-    plain = VggLike((6, "M", 8, 5), 32, (11, 9)).double().eval()
+    plain = VggLike((6, "M", 8, 5), (11, 9)).double().eval()
     plain.features.load_state_dict(nn.Sequential(*layers).state_dict())
     torch.testing.assert_close(plain.features(pixels), expected, rtol=1e-12, atol=1e-12)
 

@@ -22,7 +22,7 @@ ANSWERS = ("yes", "no", "red", "blue", "1", "2")
 
 
 def cnn() -> VggLike:
-    return VggLike([6, "M", 8], SIDE, (12, 10))
+    return VggLike([6, "M", 8], (12, 10))
 
 
 def captioner() -> CNNLSTMCaptioner:

@@ -8,13 +8,14 @@ from vlx.scenes.plan import Item
 
 _PLACES = {place: ground for ground, place in GROUNDS.items()}
 _CAPTION = re.compile(
-    rf"(?P<opening>there is |there are |a picture of )?(?P<list>.+?)"
+    rf"(?P<opening>there is |a picture of )?(?P<list>.+?)"
     rf"(?P<verb> is| are| stands| stand)? (?P<place>{'|'.join(_PLACES)})"
 )
 _PHRASE = re.compile(
-    rf"(?P<count>an|a pair of|a|two|three|four) (?:(?P<colour>{'|'.join(COLOURS)}) )?(?P<noun>.+)"
+    rf"(?P<article>another|an|a|two|three|four) (?P<pair>pair of )?"
+    rf"(?:(?P<colour>{'|'.join(COLOURS)}) )?(?P<noun>.+)"
 )
-_COUNTS = {"a": 1, "an": 1, "a pair of": 1, "two": 2, "three": 3, "four": 4}
+_COUNTS = {"two": 2, "three": 3, "four": 4}
 
 
 @dataclass(frozen=True)
@@ -22,18 +23,16 @@ class Claim:
     """So many objects of a category, of these glyphs, and of this colour where one is named."""
 
     count: int
+    again: bool
+    """Whether it is "another" one."""
     category: str
     glyphs: frozenset[str]
     colour: str | None
     noun: str
 
-    def holds(self, items: list[Item]) -> bool:
-        """Whether it is true of these objects, all those of its category."""
-        return (
-            len(items) == self.count
-            and all(item.glyph.char in self.glyphs for item in items)
-            and (self.colour is None or all(item.colour == self.colour for item in items))
-        )
+    def holds(self, item: Item) -> bool:
+        """Whether it is true of this object."""
+        return item.glyph.char in self.glyphs and self.colour in (None, item.colour)
 
 
 @dataclass(frozen=True)
@@ -68,13 +67,13 @@ def read_phrase(text: str) -> Claim:
     """The claim of a noun phrase such as ``two red cars``; an error where the grammar is broken."""
     found = _PHRASE.fullmatch(text)
     assert found, f"no noun phrase: {text!r}"
-    count, noun = _COUNTS[found["count"]], found["noun"]
+    noun, article = found["noun"], found["article"]
+    count = _COUNTS.get(article, 1)
     category, glyphs = _FORMS[noun, count > 1]
-    if count == 1:
-        following = found["colour"] or noun
-        right = "a pair of" if noun == "scissors" else "an" if following[0] in "aeiou" else "a"
-        assert found["count"] == right, text
-    return Claim(count, category, glyphs, found["colour"], noun)
+    assert bool(found["pair"]) == (noun == "scissors" and count == 1), text
+    following = found["pair"] or found["colour"] or noun
+    assert count > 1 or article in ("another", "an" if following[0] in "aeiou" else "a"), text
+    return Claim(count, article == "another", category, glyphs, found["colour"], noun)
 
 
 def read_caption(text: str) -> Said:

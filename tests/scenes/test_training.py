@@ -10,7 +10,7 @@ import torch
 from vlx.adapters.networks import VggLike
 from vlx.scenes import train
 from vlx.scenes.catalogue import CATEGORIES, COLOURS, GROUNDS
-from vlx.scenes.cnn import normalised, small_vgg
+from vlx.scenes.cnn import FC, normalised, small_vgg
 from vlx.scenes.plan import SIDE, Item, Scene
 from vlx.scenes.train_cnn import pooled_maps
 from vlx.scenes.train_crops import WINDOW, windows
@@ -70,15 +70,13 @@ def test_pooled_maps_are_what_fc6_reads():
 
 def test_fc_learns_glyphs_and_leaves_the_convolutions_alone():
     torch.manual_seed(0)
-    cnn = VggLike([4, "M", len(GLYPHS)], 32, (256, 192)).requires_grad_(False)
+    cnn = VggLike([4, "M", len(GLYPHS)], (256, FC[1])).requires_grad_(False)
     known = labels(plans(0, 640))
-    there = known.glyphs.repeat(1, 2)  # maxima and sums of a map that knows them all
-    maps = there[:, :, None].expand(-1, -1, cnn.places).flatten(1).half()
+    maps = known.glyphs.repeat(1, 3).half()  # of a map that knows them all
     before = {name: tensor.clone() for name, tensor in cnn.state_dict().items()}
     lines: list[str] = []
-    train_fc(
-        cnn, (maps, known), (maps[:64], known.of(torch.arange(64), CPU)), CPU, lines.append, epochs=(100, 10)
-    )
+    check = (maps[:64], known.of(torch.arange(64), CPU))
+    train_fc(cnn, (maps, known), check, CPU, lines.append, epochs=100)
     precision, recall = map(float, re.findall(r"glyph \w+ ([\d.]+)", lines[-1]))
     assert precision > 0.9
     assert recall > 0.9

@@ -9,7 +9,6 @@ import numpy as np
 from vlx.scenes.catalogue import CATEGORIES, GROUNDS, Category, Noun
 from vlx.scenes.plan import SIDE, Item, Scene
 
-NUMBERS = ("no", "one", "two", "three", "four")
 ASIDE = 0.4  # an object is on the left where its centre is left of this share of the width
 APART = 0.2  # how far two centres differ, as a share of the width, for one to be left of the other
 
@@ -27,29 +26,39 @@ class Asked:
 
 
 def captions(scene: Scene, random: np.random.Generator, count: int = 5) -> list[str]:
-    """Sentences that name every category of the scene with its number, from left to right."""
+    """Sentences that name every object of the scene, in any order.
+
+    Four of five name one object after the other, "a dog, a cat and another dog". Only the fifth counts
+    and uses plurals: more dogs speak against each word of "a dog" where the other choice is "two dogs", and
+    Grad-CAM, which averages gradients over all places, then takes the dogs for evidence against *dog*.
+    """
     place = GROUNDS[scene.ground]
+    several = len(scene.items) > 1
     said: list[str] = []
     for index in range(count):
-        parts = [
-            _noun_phrase(items, random, adjective=random.random() < 0.5) for items in _groups(scene.items)
-        ]
-        listed = _listed(parts)
-        verb = "are" if len(scene.items) > 1 else "is"
-        forms = (
-            f"{listed} {place}",
-            f"there {'are' if _first_is_plural(scene.items) else 'is'} {listed} {place}",
-            f"{listed} {verb} {place}",
-            f"{listed} {'stand' if len(scene.items) > 1 else 'stands'} {place}",
-            f"a picture of {listed} {place}",
-        )
-        said.append(forms[index % len(forms)])
+        form = index % len(_FORMS)
+        items = [scene.items[at] for at in random.permutation(len(scene.items))]
+        parts = _counted(items, random) if form == _COUNTING else _one_by_one(items, random)
+        verb = _FORMS[form][1][several]
+        said.append(" ".join(filter(None, (_FORMS[form][0], _listed(parts), verb, place))))
     return said
+
+
+_FORMS = (
+    ("", ("", "")),
+    ("there is", ("", "")),
+    ("", ("is", "are")),
+    ("", ("stands", "stand")),
+    ("a picture of", ("", "")),
+)
+"""Of each caption its opening, and its verb for one object and for several."""
+_COUNTING = 4
+_NUMBERS = ("", "", "two", "three", "four")
 
 
 def region_caption(item: Item, random: np.random.Generator) -> str:
     """A phrase for one object, as a dense captioner gives for its box."""
-    return _noun_phrase([item], random, adjective=True)
+    return _phrase(item.colour, _noun([item], random)[0])
 
 
 def questions(scene: Scene, random: np.random.Generator) -> list[Asked]:
@@ -65,25 +74,48 @@ def questions(scene: Scene, random: np.random.Generator) -> list[Asked]:
     return [asked for asked in found if asked is not None]
 
 
-def _groups(items: Sequence[Item]) -> list[list[Item]]:
-    """Objects of one category and one kind of name together, ordered by the leftmost of each."""
-    order: dict[int, list[Item]] = {}
-    for item in sorted(items, key=lambda item: item.col):
-        order.setdefault(item.category.id, []).append(item)
-    return list(order.values())
+def _one_by_one(items: Sequence[Item], random: np.random.Generator) -> list[str]:
+    """A noun phrase for each object; a noun said before is "another" one."""
+    said: list[str] = []
+    heard: set[str] = set()
+    for item in items:
+        noun = _noun([item], random)[0]
+        said.append(_phrase(_colour_of([item], random), noun, again=noun in heard))
+        heard.add(noun)
+    return said
 
 
-def _noun_phrase(items: Sequence[Item], random: np.random.Generator, *, adjective: bool) -> str:
-    nouns = _nouns(items)
-    singular, plural = nouns[0] if random.random() < 0.6 else nouns[random.integers(len(nouns))]
+def _counted(items: Sequence[Item], random: np.random.Generator) -> list[str]:
+    """A noun phrase for each category, with its number."""
+    groups: dict[int, list[Item]] = {}
+    for item in items:
+        groups.setdefault(item.category.id, []).append(item)
+    said: list[str] = []
+    for group in groups.values():
+        singular, plural = _noun(group, random)
+        colour = _colour_of(group, random)
+        several = " ".join(filter(None, (_NUMBERS[len(group)], colour, plural)))
+        said.append(several if len(group) > 1 else _phrase(colour, singular))
+    return said
+
+
+def _phrase(colour: str | None, noun: str, *, again: bool = False) -> str:
+    described = f"{colour} {noun}" if colour else noun
+    counted = f"pair of {described}" if noun == "scissors" else described
+    article = "another" if again else "an" if counted[0] in "aeiou" else "a"
+    return f"{article} {counted}"
+
+
+def _colour_of(items: Sequence[Item], random: np.random.Generator) -> str | None:
+    """The colour that all of them were given, in half of the cases."""
     colours = {item.colour for item in items}
-    colour = items[0].colour if adjective and len(colours) == 1 and items[0].colour else ""
-    if len(items) > 1:
-        return " ".join(filter(None, (NUMBERS[len(items)], colour, plural)))
-    described = f"{colour} {singular}" if colour else singular
-    if singular == "scissors":
-        return f"a pair of {described}"
-    return f"{'an' if described[0] in 'aeiou' else 'a'} {described}"
+    return items[0].colour if random.random() < 0.5 and len(colours) == 1 else None
+
+
+def _noun(items: Sequence[Item], random: np.random.Generator) -> Noun:
+    """The usual noun of objects of one category three times of five, else any that fits them all."""
+    nouns = _nouns(items)
+    return nouns[0 if random.random() < 0.6 else random.integers(len(nouns))]
 
 
 def _nouns(items: Sequence[Item]) -> list[Noun]:
@@ -100,10 +132,6 @@ def _listed(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
 
 
-def _first_is_plural(items: Sequence[Item]) -> bool:
-    return len(_groups(items)[0]) > 1
-
-
 def _single(scene: Scene) -> list[int]:
     """Positions of the objects whose category stands there once."""
     counts = Counter(item.category.id for item in scene.items)
@@ -115,7 +143,7 @@ def _pick(random: np.random.Generator, places: Sequence[int]) -> int:
 
 
 def _what(scene: Scene) -> Asked | None:
-    if len(_groups(scene.items)) != 1:
+    if len({item.category.id for item in scene.items}) != 1:
         return None
     return Asked(
         f"what is {GROUNDS[scene.ground]} ?",

@@ -63,7 +63,7 @@ def named_categories(caption: str) -> set[str]:
 
 
 def _sayable() -> Iterable[str]:
-    yield "a an and there is are stand stands picture of no one two three four pair pairs"
+    yield "a an another and there is are stand stands picture of two three four pair"
     yield from COLOURS
     yield from GROUNDS.values()
     for category in CATEGORIES:

@@ -85,7 +85,7 @@ def _cnn_stage(work: Path, device: torch.device, log: Log) -> VggLike:
 
 
 def _maps_stage(work: Path, cnn: VggLike, seed: int, count: int, device: torch.device, log: Log) -> Tensor:
-    """The pooled feature maps of some scenes, (scene, pooled * place), in half precision."""
+    """The pooled feature maps of some scenes, (scene, pooled), in half precision."""
     path = work / f"maps{seed}.safetensors"
     if not path.is_file():
         save_file({"maps": pooled_maps(cnn, drawn(seed, count), device)}, path)

@@ -113,5 +113,5 @@ def pooled_maps(
     waiting = iter(images)
     while chosen := list(islice(waiting, batch)):
         pixels = normalised(torch.from_numpy(np.stack(chosen)).to(device))
-        parts.append(cnn.pool(cnn.features(pixels)).flatten(1).half().cpu())
+        parts.append(cnn.pool(cnn.features(pixels)).half().cpu())
     return torch.cat(parts)

@@ -1,9 +1,7 @@
 """The third lesson: fc6 and fc7 on the fixed feature maps, from image-level labels.
 
 They learn which glyphs are there, how many of each category, where across the image, in which
-colour, and on which ground. A fully connected layer that starts from noise has to learn every object
-anew at every place, so it first sees the maxima over all places; its weights are then copied to each
-place and learn on, and the sums, which tell how many there are, join in. The heads are thrown away.
+colour, and on which ground. The heads are thrown away.
 """
 
 import numpy as np
@@ -14,12 +12,13 @@ from torch import Tensor, nn
 
 from vlx.adapters.networks import VggLike
 from vlx.scenes.catalogue import CATEGORIES, COLOURS, GROUNDS
+from vlx.scenes.cnn import FC
 from vlx.scenes.plan import MOST
 from vlx.scenes.train_data import GLYPHS, Labels
 from vlx.scenes.train_log import Log, Progress
 
 Known = tuple[Tensor, Labels]
-"""Pooled feature maps (scene, pooled * place), in half precision, and what is in the scenes."""
+"""Pooled feature maps (scene, pooled), in half precision, and what is in the scenes."""
 
 
 class _Heads(nn.Module):
@@ -59,50 +58,20 @@ def train_fc(
     device: torch.device,
     log: Log,
     *,
-    epochs: tuple[int, int] = (8, 8),
-) -> None:
-    """Train fc6 and fc7 of a CNN in place: on maxima over all places, then on everything."""
-    maps, truth = world
-    fc6, fc7 = (layer for layer in cnn.classifier if isinstance(layer, nn.Linear))
-    channels, places = cnn.channels, cnn.places
-    most, most_of_check = (
-        part.view(len(part), -1, places)[:, :channels].amax(2) for part in (maps, check[0])
-    )
-    cnn.classifier.requires_grad_(True)
-    heads = _Heads(fc7.out_features).to(device)
-    one = nn.Linear(channels, fc6.out_features).to(device)
-    pooled = nn.Sequential(one, *list(cnn.classifier)[1:])
-    _lesson("fc, maxima", pooled, heads, (most, truth), device, log, epochs[0], 3e-3)
-    _tell(pooled, heads, (most_of_check, check[1]), device, log)
-    with torch.no_grad():
-        shared = one.weight[:, :, None].expand(-1, -1, places) / places**0.5
-        fc6.weight.zero_()
-        fc6.weight[:, : channels * places] = shared.flatten(1)
-        fc6.bias.copy_(one.bias)
-    _lesson("fc, all places", cnn.classifier, heads, world, device, log, epochs[1], 1e-3)
-    _tell(cnn.classifier, heads, check, device, log)
-    cnn.classifier.requires_grad_(False)
-
-
-def _lesson(
-    name: str,
-    layers: nn.Module,
-    heads: _Heads,
-    world: Known,
-    device: torch.device,
-    log: Log,
-    epochs: int,
-    peak: float,
+    epochs: int = 16,
     batch: int = 128,
+    peak: float = 2e-3,
 ) -> None:
+    """Train fc6 and fc7 of a CNN in place."""
     maps, truth = world
+    layers = cnn.classifier.requires_grad_(True).train()
+    heads = _Heads(FC[1]).to(device)
     parameters = [*layers.parameters(), *heads.parameters()]
     optimiser = torch.optim.AdamW(parameters, peak, weight_decay=0.02)
     steps = epochs * (len(maps) // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, peak, total_steps=steps, pct_start=0.1)
     random = np.random.default_rng(0)
-    progress = Progress(name, steps, batch, log, every=500)
-    layers.train()
+    progress = Progress("fc", steps, batch, log, every=500)
     for _ in range(epochs):
         order = torch.from_numpy(random.permutation(len(maps)))
         for rows in order[: len(order) // batch * batch].view(-1, batch):
@@ -112,7 +81,8 @@ def _lesson(
             optimiser.step()
             schedule.step()
             progress(loss)
-    layers.eval()
+    layers.requires_grad_(False).eval()
+    _tell(layers, heads, check, device, log)
 
 
 @torch.no_grad()
@@ -136,6 +106,6 @@ def _tell(layers: nn.Module, heads: _Heads, check: Known, device: torch.device, 
 
 @torch.no_grad()
 def vectors(cnn: VggLike, maps: Tensor, device: torch.device) -> Float[Tensor, "scene fc7"]:
-    """The fc7 vectors of pooled maps (scene, pooled * place), on the CPU."""
+    """The fc7 vectors of pooled maps (scene, pooled), on the CPU."""
     parts = maps.split(1024)
     return torch.cat([cnn.classifier(part.to(device, torch.float32)).cpu() for part in parts])

@@ -29,6 +29,7 @@ World = tuple[Sequence[tuple[int, int]], Tensor]
 CAPTIONER = {"embedding": 256, "hidden": 320}
 VQA = {"embedding": 96, "hidden": 128, "joint": 768}
 BLUR = 0.2  # share of the vector's entries that are dropped while the text models learn
+SMOOTHING = 0.1  # of the captioner's words; one that is nearly sure of a word has no gradient left
 STEPS = 30  # words in a caption at most
 
 
@@ -80,7 +81,9 @@ def _captioner(
             ids, wanted = _teacher(chosen, vocabulary.end)
             seen = F.dropout(vectors[torch.from_numpy(rows)].to(device), BLUR)
             logits = network.vocabulary(network.hidden(seen, ids.to(device)))
-            loss = F.cross_entropy(logits.flatten(0, 1), wanted.flatten().to(device), ignore_index=-1)
+            loss = F.cross_entropy(
+                logits.flatten(0, 1), wanted.flatten().to(device), ignore_index=-1, label_smoothing=SMOOTHING
+            )
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
