@@ -33,8 +33,12 @@ class Speaker:
         return vlx.Pass(
             seen.features, scores, tuple(map(tiny.reading, said)), frames, tuple(images), cut=seen.cut,
             pixels=pixels, encode=partial(vlx.output_at, self.model.cnn, self.layer.removeprefix("cnn.")),
-            model="speaker", layer=seen.layer,
+            rescore=partial(self._rescored, ids), model="speaker", layer=seen.layer,
         )  # fmt: skip
+
+    def _rescored(self, ids: Tensor, pixels: Tensor, place: int) -> Tensor:
+        with vlx.prepared(self.model), torch.no_grad():
+            return self.model(pixels, ids[place].expand(len(pixels), -1))
 
     def generate(self, images: Sequence[Image.Image], beam: int = 1) -> list[str]:
         self.beams.append(beam)

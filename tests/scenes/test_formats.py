@@ -173,7 +173,7 @@ def test_densecap_regions_are_the_objects_boxes_with_true_captions(world, scenes
             assert abs(given.width - (right - left)) <= slack
             assert abs(given.height - (bottom - top)) <= slack
             claim = read_phrase(region.caption)
-            assert claim.holds([item])
+            assert claim.holds(item)
             assert claim.category == item.category.name
 
 
