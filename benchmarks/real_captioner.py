@@ -38,14 +38,14 @@ BESIDE = (SCORE, "mean_activation", "centre_prior", "random_weights")
 
 
 class Whole(torch.nn.Module):
-    """Encoder and decoder as one module; the decoder's first output, which says START, is left out."""
+    """Encoder and decoder as one module."""
 
     def __init__(self, encoder: Any, decoder: Any) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
 
     def forward(self, pixels: Tensor, ids: Tensor) -> Tensor:
-        return self.decoder(self.encoder(pixels), ids)[:, 1:]
+        return self.decoder(self.encoder(pixels), ids)
 
 
 class Flickr8k:
@@ -62,7 +62,10 @@ class Flickr8k:
         ids = [[self.words.index(word) if word in self.words else 2 for word in row] for row in said]
         longest = max(map(len, ids))
         padded = torch.tensor([[0, *row, *[1] * (longest - len(row))] for row in ids])
-        with vlx.capture(self.model, "encoder.cnn", vocabulary="decoder.linear") as seen:
+        steps = slice(1, None)  # the output of the image's step says START, and is left out
+        with vlx.capture(
+            self.model, "encoder.cnn", vocabulary="decoder.linear", steps=lambda hidden: hidden[:, steps]
+        ) as seen:
             scores = vlx.log_probabilities(self.model(pixels, padded))
         readings = tuple(
             vlx.Reading(

@@ -1,14 +1,19 @@
 """Gradients of many targets at once equal one uncut backward after another."""
 
+import sys
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 import vlx
 from tests import tiny
+from vlx.errors import LayerError
 from vlx.gradients import gradients, pixel_gradients
 from vlx.targets import Term
 
+gradients_module = sys.modules["vlx.gradients"]
 CAPTION = [1, 2, 4, 5]
 
 
@@ -163,3 +168,28 @@ def test_weights_that_are_not_finite_are_told():
     run = tiny.caption_pass(model, tiny.pixels_of(1), [CAPTION])
     with pytest.raises(vlx.VlxError, match="not finite"):
         gradients(run, [words(CAPTION)])
+
+
+def test_a_cut_whose_rows_are_not_the_steps_is_refused():
+    """Rows dropped behind the vocabulary layer would have each word explained by the one before."""
+    run = tiny.caption_pass(tiny.captioner(), tiny.pixels_of(1), [CAPTION])
+    with pytest.raises(LayerError, match=r"saw 5 rows for 4 steps.*steps="):
+        replace(run, scores=run.scores[:, 1:])
+
+
+def test_targets_are_differentiated_in_parts_where_room_is_short(monkeypatch):
+    run = tiny.caption_pass(tiny.captioner(), tiny.pixels_of(1), [CAPTION])
+    whole = gradients(run, [words(CAPTION)])
+    sizes: list[int] = []
+    plain = gradients_module._grad
+
+    def counted(root, features, seeds, layer, batched):
+        sizes.append(len(seeds) if batched else 1)
+        return plain(root, features, seeds, layer, batched)
+
+    monkeypatch.setattr(gradients_module, "_grad", counted)
+    largest = max(part.numel() * part.element_size() for part in (run.features, run.cut.above))
+    monkeypatch.setattr(gradients_module, "ROOM", 3 * gradients_module._WIDER * largest)
+    parts = gradients(run, [words(CAPTION)])
+    assert sizes == [3, 1]
+    torch.testing.assert_close(parts.values, whole.values)

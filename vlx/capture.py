@@ -18,6 +18,8 @@ from vlx.passes import Cut
 
 Layer = nn.Module | str | int
 
+_COMPILED = "_compiled_call_impl"  # what nn.Module.compile() sets
+
 
 def _same(tensor: Tensor) -> Tensor:
     return tensor
@@ -107,7 +109,7 @@ def prepared(*models: nn.Module) -> Generator[None, None, None]:
         stack.callback(_restore, modules, modes, parameters, needs)
         for module in modules:
             module.training = False
-            if getattr(module, "_compiled_call_impl", None) is not None:
+            if getattr(module, _COMPILED, None) is not None:
                 _uncompiled(module, stack)
             if isinstance(module, nn.RNNBase):
                 _plain_kernel(module, stack)
@@ -262,8 +264,8 @@ def _keep_logits(seen: Seen) -> Callable[[nn.Module, Any, Any], None]:
 
 def _uncompiled(module: nn.Module, stack: ExitStack) -> None:
     """Let a module that was compiled in place run as it was written: compiled code passes hooks by."""
-    stack.callback(setattr, module, "_compiled_call_impl", module._compiled_call_impl)
-    module._compiled_call_impl = None
+    stack.callback(setattr, module, _COMPILED, getattr(module, _COMPILED))
+    setattr(module, _COMPILED, None)
 
 
 def _plain_kernel(module: nn.Module, stack: ExitStack) -> None:

@@ -91,6 +91,11 @@ class Pass:
                 f"the scores do not depend on layer {self.layer}: it is not on the path to them, "
                 "or the model ran without gradients inside vlx.capture"
             )
+        if self.cut and self.cut.rows is None and self.cut.leaf.shape[-2] != self.scores.shape[1]:
+            raise LayerError(
+                f"the vocabulary layer saw {self.cut.leaf.shape[-2]} rows for {self.scores.shape[1]} steps: "
+                "pick the rows that are scored with steps= in vlx.capture, or name them in Cut(…, rows=…)"
+            )
         sizes = {len(self.readings), len(self.frames), len(self.images), len(self.scores), len(self.features)}
         if len(sizes) != 1:
             raise VlxError(

@@ -47,8 +47,8 @@ def measured(views: Views, image: Size) -> Layout:
         return Layout((0,), 1, 1, frames[0])
     whole = _thumbnail(frames)
     tiles, rows, cols = _arranged({at: frame for at, frame in enumerate(frames) if at != whole})
-    joined = (joined_tiles(made[list(tiles)], rows, cols) for made in (black, white, ramps))
-    return Layout(tiles, rows, cols, _frame(*joined, image))
+    black, white, ramps = (joined_tiles(made[list(tiles)], rows, cols) for made in (black, white, ramps))
+    return Layout(tiles, rows, cols, _frame(black, white, ramps, image))
 
 
 def joined_tiles(
