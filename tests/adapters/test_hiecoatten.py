@@ -253,6 +253,26 @@ def test_vgg_is_read_up_to_pool5(tmp_path):
     torch.testing.assert_close(load_eye(tmp_path / "vgg19.pth", residual=False)(pixels), expected)
 
 
+def test_one_question_over_the_layers_on_the_command_line(tmp_path, run):
+    """The paper's figure of a co-attention model: shallow to deep, beside one another."""
+    folder, out = tmp_path / "model", tmp_path / "out"
+    folder.mkdir()
+    write(folder)
+    vgg_file(folder)
+    PHOTOS[0].save(tmp_path / "photo.png")
+    layers = ("relu3_4", "relu4_4", "pool5")
+    chosen = [part for layer in layers for part in ("--layer", layer)]
+    asked = (tmp_path / "photo.png", "is the dog red ?", "--answer", "yes", "--answer", "no")
+    status, told, _ = run("vqa", *asked, "--model", f"hiecoatten:{folder}", *chosen, "--out", out)
+    assert status == 0
+    assert told.splitlines()[1].split() == ["answer", "score", "probability", *layers]
+    made = [vlx.load_explanation(out / f"photo-{layer}") for layer in layers]
+    assert [one.raw.shape for one in made] == [(2, 112, 112), (2, 56, 56), (2, 14, 14)]
+    assert len({one.targets for one in made}) == 1  # the same model: the same scores
+    with Image.open(out / "photo-comparison.png") as picture:
+        assert picture.height > 2 * picture.width / 3
+
+
 def vgg_plan() -> list[str]:
     """The kinds of torchvision's layers of VGG-19, in order."""
     return [kind for count in VGG19 for kind in (*("conv", "relu") * count, "pool")]
