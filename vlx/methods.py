@@ -68,7 +68,7 @@ def grad_cam_with(
     return Method("_".join(["grad_cam", *parts]), ablated)
 
 
-def occlusion_with(*, size: int = 35, stride: int = 8, batch: int = 32) -> Method:
+def occlusion_with(*, size: int = 35, stride: int = 8, batch: int = 16) -> Method:
     """Occlusion by squares of ``size`` pixels of the network input, ``stride`` apart (section 5.3).
 
     ``batch`` masked inputs are scored in one run.
