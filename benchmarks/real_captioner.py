@@ -62,9 +62,9 @@ class Flickr8k:
         ids = [[self.words.index(word) if word in self.words else 2 for word in row] for row in said]
         longest = max(map(len, ids))
         padded = torch.tensor([[0, *row, *[1] * (longest - len(row))] for row in ids])
-        steps = slice(1, None)  # the output of the image's step says START, and is left out
+        # The output of the image's step says START, and is left out.
         with vlx.capture(
-            self.model, "encoder.cnn", vocabulary="decoder.linear", steps=lambda hidden: hidden[:, steps]
+            self.model, "encoder.cnn", vocabulary="decoder.linear", steps=lambda hidden: hidden[:, 1:]
         ) as seen:
             scores = vlx.log_probabilities(self.model(pixels, padded))
         readings = tuple(

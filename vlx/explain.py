@@ -40,11 +40,11 @@ def explain(
         [target.resolve(reading) for target in wanted]
         for wanted, reading in zip(lists, run.readings, strict=True)
     ]
-    if method.windows is None:
-        raw, scores, batched, relus = _maps(run, resolved, method, chunk)
-    else:
-        raw, scores = _hidden(run, resolved, method.windows)
-        batched, relus = None, 0
+    raw, scores, batched, relus = (
+        _maps(run, resolved, method, chunk)
+        if method.windows is None
+        else (*_hidden(run, resolved, method.windows), None, 0)
+    )
     return [
         _result(
             run, b, [t.name for t in lists[b]], resolved[b], raw[:, b], scores[:, b], method, batched, relus

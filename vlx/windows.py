@@ -75,7 +75,7 @@ def occlusion(
     colour = np.broadcast_to(np.asarray(fill, dtype=image.dtype), (image.shape[0],))[:, None, None]
     rows, cols = _centres(height, stride), _centres(width, stride)
     places = [(row, col) for row in rows for col in cols]
-    original = np.asarray(scored(score, image[None])[0])
+    original = np.asarray(_scores_of(score, image[None])[0])
     # Channels last in memory, which convolutions read faster; only what was hidden is put back.
     images = np.repeat(image.transpose(1, 2, 0)[None], batch, axis=0).transpose(0, 3, 1, 2)
     masked: list[np.ndarray] = []
@@ -83,7 +83,7 @@ def occlusion(
         part = places[start : start + batch]
         for number, place in enumerate(part):
             images[number][_window(place, size)] = colour
-        masked.append(scored(score, images[: len(part)]))
+        masked.append(_scores_of(score, images[: len(part)]))
         for number, place in enumerate(part):
             images[number][_window(place, size)] = image[_window(place, size)]
     falls = np.moveaxis(original - np.concatenate(masked), 0, -1)
@@ -104,8 +104,16 @@ def _window(place: tuple[int, int], size: int) -> tuple[slice, slice, slice]:
     return slice(None), slice(max(top, 0), max(top + size, 0)), slice(max(left, 0), max(left + size, 0))
 
 
-def scored(score: Scores, images: np.ndarray) -> Float[np.ndarray, "batch *target"]:
-    """The scores as doubles; raises VlxError unless there are finite ones for each image."""
+def scored(score: Scores, images: np.ndarray) -> Float[np.ndarray, " batch"]:
+    """The scores as doubles; raises VlxError unless there is one finite score for each image."""
+    values = _scores_of(score, images)
+    if values.ndim != 1:
+        raise VlxError(f"scores of shape {values.shape} for {len(images)} images: expected one each")
+    return values
+
+
+def _scores_of(score: Scores, images: np.ndarray) -> Float[np.ndarray, "batch *target"]:
+    """The scores as doubles, one or one for each target; raises VlxError unless all are finite."""
     values = np.array(score(images), dtype=np.float64)  # a copy: the images change
     if values.shape[:1] != (len(images),) or values.ndim > 2:
         raise VlxError(f"scores of shape {values.shape} for {len(images)} images: expected one each")

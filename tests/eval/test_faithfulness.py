@@ -85,6 +85,7 @@ def test_area_worked_by_hand():
         (np.ones((3, 3)), {}, total, "shapes"),
         (np.ones((4, 5)), {"steps": 0}, total, "1 or more"),
         (np.ones((4, 5)), {}, lambda images: images, "one"),
+        (np.ones((4, 5)), {}, lambda images: np.ones((len(images), 3)), "one each"),
     ],
 )
 def test_bad_input_is_refused(plane, options, score, said):

@@ -10,7 +10,7 @@ import torch
 from vlx.adapters.networks import VggLike
 from vlx.scenes import train
 from vlx.scenes.catalogue import CATEGORIES, COLOURS, GROUNDS
-from vlx.scenes.cnn import FC, normalised, small_vgg
+from vlx.scenes.cnn import normalised, small_vgg
 from vlx.scenes.plan import SIDE, Item, Scene
 from vlx.scenes.train_cnn import pooled_maps
 from vlx.scenes.train_crops import WINDOW, windows
@@ -70,7 +70,7 @@ def test_pooled_maps_are_what_fc6_reads():
 
 def test_fc_learns_glyphs_and_leaves_the_convolutions_alone():
     torch.manual_seed(0)
-    cnn = VggLike([4, "M", len(GLYPHS)], (256, FC[1])).requires_grad_(False)
+    cnn = VggLike([4, "M", len(GLYPHS)], (256, 192)).requires_grad_(False)
     known = labels(plans(0, 640))
     maps = known.glyphs.repeat(1, 3).half()  # of a map that knows them all
     before = {name: tensor.clone() for name, tensor in cnn.state_dict().items()}

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from vlx.adapters.networks import VggLike
 from vlx.scenes.catalogue import CATEGORIES, COLOURS, GROUNDS
-from vlx.scenes.cnn import FC
 from vlx.scenes.plan import MOST
 from vlx.scenes.train_data import GLYPHS, Labels
 from vlx.scenes.train_log import Log, Progress
@@ -65,7 +64,8 @@ def train_fc(
     """Train fc6 and fc7 of a CNN in place."""
     maps, truth = world
     layers = cnn.classifier.requires_grad_(True).train()
-    heads = _Heads(FC[1]).to(device)
+    fc7 = [layer for layer in layers if isinstance(layer, nn.Linear)][-1]
+    heads = _Heads(fc7.out_features).to(device)
     parameters = [*layers.parameters(), *heads.parameters()]
     optimiser = torch.optim.AdamW(parameters, peak, weight_decay=0.02)
     steps = epochs * (len(maps) // batch)
