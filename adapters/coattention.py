@@ -41,9 +41,9 @@ class AlternatingAttention(nn.Module):
 
     def forward(
         self,
-        question: Float[Tensor, "batch word hidden"],
+        question: Float[Tensor, "#batch word hidden"],
         image: Float[Tensor, "batch place hidden"],
-        absent: Bool[Tensor, "batch word"],
+        absent: Bool[Tensor, "#batch word"],
     ) -> Attended:
         """Attend; ``absent`` marks padding."""
         first = _shares(self.first_score(torch.tanh(self.first(question))), absent)
@@ -71,9 +71,9 @@ class ParallelAttention(nn.Module):
 
     def forward(
         self,
-        question: Float[Tensor, "batch word hidden"],
+        question: Float[Tensor, "#batch word hidden"],
         image: Float[Tensor, "batch place hidden"],
-        absent: Bool[Tensor, "batch word"],
+        absent: Bool[Tensor, "#batch word"],
     ) -> Attended:
         """Attend; ``absent`` marks padding, which the authors' affinity takes in all the same."""
         affinity = torch.tanh(question @ self.affinity(image).mT)
@@ -134,8 +134,8 @@ class CoAttentionNetwork(nn.Module):
     def levels(
         self,
         features: Float[Tensor, "batch feature row col"],
-        ids: Int[Tensor, "batch word"],
-        lengths: Int[Tensor, " batch"],
+        ids: Int[Tensor, "#batch word"],
+        lengths: Int[Tensor, "#batch"],
     ) -> tuple[Attended, Attended, Attended]:
         """What is attended at the level of words, of phrases and of the question."""
         ids = F.pad(ids, (0, max(0, self.steps - ids.shape[1])))[:, : self.steps]
@@ -157,10 +157,10 @@ class CoAttentionNetwork(nn.Module):
     def forward(
         self,
         pixels: Float[Tensor, "batch 3 height width"],
-        ids: Int[Tensor, "batch word"],
-        lengths: Int[Tensor, " batch"],
+        ids: Int[Tensor, "#batch word"],
+        lengths: Int[Tensor, "#batch"],
     ) -> Float[Tensor, "batch answer"]:
-        """Answer logits."""
+        """Answer logits; one question may serve all images."""
         words, phrases, question = self.levels(self.cnn(pixels), ids, lengths)
         hidden = torch.tanh(self.hidden_words(words.question + words.image))
         hidden = torch.tanh(self.hidden_phrases(torch.cat([phrases.question + phrases.image, hidden], 1)))
@@ -169,13 +169,13 @@ class CoAttentionNetwork(nn.Module):
 
 
 def _shares(
-    scores: Float[Tensor, "batch item 1"], absent: Bool[Tensor, "batch item"] | None = None
+    scores: Float[Tensor, "batch item 1"], absent: Bool[Tensor, "#batch item"] | None = None
 ) -> Float[Tensor, "batch item"]:
     flat = scores.squeeze(2)
     return torch.softmax(flat if absent is None else flat.masked_fill(absent, _NEVER), 1)
 
 
 def _mean(
-    vectors: Float[Tensor, "batch item hidden"], shares: Float[Tensor, "batch item"]
-) -> Float[Tensor, "batch hidden"]:
+    vectors: Float[Tensor, "#batch item hidden"], shares: Float[Tensor, "#batch item"]
+) -> Float[Tensor, "out hidden"]:
     return (shares[:, None] @ vectors).squeeze(1)

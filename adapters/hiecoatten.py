@@ -8,14 +8,14 @@ ResNet. Questions are lower-cased Treebank tokens, "?" among them, left aligned 
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
+from vlx.adapters.answering import encode_questions, read_answers
 from vlx.adapters.caffe import VGG_MEAN, load_vector_cnn, squashed
 from vlx.adapters.coattention import CoAttentionNetwork
 from vlx.adapters.files.t7 import read_t7
@@ -26,11 +26,10 @@ from vlx.adapters.resampling import torch7
 from vlx.adapters.resnets import resnet_map
 from vlx.adapters.vocabulary import Vocabulary
 from vlx.adapters.weights import fit_around_cnn, load_weights
-from vlx.capture import Layer, capture, find_layer, output_at, prepared
-from vlx.errors import CheckpointError, LayerError, TextError
+from vlx.capture import Layer, find_layer, prepared
+from vlx.errors import CheckpointError, LayerError
 from vlx.images import Preprocess, Squash, stack_images
-from vlx.passes import Pass, logit_scores
-from vlx.reading import Reading, choices_of
+from vlx.passes import Pass
 
 VGG = squashed(448, VGG_MEAN)
 """The authors' images for VGG-19: blue first, 0 to 255, less VGG's mean."""
@@ -60,13 +59,14 @@ class HieCoAtten:
         self.vocabulary = vocabulary
         self.answers = tuple(answers)
         self.preprocess = preprocess
+        self.longest: int | None = network.steps
         self.name = name
         names = [name for name, _ in network.cnn.named_children()]
         if layer is None and not names:
             raise LayerError(
                 f"{type(network.cnn).__name__} has no layers: give a CNN whose last one gives a map"
             )
-        self.layer, self._module = find_layer(network.cnn, names[-1] if layer is None else layer)
+        self.layer, self.module = find_layer(network.cnn, names[-1] if layer is None else layer)
 
     def at(self, layer: Layer) -> "HieCoAtten":
         """The same model, explained at another layer."""
@@ -76,59 +76,18 @@ class HieCoAtten:
 
     def read(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Pass:
         """Score every answer to one question for each image."""
-        pixels, frames = stack_images(self.preprocess, images, next(self.network.parameters()))
-        ids, lengths, unknown = self._encoded(images, questions, pixels.device)
-        with capture(self.network, self._module) as seen:
-            scores = logit_scores(self.network(pixels, ids, lengths))
-        choices = choices_of("answer", self.answers)
-        return Pass(
-            features=seen.features,
-            scores=scores,
-            readings=tuple(
-                Reading("answer", (), choices, prompt=question, unknown=words)
-                for question, words in zip(questions, unknown, strict=True)
-            ),
-            frames=frames,
-            images=tuple(images),
-            pixels=pixels,
-            encode=partial(output_at, self.network.cnn, self._module),
-            rescore=partial(self._rescored, ids, lengths),
-            kind="logit",
-            model=self.name,
-            layer=self.layer,
-        )
-
-    def _rescored(
-        self,
-        ids: Int[Tensor, "item word"],
-        lengths: Int[Tensor, " item"],
-        pixels: Float[Tensor, "batch 3 height width"],
-        place: int,
-    ) -> Float[Tensor, "batch 1 choice"]:
-        count = len(pixels)
-        with prepared(self.network), torch.no_grad():
-            return logit_scores(
-                self.network(pixels, ids[place].expand(count, -1), lengths[place].expand(count))
-            )
+        return read_answers(self, images, questions)
 
     def attention(
         self, images: Sequence[Image.Image], questions: Sequence[str]
     ) -> Float[Tensor, "3 batch row col"]:
         """The share of attention of each place of the feature map: by words, by phrases, by the question."""
         pixels, _ = stack_images(self.preprocess, images, next(self.network.parameters()))
-        ids, lengths, _ = self._encoded(images, questions, pixels.device)
+        ids, lengths, _ = encode_questions(self, images, questions)
         with prepared(self.network), torch.no_grad():
             features = self.network.cnn(pixels)
             levels = self.network.levels(features, ids, lengths)
         return torch.stack([level.places for level in levels]).unflatten(2, features.shape[2:])
-
-    def _encoded(
-        self, images: Sequence[Image.Image], questions: Sequence[str], device: torch.device
-    ) -> tuple[Int[Tensor, "batch word"], Int[Tensor, " batch"], list[tuple[str, ...]]]:
-        """Token ids, left aligned and padded with 0; the lengths; and the unknown words."""
-        if len(images) != len(questions):
-            raise TextError(f"{len(questions)} questions for {len(images)} images: give one for each")
-        return self.vocabulary.encode_questions(questions, self.network.steps, device)
 
 
 def spread_of(attention: Float[Tensor, "*lead row col"]) -> Float[Tensor, "*lead"]:

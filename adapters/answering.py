@@ -1,0 +1,85 @@
+"""What models that choose an answer from a list have in common: images and questions to a Pass."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor, nn
+
+from vlx.adapters.vocabulary import Vocabulary
+from vlx.capture import capture, output_at, prepared
+from vlx.errors import TextError
+from vlx.images import Preprocess, stack_images
+from vlx.passes import Pass, logit_scores
+from vlx.reading import Reading, choices_of
+
+
+@runtime_checkable
+class AnswerClassifier(Protocol):
+    """A VQA model; ``module`` is the layer of its network's ``cnn`` that is explained.
+
+    The network takes pixels, the ids of the questions' words and their numbers of words; one question
+    may serve all images.
+    """
+
+    network: Any
+    vocabulary: Vocabulary
+    answers: tuple[str, ...]
+    preprocess: Preprocess
+    longest: int | None
+    name: str
+    layer: str
+    module: nn.Module
+
+
+def read_answers(model: AnswerClassifier, images: Sequence[Image.Image], questions: Sequence[str]) -> Pass:
+    """Score every answer to one question for each image.
+
+    Raises TextError where there are not as many questions as images.
+    """
+    pixels, frames = stack_images(model.preprocess, images, next(model.network.parameters()))
+    ids, lengths, unknown = encode_questions(model, images, questions)
+    with capture(model.network, model.module) as seen:
+        scores = logit_scores(model.network(pixels, ids, lengths))
+    choices = choices_of("answer", model.answers)
+    return Pass(
+        features=seen.features,
+        scores=scores,
+        readings=tuple(
+            Reading("answer", (), choices, prompt=question, unknown=words)
+            for question, words in zip(questions, unknown, strict=True)
+        ),
+        frames=frames,
+        images=tuple(images),
+        pixels=pixels,
+        encode=partial(output_at, model.network.cnn, model.module),
+        rescore=partial(_rescored, model.network, ids, lengths),
+        kind="logit",
+        model=model.name,
+        layer=model.layer,
+    )
+
+
+def encode_questions(
+    model: AnswerClassifier, images: Sequence[Image.Image], questions: Sequence[str]
+) -> tuple[Int[Tensor, "batch word"], Int[Tensor, " batch"], list[tuple[str, ...]]]:
+    """Token ids, left aligned and padded with 0; the lengths; and the unknown words."""
+    if len(images) != len(questions):
+        raise TextError(f"{len(questions)} questions for {len(images)} images: give one for each")
+    device = next(model.network.parameters()).device
+    return model.vocabulary.encode_questions(questions, model.longest, device)
+
+
+def _rescored(
+    network: nn.Module,
+    ids: Int[Tensor, "item word"],
+    lengths: Int[Tensor, " item"],
+    pixels: Float[Tensor, "batch 3 height width"],
+    place: int,
+) -> Float[Tensor, "batch 1 choice"]:
+    one = slice(place, place + 1)  # its question is encoded once, for all pixels
+    with prepared(network), torch.no_grad():
+        return logit_scores(network(pixels, ids[one], lengths[one]))
