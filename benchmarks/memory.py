@@ -4,6 +4,8 @@ import gc
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
@@ -56,6 +58,24 @@ def peak(name: str, what: str) -> int:
         [sys.executable, "-m", "benchmarks.memory", name, what], capture_output=True, text=True, check=True
     )
     return int(done.stdout.split()[-1])
+
+
+def peak_while(work: Callable[[], object]) -> int:
+    """Peak bytes above what is resident before some work; 0 if Linux's reset of the peak is missing."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+        before = _resident("VmRSS")
+    except OSError:
+        return 0
+    work()
+    return _resident("VmHWM") - before
+
+
+def _resident(what: str) -> int:
+    """Bytes that Linux counts under a name for this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (found,) = (line.split()[1] for line in lines if line.startswith(f"{what}:"))
+    return int(found) * 1024
 
 
 def print_memory(subject: Subject) -> None:

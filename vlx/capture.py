@@ -102,20 +102,23 @@ def prepared(*models: nn.Module) -> Generator[None, None, None]:
     (cuDNN), so they are switched off while an RNN module runs and nowhere else.
     """
     modules = [module for model in models for module in model.modules()]
-    parameters = [parameter for model in models for parameter in model.parameters()]
     modes = [module.training for module in modules]
-    needs = [parameter.requires_grad for parameter in parameters]
+    learning = [
+        (module, name)
+        for module in modules
+        for name, parameter in module.named_parameters(recurse=False)
+        if parameter.requires_grad
+    ]
     with ExitStack() as stack:
-        stack.callback(_restore, modules, modes, parameters, needs)
+        stack.callback(_restore, modules, modes, learning)
         for module in modules:
             module.training = False
             if getattr(module, _COMPILED, None) is not None:
                 _uncompiled(module, stack)
             if isinstance(module, nn.RNNBase):
                 _plain_kernel(module, stack)
-        for parameter, need in zip(parameters, needs, strict=True):
-            if need:
-                parameter.requires_grad_(False)
+        for module, name in learning:
+            module.get_parameter(name).requires_grad_(False)
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         yield
@@ -288,11 +291,8 @@ def _fused_kernels(mkldnn: bool, cudnn: bool) -> None:
     torch.backends.cudnn.enabled = cudnn
 
 
-def _restore(
-    modules: list[nn.Module], modes: list[bool], parameters: list[nn.Parameter], needs: list[bool]
-) -> None:
+def _restore(modules: list[nn.Module], modes: list[bool], learning: list[tuple[nn.Module, str]]) -> None:
     for module, mode in zip(modules, modes, strict=True):
         module.training = mode
-    for parameter, need in zip(parameters, needs, strict=True):
-        if parameter.requires_grad != need:
-            parameter.requires_grad_(need)
+    for module, name in learning:  # by name: weights that are fetched for a run come back as other objects
+        module.get_parameter(name).requires_grad_(True)

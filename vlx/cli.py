@@ -51,7 +51,7 @@ Out = Annotated[
     Path | None,
     typer.Option(help="A folder for figures (PNG), maps (NPZ), facts (JSON) and report.html."),
 ]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps; auto spreads hf: models.")]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -78,7 +78,8 @@ def load_models(
     """
     from vlx.load import load
 
-    check_device(device)
+    if device != "auto":
+        check_device(device)
     chosen = [number_or_text(layer) for layer in dict.fromkeys(layers or ())]
     found: list[Any] = []
     own = Counter[str]()

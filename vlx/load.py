@@ -40,6 +40,8 @@ def load(name: str, *, layer: str | int | None = None, device: str = "cpu") -> A
     ``layer`` overrides the model's default layer, by dotted name or index. Raises VlxError for
     an unknown name, LayerError for an unknown layer, CheckpointError for a bad weight file.
     """
+    if device == "auto" and not name.startswith(("hf:", "python:")):
+        raise VlxError(f"device auto spreads a model of transformers (hf:…), not {name}: use cpu, cuda, mps")
     if name == "scenes/captioner":
         from vlx.adapters.scenes import load_captioner
 

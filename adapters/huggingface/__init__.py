@@ -52,8 +52,9 @@ def load_huggingface(
 ) -> Adapter:
     """Load a model with its processor from a local folder or, with a network, from the hub.
 
-    Weights are read from safetensors only, and no code that comes with a model is run unless
-    ``trust_remote_code`` says so. Raises CheckpointError where files are missing or do not fit.
+    ``device="auto"`` lets accelerate spread the model over the devices there are. Weights are read
+    from safetensors only, and no code that comes with a model is run unless ``trust_remote_code`` says so.
+    Raises CheckpointError where files are missing or do not fit.
     """
     import transformers as hf
     from safetensors import SafetensorError
@@ -65,13 +66,22 @@ def load_huggingface(
         build = getattr(hf, kind, None)
         if build is None:
             raise CheckpointError(f"{where} is a {kind}, which transformers {hf.__version__} does not have")
+        placed = _placed(config, device)
         with _quiet(hf):
-            model = build.from_pretrained(where, use_safetensors=True, dtype="auto", **asked)
+            model = build.from_pretrained(where, use_safetensors=True, dtype="auto", **placed, **asked)
         processor, tokenizer = _prepared_by(hf, where, asked)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"{where} could not be loaded: {first}") from None
-    return wrap(model.to(device), processor, tokenizer, layer=layer, name=f"hf:{where}")
+    return wrap(model if placed else model.to(device), processor, tokenizer, layer=layer, name=f"hf:{where}")
+
+
+def _placed(config: Any, device: str) -> dict[str, Any]:
+    """How a model is put in its place while it is loaded; nothing where it is moved there afterwards."""
+    if device == "auto":
+        return {"device_map": "auto"}
+    quantised = getattr(config, "quantization_config", None) is not None  # these do not move
+    return {"device_map": {"": device}} if quantised else {}
 
 
 @contextmanager

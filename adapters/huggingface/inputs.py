@@ -65,13 +65,24 @@ def views_of(inputs: Inputs, processor: Any) -> Float[Tensor, "view 3 row col"]:
 
 def moved(model: Any, inputs: Inputs) -> Inputs:
     """What the model takes of some inputs, on its device and in its precision."""
-    like = next(model.parameters())
+    device, dtype = _place_of(model)
     known = _taken(type(model))
     return {
-        name: value.to(like.device, like.dtype) if value.is_floating_point() else value.to(like.device)
+        name: value.to(device, dtype if value.is_floating_point() else None)
         for name, value in inputs.items()
         if name in known
     }
+
+
+def _place_of(model: Any) -> tuple[torch.device, torch.dtype]:
+    """Where a model reads its inputs, and in which precision: that of weights which are not quantised.
+
+    Weights that are kept elsewhere until they are used are on the meta device; what keeps them takes
+    inputs from anywhere.
+    """
+    plain = [parameter for parameter in model.parameters() if parameter.is_floating_point()]
+    here = [parameter.device for parameter in plain if parameter.device.type != "meta"]
+    return (here or [torch.device("cpu")])[0], plain[0].dtype
 
 
 def encoded(

@@ -90,6 +90,11 @@ def in_precision(model: Any, precision: str) -> Any:
     if precision not in PRECISIONS:
         raise VlxError(f"no precision {precision!r}; known: {', '.join(PRECISIONS)}")
     for network in networks(model):
+        if any(not weight.is_floating_point() or weight.is_meta for weight in network.parameters()):
+            raise VlxError(
+                f"weights of {type(network).__name__} are quantised or kept off its device: load it whole, "
+                f"for {precision} and for the controls, which shuffle weights"
+            )
         network.to(PRECISIONS[precision])
     return model
 

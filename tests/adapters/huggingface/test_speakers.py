@@ -21,7 +21,7 @@ from vlx.errors import LayerError, TextError
 
 TEXTS = ("the red ball runs on grass", "a dog")
 FAMILIES = {build.__name__: build for build in tiny.SPEAKERS}
-SPLIT = {"idefics3_tiles": tiny.idefics3, "internvl_tiles": tiny.internvl}
+SPLIT = {"idefics3_tiles": tiny.idefics3, "smolvlm_tiles": tiny.smolvlm, "internvl_tiles": tiny.internvl}
 
 
 def noise(height=60, width=90, seed=0):

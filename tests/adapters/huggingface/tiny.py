@@ -233,21 +233,39 @@ def paligemma() -> tuple[Any, Any]:
 
 def idefics3(*, split: bool = False) -> tuple[Any, Any]:
     """Patches shuffled into fewer tokens by a connector; with ``split`` tiles, the thumbnail last."""
-    config = hf.Idefics3Config(
+    config = hf.Idefics3Config(**_shuffled())
+    images = hf.Idefics3ImageProcessor(**_tiles(split))
+    joint = hf.Idefics3Processor(images, _signs(), image_seq_len=4)
+    return spread(hf.Idefics3ForConditionalGeneration(config)), joint
+
+
+def smolvlm(*, split: bool = False) -> tuple[Any, Any]:
+    """Idefics3 by another name, with a processor of its own."""
+    config = hf.SmolVLMConfig(**_shuffled())
+    images = hf.SmolVLMImageProcessor(**_tiles(split))
+    videos = hf.SmolVLMVideoProcessor(size={"longest_edge": SIDE})
+    joint = hf.SmolVLMProcessor(images, _signs(), videos, image_seq_len=4)
+    return spread(hf.SmolVLMForConditionalGeneration(config)), joint
+
+
+def _shuffled() -> dict[str, Any]:
+    return dict(
         vision_config={**_VISION}, text_config=hf.LlamaConfig(**_TEXT), scale_factor=2,
-        image_token_id=ID("<image>"),
-        pad_token_id=ID("[PAD]"),
+        image_token_id=ID("<image>"), pad_token_id=ID("[PAD]"),
     )  # fmt: skip
-    images = hf.Idefics3ImageProcessor(
+
+
+def _tiles(split: bool) -> dict[str, Any]:
+    return dict(
         size={"longest_edge": 2 * SIDE}, max_image_size={"longest_edge": SIDE}, do_image_splitting=split
     )
-    words = tokenizer(
+
+
+def _signs() -> Any:
+    return tokenizer(
         image_token="<image>", fake_image_token="<fake_token_around_image>",
-        global_image_token="<global-img>",
-        end_of_utterance_token="<end_of_utterance>",
+        global_image_token="<global-img>", end_of_utterance_token="<end_of_utterance>",
     )  # fmt: skip
-    joint = hf.Idefics3Processor(images, words, image_seq_len=4)
-    return spread(hf.Idefics3ForConditionalGeneration(config)), joint
 
 
 def internvl(*, split: bool = False) -> tuple[Any, Any]:
@@ -426,7 +444,6 @@ def resnet() -> tuple[Any, Any]:
 
 SPEAKERS = (
     blip, blip_vqa, git, vit_gpt2, swin_gpt2, blip2_opt, blip2_t5, llava, llava_next, paligemma, idefics3,
-    internvl,
-    qwen2_vl, qwen2_5_vl, qwen3_vl, florence2,
+    smolvlm, internvl, qwen2_vl, qwen2_5_vl, qwen3_vl, florence2,
 )  # fmt: skip
 CLASSIFIERS = (vit, swin, dinov2, resnet)
