@@ -1,6 +1,7 @@
 """Grad-CAM and its relatives: pure functions of activations A and gradients G = dy/dA.
 
-Both are (..., channel, row, col); the map is (..., row, col), raw: not scaled, not resized.
+Both are (..., channel, row, col), though of gradients that are averaged over places their mean, as
+(..., channel, 1, 1), will do; the map is (..., row, col), raw: not scaled, not resized.
 """
 
 import torch
@@ -9,11 +10,13 @@ from torch import Tensor
 
 Planes = Float[Tensor, "*#target channel row col"]
 """Leading axes of size 1 serve all: one image's activations, the gradients of many targets."""
+Pooled = Float[Tensor, "*#target channel #row #col"]
+"""Gradients at the places, or their mean over all of them at one."""
 Weights = Float[Tensor, "*#target channel"]
 Map = Float[Tensor, "... row col"]
 
 
-def grad_cam(activations: Planes, gradients: Planes) -> Map:
+def grad_cam(activations: Planes, gradients: Pooled) -> Map:
     """The Grad-CAM map: channels weighted by their mean gradient, summed, rectified (Eq. 1 and 2)."""
     return weighted_sum(activations, mean_gradient(gradients)).relu()
 

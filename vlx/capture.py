@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vlx.errors import LayerError, near_names
+from vlx.offset import Offset, linear_layers_apart, offset_of
 from vlx.passes import Cut
 
 Layer = nn.Module | str | int
@@ -40,6 +41,9 @@ class Site:
     """Takes the tensor as the model holds it to (batch, *feature)."""
     together: Callable[[Tensor], Tensor] = _same
     """Takes (batch, *feature) back to what the model goes on with."""
+    in_front: Callable[[int], int] | None = None
+    """How many of so many tokens stand in front of the places of the image, where features may be
+    (batch, token, channel); then the sum of their gradients is had for less (`vlx.offset`)."""
 
 
 @dataclass(eq=False)
@@ -49,6 +53,7 @@ class Seen:
     layer: str
     """The layer's dotted name in the model."""
     _features: Tensor | None = None
+    _offset: Offset | None = None
     _cut: Cut | None = None
     _logits: Tensor | None = None
 
@@ -58,6 +63,11 @@ class Seen:
         if self._features is None:
             raise LayerError(f"layer {self.layer} was not reached: run the model inside the block")
         return self._features
+
+    @property
+    def offset(self) -> Tensor | None:
+        """What is added to the features at every place alike, (batch, channel), where a `Site` allows it."""
+        return None if self._offset is None else self._offset.value
 
     @property
     def cut(self) -> Cut | None:
@@ -149,6 +159,8 @@ def capture(
     with ExitStack() as stack:
         stack.enter_context(prepared(model))
         stack.enter_context(_at(name, module, site, lambda found: _cut_features(seen, site, found)))
+        if site.in_front is not None:
+            stack.enter_context(linear_layers_apart(model, lambda: seen._offset))  # pyright: ignore[reportPrivateUsage]
         if vocabulary is not None:
             at, top = find_layer(model, vocabulary)
             hook = _vocabulary_hook(seen, at, steps)
@@ -240,6 +252,9 @@ def _replaced(given: Any, name: str, field: str | None, use: Callable[[Tensor], 
 
 def _cut_features(seen: Seen, site: Site, found: Tensor) -> Tensor:
     seen._features = site.apart(found).detach().clone().requires_grad_()  # pyright: ignore[reportPrivateUsage]
+    if site.in_front is not None and seen.features.ndim == 3:
+        seen._offset = offset_of(seen.features, site.in_front(seen.features.shape[1]))  # pyright: ignore[reportPrivateUsage]
+        return site.together(seen._offset.together)  # pyright: ignore[reportPrivateUsage]
     # A later in-place layer overwrites this copy, not the leaf.
     return site.together(seen.features.clone())
 

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vlx.errors import LayerError, VlxError
 from vlx.explanation import Explained, Explanation, Provenance
-from vlx.gradients import gradients, pixel_gradients, values_of
+from vlx.gradients import Gradients, Terms, gradients, pixel_gradients, summed_gradients, values_of
 from vlx.methods import Method, grad_cam
 from vlx.occluded import occlusion_maps
 from vlx.passes import Pass
@@ -70,28 +70,41 @@ def _maps(
 ) -> tuple[Tensor, Tensor, bool, int]:
     """Raw maps (target, batch, *plane), scores (target, batch), and how they were computed."""
     terms = [[target.terms for target in item] for item in resolved]
-    plain = gradients(run, terms, chunk=chunk)
-    raw, relus = None, 0
+    found, raw, relus = None, None, 0
     if method.cam is not None:
-        grids = run.grid(run.features.detach()).to(plain.values.dtype)
-        if grids.shape[-2] * grids.shape[-1] < 2:
-            raise LayerError(
-                f"layer {run.layer} has a single place ({tuple(grids.shape)}): name a layer below its pooling"
-            )
-        at_places = run.grid(plain.values)
-        if plain.values.any() and not at_places.any():
-            raise LayerError(
-                f"at layer {run.layer} the class token alone has a gradient: name a layer before the last "
-                "attention, such as the first norm of the last block"
-            )
-        raw = method.cam(grids[None], at_places)
+        found, raw = _cam(run, terms, method.cam, method.pooled, chunk)
     if method.rule is not None:
-        head = gradients(run, terms, rule=method.guidance, chunk=chunk) if method.guidance else plain
+        head = gradients(run, terms, rule=method.guidance, chunk=chunk)
         pixels, relus = pixel_gradients(run, head, method.guidance)
+        found = found or head
         raw = pixels if raw is None else pixels * _on_input(run, raw)[:, :, None]
-    if raw is None:
+    if found is None or raw is None:
         raise VlxError(f"method {method.name} has neither a map on features nor a rule for pixels")
-    return raw, plain.scores, plain.batched, relus
+    return raw, found.scores, found.batched, relus
+
+
+def _cam(
+    run: Pass, terms: Terms, cam: Callable[[Tensor, Tensor], Tensor], pooled: bool, chunk: int | None
+) -> tuple[Gradients, Float[Tensor, "target batch row col"]]:
+    """Maps on the feature grid, and the gradients they were made of."""
+    features = run.grid(run.features.detach())
+    places = features.shape[-2] * features.shape[-1]
+    if places < 2:
+        raise LayerError(
+            f"layer {run.layer} has a single place ({tuple(features.shape)}): name a layer below its pooling"
+        )
+    sums = summed_gradients(run, terms, chunk=chunk) if pooled else None
+    if sums is not None:
+        means = sums.values[..., None, None] / places
+        return sums, cam(features.to(means.dtype)[None], means)
+    found = gradients(run, terms, chunk=chunk)
+    at_places = run.grid(found.values)
+    if found.values.any() and not at_places.any():
+        raise LayerError(
+            f"at layer {run.layer} the class token alone has a gradient: name a layer before the last "
+            "attention, such as the first norm of the last block"
+        )
+    return found, cam(features.to(at_places.dtype)[None], at_places)
 
 
 def _hidden(run: Pass, resolved: Sequence[Sequence[Resolved]], windows: Windows) -> tuple[Tensor, Tensor]:

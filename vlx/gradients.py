@@ -47,6 +47,22 @@ def gradients(run: Pass, terms: Terms, *, rule: Rule | None = None, chunk: int |
     as are likely to fit into `ROOM`. Sums are taken in float32 or better. Raises LayerError if the
     features do not reach the scores.
     """
+    return _differentiated(run, run.features, terms, rule, chunk)
+
+
+def summed_gradients(run: Pass, terms: Terms, *, chunk: int | None = None) -> Gradients | None:
+    """The sum of every target's gradients over all places of the features, (target, batch, channel).
+
+    None where the Pass has no offset, or where the sums are 0: then only the gradients at the places
+    tell whether they are too.
+    """
+    if run.offset is None:
+        return None
+    found = _differentiated(run, run.offset, terms, None, chunk)
+    return found if found.values.any() else None
+
+
+def _differentiated(run: Pass, leaf: Tensor, terms: Terms, rule: Rule | None, chunk: int | None) -> Gradients:
     count = max((len(item) for item in terms), default=0)
     if len(terms) != run.batch or count == 0:
         raise VlxError(f"{len(terms)} lists of targets for {run.batch} items: give one, not empty, for each")
@@ -54,7 +70,7 @@ def gradients(run: Pass, terms: Terms, *, rule: Rule | None = None, chunk: int |
     roots = [run.scores] if run.cut is None else [run.cut.above, run.scores]
     with torch.inference_mode(False), torch.enable_grad(), ruled(roots, rule) as relus:
         scale = 8192.0 if torch.float16 in (run.features.dtype, roots[0].dtype) else 1.0
-        values, batched = _scaled(run, terms, count, scale, chunk or _fitting(run, roots[0]))
+        values, batched = _scaled(run, leaf, terms, count, scale, chunk or _fitting(run, roots[0]))
     if not values.isfinite().all():
         raise VlxError(
             f"the gradients at layer {run.layer} are not finite: check the model's weights and precision"
@@ -112,14 +128,16 @@ def _fitting(run: Pass, root: Tensor) -> int:
     return max(1, ROOM // (_WIDER * largest))
 
 
-def _scaled(run: Pass, terms: Terms, count: int, scale: float, chunk: int) -> tuple[Tensor, bool]:
+def _scaled(
+    run: Pass, leaf: Tensor, terms: Terms, count: int, scale: float, chunk: int
+) -> tuple[Tensor, bool]:
     wide = torch.promote_types(run.features.dtype, torch.float32)
     while True:
         if run.cut is None:
             root, seeds = run.scores, _score_seeds(run.scores, terms, count, scale)
         else:
             root, seeds = run.cut.above, _cut_seeds(run.scores, run.cut, terms, count, scale)
-        values, batched = _vjp(root, run.features, seeds, chunk, run.layer)
+        values, batched = _vjp(root, leaf, seeds, chunk, run.layer)
         if scale == 1 or values.isfinite().all():
             return values.to(wide) / scale, batched
         scale = max(1.0, scale / 8)
@@ -181,21 +199,21 @@ def _layers(terms: Terms) -> list[list[tuple[int, int, int]]]:
     return layers
 
 
-def _vjp(root: Tensor, features: Tensor, seeds: Tensor, chunk: int, layer: str) -> tuple[Tensor, bool]:
+def _vjp(root: Tensor, leaf: Tensor, seeds: Tensor, chunk: int, layer: str) -> tuple[Tensor, bool]:
     """Products of seeds with the Jacobian of root: batched, or one by one where that is unsupported."""
     if len(seeds) > 1 and chunk > 1:
         try:
-            return torch.cat([_grad(root, features, part, layer, True) for part in seeds.split(chunk)]), True
+            return torch.cat([_grad(root, leaf, part, layer, True) for part in seeds.split(chunk)]), True
         except RuntimeError:
             # Some operation has no batching rule (or memory ran out); the loop tells the truth either way.
             pass
-    found = torch.stack([_grad(root, features, seed, layer, False) for seed in seeds])
+    found = torch.stack([_grad(root, leaf, seed, layer, False) for seed in seeds])
     return found, len(seeds) == 1
 
 
-def _grad(root: Tensor, features: Tensor, seeds: Tensor, layer: str, batched: bool) -> Tensor:
+def _grad(root: Tensor, leaf: Tensor, seeds: Tensor, layer: str, batched: bool) -> Tensor:
     (found,) = torch.autograd.grad(
-        root, features, seeds, retain_graph=True, allow_unused=True, is_grads_batched=batched
+        root, leaf, seeds, retain_graph=True, allow_unused=True, is_grads_batched=batched
     )
     if found is None:  # pyright: ignore[reportUnnecessaryComparison] - allow_unused gives None
         raise LayerError(f"layer {layer} is not on the path from the image to the scores: name another")

@@ -70,6 +70,9 @@ class Pass:
     """The original images, RGB."""
     grid: Grid = conv_grid
     cut: Cut | None = None
+    offset: Float[Tensor, "batch channel"] | None = None
+    """A leaf that is added to the features at every place alike: for methods that need of the gradients
+    only their mean over places."""
     pixels: Float[Tensor, "batch 3 height width"] | None = None
     """The network input, for methods that reach the pixels."""
     encode: Callable[[Tensor], Tensor] | None = None

@@ -32,6 +32,11 @@ def token_layout(tokens: int, network: Size) -> tuple[int, int, int]:
     )
 
 
+def tokens_in_front(layout: Layout, tokens: int) -> int:
+    """How many of the tokens of an image stand in front of those that lie on it."""
+    return token_layout(tokens, layout.frame.input_size)[2]
+
+
 def grid_of(features: Float[Tensor, "batch *feature"], layout: Layout) -> Grid:
     """How features become (channel, row, col): tokens (batch, token, channel), those of several views
     (batch, view, token, channel), or a feature map (batch, channel, row, col).

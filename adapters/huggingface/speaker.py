@@ -21,7 +21,7 @@ from vlx.adapters.huggingface.families import (
     vocabulary_layer,
 )
 from vlx.adapters.huggingface.frames import Layout
-from vlx.adapters.huggingface.grids import grid_of
+from vlx.adapters.huggingface.grids import grid_of, tokens_in_front
 from vlx.adapters.huggingface.inputs import Layouts, collated, continued, encoded, moved, of_item
 from vlx.adapters.huggingface.texts import Said, TokenNames, emitted, tokens_of, words_of
 from vlx.capture import Layer, Site, capture, find_layer, prepared
@@ -102,6 +102,7 @@ class Speaker:
         once = direct and all(image is images[0] for image in images)
         if once:
             site = replace(site, apart=partial(_repeated, len(images)))
+        site = replace(site, in_front=partial(tokens_in_front, layouts[0]))
         seeing = capture(self.model, site, vocabulary=self._vocabulary, steps=self._steps(items, inputs))
         with _first_alone(self.model, once), seeing as seen:
             self.model(**inputs)
@@ -114,6 +115,7 @@ class Speaker:
             images=tuple(images),
             grid=grid_of(seen.features, layouts[0]),
             cut=seen.cut,
+            offset=seen.offset,
             pixels=pixels if direct else None,
             encode=partial(encoded, self.model, site, inputs) if direct else None,
             rescore=partial(self._rescored, items, inputs) if direct else None,
