@@ -169,6 +169,15 @@ def test_an_answer_shows_its_question_probability_and_the_likeliest() -> None:
     assert "0.05" in spans
 
 
+def test_words_said_to_a_prompt_show_it() -> None:
+    page = _page([replace(caption(), prompt="What is there?")])
+    assert "What is there?" in _Read(page).texts["p"]
+    (article,) = [attributes for tag, attributes in _Read(page).tags if tag == "article"]
+    assert (article["data-text"] or "").startswith("What is there? a dog on grass")
+    (picture, *_) = [attributes for tag, attributes in _Read(page).tags if tag == "img"]
+    assert picture["alt"] == "Photo, captioned: a dog on grass"
+
+
 def test_every_photo_has_a_text_and_every_button_starts_unpressed() -> None:
     read = _Read(_page([caption()], [answers()]))
     images = [attributes for tag, attributes in read.tags if tag == "img"]

@@ -22,8 +22,8 @@ class Offset:
 
     value: Float[Tensor, "batch channel"]
     """A leaf; its gradient is the sum of the gradients at all places."""
-    places: Float[Tensor, "token 1"]
-    """1 for the tokens that lie on the image, 0 for those in front."""
+    in_front: int
+    """How many tokens in front of the places have no offset."""
     without: Float[Tensor, "batch token channel"]
     """The features alone."""
     together: Float[Tensor, "batch token channel"]
@@ -32,11 +32,8 @@ class Offset:
 
 def offset_of(features: Float[Tensor, "batch token channel"], in_front: int) -> Offset:
     """Give an offset to all tokens but those in front."""
-    batch, tokens, channels = features.shape
-    value = features.new_zeros(batch, channels).requires_grad_()
-    places = features.new_ones(tokens, 1)
-    places[:in_front] = 0
-    return Offset(value, places, features.clone(), features + places @ value[:, None])
+    value = features.new_zeros(len(features), features.shape[2]).requires_grad_()
+    return Offset(value, in_front, features.clone(), _on(features, value, in_front))
 
 
 @contextmanager
@@ -57,7 +54,7 @@ def linear_layers_apart(model: nn.Module, offset: Callable[[], Offset | None]) -
         if known is None or not inputs or inputs[0] is not known.without:
             return output
         beside = layer.forward(known.value) - layer.forward(torch.zeros_like(known.value))  # without the bias
-        return output + known.places @ beside[:, None]
+        return _on(output, beside, known.in_front)
 
     handles = [
         handle
@@ -70,3 +67,12 @@ def linear_layers_apart(model: nn.Module, offset: Callable[[], Offset | None]) -
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _on(
+    tokens: Float[Tensor, "batch token feature"], value: Float[Tensor, "batch feature"], in_front: int
+) -> Float[Tensor, "batch token feature"]:
+    """Tokens with a value added at every place."""
+    everywhere = value[:, None].expand(-1, tokens.shape[1] - in_front, -1)
+    nowhere = tokens.new_zeros(len(tokens), in_front, tokens.shape[2])
+    return tokens + torch.cat([nowhere, everywhere], 1)

@@ -37,13 +37,17 @@ def emitted(tokenizer: Any, ids: Sequence[int], ends: Sequence[int]) -> Said:
 def tokens_of(tokenizer: Any, text: str, *, before: str = "") -> list[int]:
     """The tokens of a text, as they follow ``before``; those of a `Said` text are its own.
 
-    Raises TextError for a text without tokens.
+    Raises TextError for a text without tokens, and for a word that the tokenizer does not know.
     """
     if isinstance(text, Said):
         return list(text.ids)
     ids: list[int] = tokenizer(before + text, add_special_tokens=False)["input_ids"]
     if not text.strip() or not ids:
         raise TextError(f"{text!r} holds no word: give some text")
+    unknown = tokenizer.unk_token_id
+    for word in text.split() if unknown in ids else ():
+        if unknown in tokenizer(word, add_special_tokens=False)["input_ids"]:
+            raise TextError(f"the model's tokenizer does not know {word!r}: leave it out or say it otherwise")
     return ids
 
 

@@ -71,6 +71,13 @@ def test_texts_without_words(text):
         tokens_of(tiny.tokenizer(), text)
 
 
+def test_words_that_the_tokenizer_does_not_know():
+    with pytest.raises(TextError, match=r"does not know '\?'"):
+        tokens_of(tiny.tokenizer(), "a dog ? ")
+    unknown = tiny.ID("[UNK]")
+    assert tokens_of(tiny.tokenizer(), Said("a", [unknown, 30])) == [unknown, 30]  # as the model emitted it
+
+
 def test_tokens_have_names(byte_pairs):
     names = Choices(TokenNames(byte_pairs, len(byte_pairs) + 2))
     assert names.index("dog") == byte_pairs.convert_tokens_to_ids("Ġdog")
