@@ -1,25 +1,14 @@
 """Agreement of a map with occlusion (paper 5.3, 8.2); occlusion maps are made by `vlx.windows`."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from vlx.errors import VlxError
 from vlx.eval.attention import GRID
 from vlx.eval.maps import Map, area_average, leveled, rank_correlation
 from vlx.eval.summary import Outcome
-from vlx.windows import Image, Occlusion, Scores, occlusion
+from vlx.windows import SIZES, Image, Occlusion, Scores, occlusion, occlusions
 
-SIZES = (10, 15, 25, 35, 45, 90)
-"""Windows tried in the paper, in pixels; 35 was the best trade-off."""
-
-
-def occlusions(
-    image: Image, score: Scores, sizes: tuple[int, ...] = SIZES, *, stride: int = 8, batch: int = 32
-) -> Iterator[tuple[int, Occlusion]]:
-    """One occlusion for each window size, with the mean colour as filling."""
-    for size in sizes:
-        yield size, occlusion(image, score, size=size, stride=stride, batch=batch)
+__all__ = ["SIZES", "Image", "Occlusion", "Scores", "occlusion", "occlusion_correlation", "occlusions"]
 
 
 def occlusion_correlation(plane: Map, occluded: Map, *, size: tuple[int, int] | None = GRID) -> Outcome:

@@ -6,7 +6,7 @@ hides the pixels inside it, which equals padding the image. The model is one cal
 a batch of images; nothing else is known of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,9 @@ Scores = Callable[[Float[np.ndarray, "batch channel height width"]], np.ndarray]
 """Images as the model takes them in; out for each one score, or one for each of several targets.
 
 They are changed in place for the next call: a callable that keeps them copies them."""
+
+SIZES = (10, 15, 25, 35, 45, 90)
+"""Windows tried in the paper, in pixels; 35 was the best trade-off."""
 
 
 @dataclass(frozen=True)
@@ -67,28 +70,52 @@ def occlusion(
     window of an even size reaches one pixel further up and left of its centre. Stride 1 is the paper's
     literal map.
     """
+    return occlusions(image, score, (size,), stride=stride, fill=fill, batch=batch)[size]
+
+
+def occlusions(
+    image: np.ndarray,
+    score: Scores,
+    sizes: Sequence[int] = SIZES,
+    *,
+    stride: int = 8,
+    fill: float | Float[np.ndarray, " channel"] = 0.0,
+    batch: int = 32,
+) -> dict[int, Occlusion]:
+    """One `occlusion` for each window size; windows of all sizes share batches, and the original score."""
     if image.ndim != 3 or not image.size:
         raise VlxError(f"an image of shape {image.shape}: expected (channel, height, width)")
-    if min(size, stride, batch) < 1:
-        raise VlxError(f"size {size}, stride {stride} and batch {batch} must be 1 or more")
+    if not sizes or min(*sizes, stride, batch) < 1:
+        raise VlxError(f"size {(*sizes,)}, stride {stride} and batch {batch} must be 1 or more")
     height, width = image.shape[1:]
     colour = np.broadcast_to(np.asarray(fill, dtype=image.dtype), (image.shape[0],))[:, None, None]
     rows, cols = _centres(height, stride), _centres(width, stride)
-    places = [(row, col) for row in rows for col in cols]
+    windows = [_window((row, col), size) for size in sizes for row in rows for col in cols]
     original = np.asarray(_scores_of(score, image[None])[0])
+    falls = np.moveaxis(original - _hidden(image, score, windows, colour, batch), 0, -1)
+    grids = np.split(falls, len(sizes), axis=-1)
+    shape = (*original.shape, len(rows), len(cols))
+    return {
+        size: Occlusion(grid.reshape(shape), rows, cols, (height, width), original)
+        for size, grid in zip(sizes, grids, strict=True)
+    }
+
+
+def _hidden(
+    image: Image, score: Scores, windows: Sequence[tuple[slice, slice, slice]], colour: np.ndarray, batch: int
+) -> Float[np.ndarray, "window *target"]:
+    """The scores with each of the windows filled."""
     # Channels last in memory, which convolutions read faster; only what was hidden is put back.
     images = np.repeat(image.transpose(1, 2, 0)[None], batch, axis=0).transpose(0, 3, 1, 2)
-    masked: list[np.ndarray] = []
-    for start in range(0, len(places), batch):
-        part = places[start : start + batch]
-        for number, place in enumerate(part):
-            images[number][_window(place, size)] = colour
-        masked.append(_scores_of(score, images[: len(part)]))
-        for number, place in enumerate(part):
-            images[number][_window(place, size)] = image[_window(place, size)]
-    falls = np.moveaxis(original - np.concatenate(masked), 0, -1)
-    grid = falls.reshape(*original.shape, len(rows), len(cols))
-    return Occlusion(grid, rows, cols, (height, width), original)
+    found: list[np.ndarray] = []
+    for start in range(0, len(windows), batch):
+        part = windows[start : start + batch]
+        for number, window in enumerate(part):
+            images[number][window] = colour
+        found.append(_scores_of(score, images[: len(part)]))
+        for number, window in enumerate(part):
+            images[number][window] = image[window]
+    return np.concatenate(found)
 
 
 def _centres(length: int, stride: int) -> tuple[int, ...]:

@@ -100,8 +100,17 @@ def test_torch_models_score_through_a_callable():
 
 
 def test_every_size_of_the_paper():
-    found = dict(occlusions(IMAGE, linear, stride=6))
+    batches = []
+
+    def counted(images):
+        batches.append(len(images))
+        return linear(images)
+
+    found = occlusions(IMAGE, counted, stride=6, batch=7)
     assert tuple(found) == SIZES == (10, 15, 25, 35, 45, 90)
+    assert batches[:-1] == [1, *[7] * (len(batches) - 2)]  # one original; sizes share batches
+    for size, one in found.items():
+        np.testing.assert_array_equal(one.falls, occlusion(IMAGE, linear, size=size, stride=6).falls)
     assert found[90].map == pytest.approx(np.full((11, 13), linear(IMAGE[None])[0]))
 
 
