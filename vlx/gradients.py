@@ -165,7 +165,8 @@ def _cut_seeds(
     layers = _layers(terms)
     found: list[Tensor] = []
     for layer in layers:
-        picked = torch.stack([scores[place] for place in layer]).sum() * scale
+        items, steps, choices = (list(axis) for axis in zip(*layer, strict=True))
+        picked = scores[items, steps, choices].sum() * scale  # one index: each of its own would fill a tensor
         (gradient,) = torch.autograd.grad(picked, cut.leaf, retain_graph=True)
         found.append(gradient)
     where = {place: depth for depth, layer in enumerate(layers) for place in layer}
