@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 import vlx
 from tests.explained import photo
@@ -16,18 +17,6 @@ ROWS, COLS, CHANNELS, ANSWERS = 2, 3, 4, 3
 TOKENS = 1 + ROWS * COLS  # a class token first
 
 
-class Conv1D(nn.Module):
-    """A linear layer as GPT-2 has them: of this name, and its weight the other way round."""
-
-    def __init__(self, inside: int, outside: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(inside, outside))
-        self.bias = nn.Parameter(torch.randn(outside))
-
-    def forward(self, x):
-        return x @ self.weight + self.bias
-
-
 class Model(nn.Module):
     """Cross-attention to tokens, and what is not linear in them; ``uses`` says which."""
 
@@ -35,7 +24,7 @@ class Model(nn.Module):
         super().__init__()
         self.uses = uses
         self.encoder = nn.Linear(CHANNELS, CHANNELS)
-        self.keys, self.values = nn.Linear(CHANNELS, 5), Conv1D(CHANNELS, 5)
+        self.keys, self.values = nn.Linear(CHANNELS, 5), Conv1D(5, CHANNELS)
         self.query = nn.Parameter(torch.randn(ANSWERS, 5))
         self.last = nn.Linear(CHANNELS, ANSWERS)
         self.broken = nn.Identity()

@@ -15,6 +15,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+_LINEAR = ("torch.nn.modules.linear.Linear", "transformers.pytorch_utils.Conv1D")
+"""Layers that are linear in the last axis, their bias aside; the second is GPT-2's. No class derived from
+one: quantised layers round what they are given."""
+
 
 @dataclass(frozen=True, eq=False)
 class Offset:
@@ -59,7 +63,7 @@ def linear_layers_apart(model: nn.Module, offset: Callable[[], Offset | None]) -
     handles = [
         handle
         for layer in model.modules()
-        if type(layer) is nn.Linear or type(layer).__name__ == "Conv1D"  # of transformers, as in GPT-2
+        if f"{type(layer).__module__}.{type(layer).__name__}" in _LINEAR
         for handle in (layer.register_forward_pre_hook(before), layer.register_forward_hook(after))
     ]
     try:
