@@ -21,8 +21,8 @@ from vlx.reading import Reading, choices_of
 class AnswerClassifier(Protocol):
     """A VQA model; ``module`` is the layer of its network's ``cnn`` that is explained.
 
-    The network takes pixels, the ids of the questions' words and their numbers of words; one question
-    may serve all images.
+    The network's ``asked`` takes the ids of the questions' words and their numbers of words to tensors,
+    a row for each question; with pixels its ``answered`` takes these to logits, one row serving all images.
     """
 
     network: Any
@@ -43,7 +43,8 @@ def read_answers(model: AnswerClassifier, images: Sequence[Image.Image], questio
     pixels, frames = stack_images(model.preprocess, images, next(model.network.parameters()))
     ids, lengths, unknown = encode_questions(model, images, questions)
     with capture(model.network, model.module) as seen:
-        scores = logit_scores(model.network(pixels, ids, lengths))
+        asked = model.network.asked(ids, lengths)
+        scores = logit_scores(model.network.answered(pixels, *asked))
     choices = choices_of("answer", model.answers)
     return Pass(
         features=seen.features,
@@ -56,7 +57,7 @@ def read_answers(model: AnswerClassifier, images: Sequence[Image.Image], questio
         images=tuple(images),
         pixels=pixels,
         encode=partial(output_at, model.network.cnn, model.module),
-        rescore=partial(_rescored, model.network, ids, lengths),
+        rescore=partial(_rescored, model.network, asked),
         kind="logit",
         model=model.name,
         layer=model.layer,
@@ -74,12 +75,7 @@ def encode_questions(
 
 
 def _rescored(
-    network: nn.Module,
-    ids: Int[Tensor, "item word"],
-    lengths: Int[Tensor, " item"],
-    pixels: Float[Tensor, "batch 3 height width"],
-    place: int,
+    network: Any, asked: Sequence[Tensor], pixels: Float[Tensor, "batch 3 height width"], place: int
 ) -> Float[Tensor, "batch 1 choice"]:
-    one = slice(place, place + 1)  # its question is encoded once, for all pixels
     with prepared(network), torch.no_grad():
-        return logit_scores(network(pixels, ids[one], lengths[one]))
+        return logit_scores(network.answered(pixels, *(part[place : place + 1] for part in asked)))

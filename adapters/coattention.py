@@ -131,16 +131,16 @@ class CoAttentionNetwork(nn.Module):
         grams = (self.unigram(turned), self.bigram(turned)[:, :, :count], self.trigram(turned))
         return torch.tanh(torch.stack(grams).amax(0)).mT
 
-    def levels(
-        self,
-        features: Float[Tensor, "batch feature row col"],
-        ids: Int[Tensor, "#batch word"],
-        lengths: Int[Tensor, "#batch"],
-    ) -> tuple[Attended, Attended, Attended]:
-        """What is attended at the level of words, of phrases and of the question."""
+    def asked(
+        self, ids: Int[Tensor, "batch word"], lengths: Int[Tensor, " batch"]
+    ) -> tuple[
+        Float[Tensor, "batch step hidden"],
+        Float[Tensor, "batch step hidden"],
+        Float[Tensor, "batch step hidden"],
+        Bool[Tensor, "batch step"],
+    ]:
+        """The questions' words, phrases and states of the LSTM, and which of their words are padding."""
         ids = F.pad(ids, (0, max(0, self.steps - ids.shape[1])))[:, : self.steps]
-        absent = ids == 0
-        image = torch.tanh(self.image(features.flatten(2).mT))  # place = row * cols + col
         words = torch.tanh(self.words(ids))
         phrases = self.phrases(words)
         packed = nn.utils.rnn.pack_padded_sequence(
@@ -148,24 +148,42 @@ class CoAttentionNetwork(nn.Module):
         )
         out, _ = self.lstm(packed)
         question, _ = nn.utils.rnn.pad_packed_sequence(out, batch_first=True, total_length=self.steps)
+        return words, phrases, question, ids == 0
+
+    def levels(
+        self,
+        features: Float[Tensor, "batch feature row col"],
+        words: Float[Tensor, "#batch step hidden"],
+        phrases: Float[Tensor, "#batch step hidden"],
+        question: Float[Tensor, "#batch step hidden"],
+        absent: Bool[Tensor, "#batch step"],
+    ) -> tuple[Attended, Attended, Attended]:
+        """What is attended at the level of words, of phrases and of the question."""
+        image = torch.tanh(self.image(features.flatten(2).mT))  # place = row * cols + col
         return (
             self.of_words(words, image, absent),
             self.of_phrases(phrases, image, absent),
             self.of_question(question, image, absent),
         )
 
-    def forward(
-        self,
-        pixels: Float[Tensor, "batch 3 height width"],
-        ids: Int[Tensor, "#batch word"],
-        lengths: Int[Tensor, "#batch"],
+    def answered(
+        self, pixels: Float[Tensor, "batch 3 height width"], *asked: Tensor
     ) -> Float[Tensor, "batch answer"]:
-        """Answer logits; one question may serve all images."""
-        words, phrases, question = self.levels(self.cnn(pixels), ids, lengths)
+        """Answer logits of questions that are `asked` already; one may serve all images."""
+        words, phrases, question = self.levels(self.cnn(pixels), *asked)
         hidden = torch.tanh(self.hidden_words(words.question + words.image))
         hidden = torch.tanh(self.hidden_phrases(torch.cat([phrases.question + phrases.image, hidden], 1)))
         hidden = torch.tanh(self.hidden_question(torch.cat([question.question + question.image, hidden], 1)))
         return self.answers(hidden)
+
+    def forward(
+        self,
+        pixels: Float[Tensor, "batch 3 height width"],
+        ids: Int[Tensor, "batch word"],
+        lengths: Int[Tensor, " batch"],
+    ) -> Float[Tensor, "batch answer"]:
+        """Answer logits."""
+        return self.answered(pixels, *self.asked(ids, lengths))
 
 
 def _shares(

@@ -86,7 +86,7 @@ class HieCoAtten:
         ids, lengths, _ = encode_questions(self, images, questions)
         with prepared(self.network), torch.no_grad():
             features = self.network.cnn(pixels)
-            levels = self.network.levels(features, ids, lengths)
+            levels = self.network.levels(features, *self.network.asked(ids, lengths))
         return torch.stack([level.places for level in levels]).unflatten(2, features.shape[2:])
 
 

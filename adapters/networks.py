@@ -179,6 +179,12 @@ class QuestionNetwork(nn.Module):
         _, (hidden, cell) = self.lstm(packed)
         return torch.cat([cell[0], hidden[0], cell[1], hidden[1]], 1)
 
+    def asked(
+        self, ids: Int[Tensor, "batch step"], lengths: Int[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, "batch joint"]]:
+        """What the questions have to say to the images."""
+        return (torch.tanh(self.question(self.dropout(self.state(ids, lengths)))),)
+
     def logits(
         self,
         vector: Float[Tensor, "batch feature"],
@@ -186,10 +192,15 @@ class QuestionNetwork(nn.Module):
         lengths: Int[Tensor, " #batch"],
     ) -> Float[Tensor, "batch answer"]:
         """Answer logits from a CNN vector that is not yet normalised; one question may serve all."""
-        unit = vector / (vector.square().sum(1, keepdim=True) + 1e-10).sqrt()
-        image = torch.tanh(self.image(self.dropout(unit)))
-        question = torch.tanh(self.question(self.dropout(self.state(ids, lengths))))
+        image = self._seen(vector)
+        (question,) = self.asked(ids, lengths)
         return self.answers(self.dropout(image * question))
+
+    def answered(
+        self, pixels: Float[Tensor, "batch 3 height width"], question: Float[Tensor, "#batch joint"]
+    ) -> Float[Tensor, "batch answer"]:
+        """Answer logits of questions that are `asked` already; one may serve all."""
+        return self.answers(self.dropout(self._seen(self.cnn(pixels)) * question))
 
     def forward(
         self,
@@ -199,3 +210,7 @@ class QuestionNetwork(nn.Module):
     ) -> Float[Tensor, "batch answer"]:
         """Answer logits."""
         return self.logits(self.cnn(pixels), ids, lengths)
+
+    def _seen(self, vector: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch joint"]:
+        unit = vector / (vector.square().sum(1, keepdim=True) + 1e-10).sqrt()
+        return torch.tanh(self.image(self.dropout(unit)))

@@ -184,7 +184,7 @@ def test_attention_is_given_for_each_level(models):
     ids = torch.tensor([[1, 2, 3, 4, 7], [5, 6, 7, 0, 0]])
     with torch.no_grad():
         features = model.network.cnn(pixels[:2])
-        levels = model.network.levels(features, ids, torch.tensor([5, 3]))
+        levels = model.network.levels(features, *model.network.asked(ids, torch.tensor([5, 3])))
     for at, level in enumerate(levels):
         torch.testing.assert_close(found[at, :2], level.places.unflatten(1, (4, 5)))
 
