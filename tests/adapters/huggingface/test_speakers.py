@@ -287,12 +287,14 @@ def test_another_word_at_a_step():
     assert result.targets[0].name == "dog - cat"
 
 
-def test_half_precision_stays_near():
-    model, processor = tiny.llava()
-    full = vlx.explain_caption(wrap(model, processor), noise(), "the red ball")
-    half = vlx.explain_caption(wrap(model.to(torch.bfloat16), processor), noise(), "the red ball")
-    assert half.targets[-1].score == pytest.approx(full.targets[-1].score, rel=0.05)
-    assert np.corrcoef(half.raw[-1].ravel(), full.raw[-1].ravel())[0, 1] > 0.9
+@pytest.mark.parametrize("name", ["blip", "blip2_opt", "llava", "qwen2_vl", "florence2"])
+@pytest.mark.parametrize(("precision", "near"), [(torch.float16, 0.99), (torch.bfloat16, 0.9)])
+def test_half_precision_stays_near(name, precision, near):
+    full, half = built(name), built(name)
+    half.model.to(precision)
+    expected, found = (vlx.explain_caption(model, noise(), "the red ball") for model in (full, half))
+    assert found.targets[-1].score == pytest.approx(expected.targets[-1].score, rel=0.05)
+    assert np.corrcoef(found.raw[-1].ravel(), expected.raw[-1].ravel())[0, 1] > near
 
 
 @pytest.mark.parametrize("way", ["wrapped", "in place", "checkpointing"])
