@@ -67,7 +67,10 @@ def read_answers(model: AnswerClassifier, images: Sequence[Image.Image], questio
 def encode_questions(
     model: AnswerClassifier, images: Sequence[Image.Image], questions: Sequence[str]
 ) -> tuple[Int[Tensor, "batch word"], Int[Tensor, " batch"], list[tuple[str, ...]]]:
-    """Token ids, left aligned and padded with 0; the lengths; and the unknown words."""
+    """Token ids, left aligned and padded with 0; the lengths; and the unknown words.
+
+    Raises TextError where there are not as many questions as images.
+    """
     if len(images) != len(questions):
         raise TextError(f"{len(questions)} questions for {len(images)} images: give one for each")
     device = next(model.network.parameters()).device

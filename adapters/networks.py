@@ -192,15 +192,13 @@ class QuestionNetwork(nn.Module):
         lengths: Int[Tensor, " #batch"],
     ) -> Float[Tensor, "batch answer"]:
         """Answer logits from a CNN vector that is not yet normalised; one question may serve all."""
-        image = self._seen(vector)
-        (question,) = self.asked(ids, lengths)
-        return self.answers(self.dropout(image * question))
+        return self._joined(self._seen(vector), *self.asked(ids, lengths))
 
     def answered(
         self, pixels: Float[Tensor, "batch 3 height width"], question: Float[Tensor, "#batch joint"]
     ) -> Float[Tensor, "batch answer"]:
         """Answer logits of questions that are `asked` already; one may serve all."""
-        return self.answers(self.dropout(self._seen(self.cnn(pixels)) * question))
+        return self._joined(self._seen(self.cnn(pixels)), question)
 
     def forward(
         self,
@@ -214,3 +212,8 @@ class QuestionNetwork(nn.Module):
     def _seen(self, vector: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch joint"]:
         unit = vector / (vector.square().sum(1, keepdim=True) + 1e-10).sqrt()
         return torch.tanh(self.image(self.dropout(unit)))
+
+    def _joined(
+        self, image: Float[Tensor, "batch joint"], question: Float[Tensor, "#batch joint"]
+    ) -> Float[Tensor, "batch answer"]:
+        return self.answers(self.dropout(image * question))

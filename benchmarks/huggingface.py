@@ -30,7 +30,7 @@ WIDE = 150_000  # words of the vocabulary of today's chat models
 
 MEASURED = {
     "forward": "bare forward",
-    "scored": "bare forward, logits of the text alone",
+    "scored": "the same, logits of the text alone if it can",
     "words": "vlx, 12 word maps",
     "usual": "usual practice, 12 word maps",
 }

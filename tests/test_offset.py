@@ -15,6 +15,7 @@ from vlx.passes import token_grid
 
 ROWS, COLS, CHANNELS, ANSWERS = 2, 3, 4, 3
 TOKENS = 1 + ROWS * COLS  # a class token first
+USES = ("attention", "all", "class token", "changed in place", "changed in place, then read")
 
 
 class Model(nn.Module):
@@ -44,6 +45,8 @@ class Model(nn.Module):
             y = self.last(seen[:, 0])
         if self.uses == "changed in place":
             y = y + seen.mul_(2).square().mean(1)[:, :ANSWERS]
+        if self.uses == "changed in place, then read":
+            y = y + self.last(seen.relu_()).mean(1)
         return self.broken(y)
 
 
@@ -56,7 +59,7 @@ def made(uses="all", batch=2):
     return Model(uses).double().eval(), torch.randn(batch, TOKENS, CHANNELS, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("uses", ["attention", "all", "class token", "changed in place"])
+@pytest.mark.parametrize("uses", USES)
 def test_the_gradient_of_the_offset_is_the_sum_over_the_places(uses):
     model, tokens = made(uses)
     with torch.no_grad():

@@ -49,8 +49,8 @@ def linear_layers_apart(model: nn.Module, offset: Callable[[], Offset | None]) -
 
     def before(_layer: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
         known = offset()
-        if known is None or not inputs or inputs[0] is not known.together:
-            return None
+        if known is None or not inputs or inputs[0] is not known.together or known.together._version:
+            return None  # other features, or changed in place since
         return (known.without, *inputs[1:])
 
     def after(layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
