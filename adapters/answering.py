@@ -58,6 +58,7 @@ def read_answers(model: AnswerClassifier, images: Sequence[Image.Image], questio
         pixels=pixels,
         encode=partial(output_at, model.network.cnn, model.module),
         rescore=partial(_rescored, model.network, asked),
+        cnn=model.network.cnn,
         kind="logit",
         model=model.name,
         layer=model.layer,

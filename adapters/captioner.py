@@ -116,6 +116,7 @@ class CNNLSTMCaptioner:
             pixels=pixels,
             encode=partial(output_at, self.network.cnn, self._module),
             rescore=partial(self._rescored, ids),
+            cnn=self.network.cnn,
             model=self.name,
             layer=self.layer,
         )

@@ -60,6 +60,7 @@ class Classifier:
             pixels=pixels,
             encode=partial(output_at, self.network, self._module),
             rescore=self._rescored,
+            cnn=self.network,
             kind="logit",
             model=self.name,
             layer=self.layer,

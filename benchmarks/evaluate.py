@@ -10,6 +10,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -169,6 +170,9 @@ def print_occlusion(runs: int) -> None:
     seconds = alternating(
         {
             "vlx": lambda: vlx.explain(model.read([photo], [QUESTION]), target, method),
+            "vlx, every window in full": lambda: vlx.explain(
+                replace(model.read([photo], [QUESTION]), cnn=None), target, method
+            ),
             "captum": captums(1),
             "captum, 32 windows at once": captums(32),
         },

@@ -1,6 +1,7 @@
 """Occlusion of a Pass: all targets of an item from the same masked inputs."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vlx.errors import VlxError
+from vlx.incremental import changes_only
 from vlx.passes import Pass
 from vlx.targets import Resolved
 from vlx.windows import Windows, occlusion
@@ -33,7 +35,9 @@ def occlusion_maps(
         return np.zeros((0, *pixels.shape[2:]))
     wide = torch.promote_types(pixels.dtype, torch.float32)
     image = pixels[place].detach().to(wide).cpu().numpy()
-    found = occlusion(image, score, size=windows.size, stride=windows.stride, batch=windows.batch)
+    # The first that is scored is the untouched image, from which the others differ in a window.
+    with nullcontext() if run.cnn is None else changes_only(run.cnn):
+        found = occlusion(image, score, size=windows.size, stride=windows.stride, batch=windows.batch)
     return found.map
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from vlx.errors import LayerError, VlxError
 from vlx.frame import Frame
@@ -79,6 +79,9 @@ class Pass:
     """Turns pixels into the features, recording gradients; for methods that reach the pixels."""
     rescore: Callable[[Tensor, int], Tensor] | None = None
     """The scores (batch, step, choice) of other pixels with the text of one item; records nothing."""
+    cnn: nn.Module | None = None
+    """What reads the pixels when they are scored: where it is a chain of convolutions, occlusion computes
+    again only what a window changes."""
     kind: str = "log-probability"
     model: str = "model"
     layer: str = "layer"
