@@ -19,7 +19,7 @@ from vlx.adapters.files.caffe import read_caffemodel
 from vlx.adapters.files.source import reading
 from vlx.adapters.files.wire import fields, text
 from vlx.adapters.resampling import torch7
-from vlx.adapters.weights import load_weights
+from vlx.adapters.weights import load_weights, ready
 from vlx.capture import Layer
 from vlx.images import Preprocess, Squash
 
@@ -63,7 +63,7 @@ def load_caffe(
     weights = caffe_weights(read_caffemodel(path), str(path))
     cnn = caffe_cnn(weights, pool_first=pools_first(path))
     return Classifier(
-        cnn.network.to(device),
+        ready(cnn.network, device),
         labels_beside(Path(path), cnn.outputs) or _labels(cnn.outputs),
         preprocess or cnn.preprocess,
         layer=module_name(layer) if isinstance(layer, str) else cnn.layer if layer is None else layer,

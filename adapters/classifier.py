@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vlx.adapters.backbones import default_layer, input_size, torchvision_network
-from vlx.adapters.weights import fit_weights, load_weights
+from vlx.adapters.weights import fit_weights, load_weights, ready
 from vlx.capture import Layer, capture, find_layer, output_at, prepared
 from vlx.errors import CheckpointError, near_names
 from vlx.images import Preprocess, ShortSide, stack_images
@@ -102,7 +102,9 @@ def load_torchvision(
     labels = labels_beside(Path(weights), classes) or [f"class {index}" for index in range(classes)]
     entries: Any = torchvision.models.get_model_weights(name)
     first = next(iter(entries))
-    return Classifier(network.to(device), labels, _preprocess(first), layer=layer, name=f"torchvision/{name}")
+    return Classifier(
+        ready(network, device), labels, _preprocess(first), layer=layer, name=f"torchvision/{name}"
+    )
 
 
 def _published(name: str, layer: Layer | None, device: str) -> Classifier:
@@ -117,7 +119,9 @@ def _published(name: str, layer: Layer | None, device: str) -> Classifier:
             f"give a file, as torchvision/{name}:FILE"
         ) from None
     labels: list[str] = entry.meta["categories"]
-    return Classifier(network.to(device), labels, _preprocess(entry), layer=layer, name=f"torchvision/{name}")
+    return Classifier(
+        ready(network, device), labels, _preprocess(entry), layer=layer, name=f"torchvision/{name}"
+    )
 
 
 def _preprocess(entry: Any) -> Preprocess:

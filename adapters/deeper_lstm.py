@@ -23,7 +23,7 @@ from vlx.adapters.networks import QuestionNetwork
 from vlx.adapters.parts import Part
 from vlx.adapters.vocabulary import Vocabulary, treebank_tokens
 from vlx.adapters.vqa import DeeperLSTM
-from vlx.adapters.weights import fit_around_cnn
+from vlx.adapters.weights import fit_around_cnn, ready
 from vlx.capture import Layer
 
 LONGEST = 26
@@ -63,7 +63,7 @@ def load_vqa_lstm_cnn(
     fit_around_cnn(network, tensors, str(weights))
     unknown = asked.index("UNK") if "UNK" in asked else None
     return DeeperLSTM(
-        network.eval().requires_grad_(False).to(device),
+        ready(network, device),
         Vocabulary(asked, start=0, end=0, unknown=unknown, tokenise=treebank_tokens),
         answers,
         cnn.preprocess,

@@ -25,7 +25,7 @@ from vlx.adapters.parts import Part
 from vlx.adapters.resampling import torch7
 from vlx.adapters.resnets import resnet_map
 from vlx.adapters.vocabulary import Vocabulary
-from vlx.adapters.weights import fit_around_cnn, load_weights
+from vlx.adapters.weights import fit_around_cnn, load_weights, ready
 from vlx.capture import Layer, find_layer, prepared
 from vlx.errors import CheckpointError, LayerError
 from vlx.images import Preprocess, Squash, stack_images
@@ -122,7 +122,7 @@ def load_hiecoatten(
     sizes = sizes_of(vectors, words, len(answers), options.attention, source)
     # Where the checkpoint does not say what it looks through, the number of channels does.
     residual = (options.features or ("Residual" if sizes.features == 2048 else "VGG")) == "Residual"
-    eye = cnn if isinstance(cnn, nn.Module) else load_eye(cnn, residual=residual)
+    eye = cnn if isinstance(cnn, nn.Module) else ready(load_eye(cnn, residual=residual), device)
     with torch.device("meta"):
         network = CoAttentionNetwork(
             eye, sizes.features, words, len(answers), variant=sizes.variant, hidden=sizes.hidden,

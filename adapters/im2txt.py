@@ -24,7 +24,7 @@ from vlx.adapters.networks import CaptionNetwork
 from vlx.adapters.resampling import tensorflow1
 from vlx.adapters.slim_inception import slim_inception, variable
 from vlx.adapters.vocabulary import Vocabulary, treebank_tokens
-from vlx.adapters.weights import fit_around_cnn
+from vlx.adapters.weights import fit_around_cnn, ready
 from vlx.capture import Layer
 from vlx.errors import CheckpointError
 from vlx.images import Preprocess, Squash
@@ -75,7 +75,7 @@ def load_im2txt(
         )  # fmt: skip
     fit_around_cnn(network, language, str(checkpoint))
     return CNNLSTMCaptioner(
-        network.eval().requires_grad_(False).to(device),
+        ready(network, device),
         vocabulary,
         PREPROCESS,
         layer="Mixed_7c" if layer is None else layer,

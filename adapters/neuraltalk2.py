@@ -21,7 +21,7 @@ from vlx.adapters.networks import CaptionNetwork
 from vlx.adapters.parts import Part
 from vlx.adapters.resampling import torch7_bytes
 from vlx.adapters.vocabulary import Vocabulary
-from vlx.adapters.weights import fit_around_cnn
+from vlx.adapters.weights import fit_around_cnn, ready
 from vlx.capture import Layer
 from vlx.errors import VlxError
 from vlx.images import Preprocess, Squash
@@ -59,7 +59,7 @@ def load_neuraltalk2(
     cnn = filled(vgg(vision, VGG16), vision, side)
     network = _network(cnn, vision.shape("fc7", 2)[0], {**image, **language}, str(path))
     return CNNLSTMCaptioner(
-        network.to(device),
+        ready(network, device),
         vocabulary,
         _cropped(side) if channels == "rgb" else squashed(side, VGG_MEAN),
         layer="relu5_3" if layer is None else layer,
@@ -150,7 +150,7 @@ def _network(cnn: nn.Module, features: int, tensors: dict[str, Tensor], source: 
             layers=sum(name.startswith("lstm.weight_ih") for name in tensors),
         )
     fit_around_cnn(network, tensors, source)
-    return network.eval().requires_grad_(False)
+    return network
 
 
 def _vocabulary(vocab: Part, size: int) -> Vocabulary:

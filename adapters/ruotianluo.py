@@ -21,7 +21,7 @@ from vlx.adapters.recurrent import MaxOutLSTM, RecurrentNetwork
 from vlx.adapters.resnets import averaged, channels_of, resnet_map
 from vlx.adapters.states import read_state
 from vlx.adapters.vocabulary import Vocabulary
-from vlx.adapters.weights import fit_around_cnn
+from vlx.adapters.weights import fit_around_cnn, ready
 from vlx.capture import Layer
 from vlx.errors import CheckpointError
 from vlx.images import AsIs, Preprocess
@@ -75,7 +75,7 @@ def load_ruotianluo(
         )
     vocabulary = _vocabulary(options, words, rows, f"{infos} does not go with {model}")
     network = _network(state, averaged(eye), vocabulary.start, str(model))
-    network.to(device).eval().requires_grad_(False)
+    ready(network, device)
     return CNNLSTMCaptioner(
         network,
         vocabulary,

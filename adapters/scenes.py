@@ -8,7 +8,7 @@ import vlx.scenes
 from vlx.adapters.captioner import CNNLSTMCaptioner
 from vlx.adapters.networks import CaptionNetwork, QuestionNetwork
 from vlx.adapters.vqa import DeeperLSTM
-from vlx.adapters.weights import fit_weights, load_weights
+from vlx.adapters.weights import fit_weights, load_weights, ready
 from vlx.capture import Layer
 from vlx.errors import CheckpointError
 from vlx.images import Preprocess, Squash
@@ -69,7 +69,7 @@ def load_vqa(
 def _load(network: CaptionNetwork | QuestionNetwork, folder: Path, name: str, device: str) -> None:
     cnn = {f"cnn.{key}": value for key, value in load_weights(folder / "cnn.safetensors").items()}
     fit_weights(network, {**load_weights(folder / name), **cnn}, str(folder / name))
-    network.to(device).eval().requires_grad_(False)
+    ready(network, device)
 
 
 def _facts(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:

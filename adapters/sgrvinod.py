@@ -20,7 +20,7 @@ from vlx.adapters.files.source import read_json
 from vlx.adapters.resnets import channels_of, resnet_map
 from vlx.adapters.states import state_in
 from vlx.adapters.vocabulary import Vocabulary
-from vlx.adapters.weights import fit_around_cnn
+from vlx.adapters.weights import fit_around_cnn, ready
 from vlx.capture import Layer
 from vlx.errors import CheckpointError
 from vlx.images import Preprocess, Squash
@@ -77,7 +77,7 @@ def load_sgrvinod(
             f"{word_map} has {len(vocabulary.names)} words, but {checkpoint} {words}: "
             "they are not of one training"
         )
-    network.to(device).eval().requires_grad_(False)
+    ready(network, device)
     return CNNLSTMCaptioner(
         network,
         vocabulary,

@@ -22,6 +22,7 @@ from vlx.adapters.recurrent import RecurrentNetwork
 from vlx.adapters.roles import decoder_of, encoder_of
 from vlx.adapters.states import read_state
 from vlx.adapters.vocabulary import Vocabulary, keeping, treebank_tokens
+from vlx.adapters.weights import ready
 from vlx.capture import Layer, prepared
 from vlx.errors import CheckpointError
 from vlx.images import Preprocess, ShortSide, Squash
@@ -162,7 +163,7 @@ def _load(
         encoder.cnn, encoder.embedding, decoder.word_embedding, decoder.lstm, decoder.vocabulary,
         start=vocabulary.start,
     )  # fmt: skip
-    network.to(device).eval().requires_grad_(False)
+    ready(network, device)
     network.feeds_start = _says_start(network, preprocess) if feeds_start is None else feeds_start
     name = f"{family}/{files.decoder.stem}"
     return CNNLSTMCaptioner(

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -10,6 +12,8 @@ from torch import Tensor, nn
 from vlx.adapters.files.pickled import Standin, read_torch
 from vlx.adapters.files.source import check_there, damaged
 from vlx.errors import CheckpointError
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def load_weights(path: str | Path) -> dict[str, Tensor]:
@@ -51,6 +55,16 @@ def fit_around_cnn(network: nn.Module, weights: Mapping[str, Tensor], source: st
     """Load a network's tensors but for those of its ``cnn``, which has its own already."""
     own = {name: value for name, value in network.state_dict().items() if name.startswith("cnn.")}
     fit_weights(network, {**own, **weights}, source)
+
+
+def ready(network: Network, device: str) -> Network:
+    """The network on its device, in evaluation mode and frozen, with weights of convolutions channels last.
+
+    Convolutions then give their outputs channels last in memory too, which is faster; what follows them
+    must not rest on the order of axes in memory, as ``view`` does.
+    """
+    cast("Any", network).to(device, memory_format=torch.channels_last)  # torch's types leave the second out
+    return network.eval().requires_grad_(False)
 
 
 def save_weights(path: Path, network: nn.Module) -> None:

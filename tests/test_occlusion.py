@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 import vlx
 from tests.adapters import small
+from vlx.adapters.classifier import Classifier
 from vlx.errors import VlxError
 from vlx.images import AsIs
 
@@ -70,3 +73,36 @@ def test_a_model_without_a_way_to_score_other_pixels_says_so(answerer):
     run = replace(answerer.read(small.photos((32, 32)), ["is there a dog ?"]), rescore=None)
     with pytest.raises(VlxError, match="no way to score other pixels"):
         vlx.explain(run, [vlx.answer(answerer.answers[0])], vlx.occlusion)
+
+
+class Viewing(nn.Module):
+    """Ends as networks of old do: in a view, which asks that maps lie channel by channel in memory."""
+
+    def __init__(self, chained):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 8, 3, 2, 1)
+        self.features = nn.Sequential(self.first, self.second) if chained else None
+        self.last = nn.Linear(8 * 8 * 8, 2)
+
+    def forward(self, pixels):
+        maps = self.second(self.first(pixels)) if self.features is None else self.features(pixels)
+        return self.last(maps.view(len(maps), -1))
+
+
+@pytest.mark.parametrize("chained", [True, False])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_images_lie_in_memory_as_the_network_takes_them(chained, layout):
+    network = Viewing(chained).double().eval()
+    (photo,) = small.photos((32, 32))
+    targets, method = [vlx.label("cat")], vlx.occlusion_with(size=9, stride=8)
+    names = ("dog", "cat")
+    run = Classifier(network, names, small.PREPROCESS, layer="second").read([photo])
+    (found,) = vlx.explain(run, targets, method)
+    # The same network, which does not mind the order in memory and so may have either.
+    network.forward = lambda pixels: network.last(network.second(network.first(pixels)).flatten(1))
+    network.to(memory_format=layout)
+    run = Classifier(network, names, small.PREPROCESS, layer="second").read([photo])
+    (other,) = vlx.explain(run, targets, method)
+    assert np.abs(other.raw).max() > 1e-3
+    assert found.raw == pytest.approx(other.raw, abs=1e-6)

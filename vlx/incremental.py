@@ -152,6 +152,8 @@ class Kept:
         taken, found = 0, images
         if len(images) and images.shape[1:] == self.first.shape[1:]:
             taken, found = self._changed(images)
+            if images.is_contiguous():
+                found = found.contiguous()  # what follows may view it
         for step in self.steps[taken:]:
             found = _applied((step.layer, *step.behind), found)
         return _applied(self.rest, found)

@@ -18,7 +18,8 @@ Image = Float[np.ndarray, "_channel _height _width"]
 Scores = Callable[[Float[np.ndarray, "batch channel height width"]], np.ndarray]
 """Images as the model takes them in; out for each one score, or one for each of several targets.
 
-They are changed in place for the next call: a callable that keeps them copies them."""
+Their axes lie in memory in the order of the image's. They are changed in place for the next call: a
+callable that keeps them copies them."""
 
 SIZES = (10, 15, 25, 35, 45, 90)
 """Windows tried in the paper, in pixels; 35 was the best trade-off."""
@@ -105,8 +106,10 @@ def _hidden(
     image: Image, score: Scores, windows: Sequence[tuple[slice, slice, slice]], colour: np.ndarray, batch: int
 ) -> Float[np.ndarray, "window *target"]:
     """The scores with each of the windows filled."""
-    # Channels last in memory, which convolutions read faster; only what was hidden is put back.
-    images = np.repeat(image.transpose(1, 2, 0)[None], batch, axis=0).transpose(0, 3, 1, 2)
+    # They lie in memory as the image does, whatever its order of axes; only what was hidden is put back.
+    slowest = np.argsort([-step for step in image.strides], kind="stable")
+    images = np.repeat(image.transpose(slowest)[None], batch, axis=0)
+    images = images.transpose(0, *(1 + np.argsort(slowest)))
     found: list[np.ndarray] = []
     for start in range(0, len(windows), batch):
         part = windows[start : start + batch]

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tests.adapters.files.refusals import checked_refusal
-from vlx.adapters.weights import fit_weights, load_weights, save_weights
+from vlx.adapters.weights import fit_weights, load_weights, ready, save_weights
 from vlx.errors import CheckpointError
 
 
@@ -243,3 +243,16 @@ def test_a_network_on_the_meta_device_takes_the_tensors_themselves():
     assert copied.state_dict()["0.weight"].data_ptr() != state["0.weight"].data_ptr()
     pixels = torch.randn(2, 3, 3, 3)
     assert torch.equal(empty(pixels), copied.eval()(pixels))
+
+
+def test_a_network_made_ready_gives_the_same_with_maps_channels_last():
+    model = network().double().train()
+    images = torch.randn(2, 3, 3, 3, dtype=torch.float64)
+    wanted = model.eval()(images).detach()
+    made = ready(model.train(), "cpu")
+    assert made is model
+    assert not made.training
+    assert not any(parameter.requires_grad for parameter in made.parameters())
+    wide = made[0](torch.randn(2, 3, 8, 8, dtype=torch.float64))
+    assert wide.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(made(images), wanted)

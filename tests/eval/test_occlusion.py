@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -36,6 +38,20 @@ def test_agrees_with_the_literal_loop(size, stride, fill, batch):
     expected = literal_falls(IMAGE, linear, size, found.rows, found.cols, fill)
     assert found.falls == pytest.approx(expected)
     assert found.map.shape == (11, 13)
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(range(3))])
+def test_images_lie_in_memory_as_the_image_does(order):
+    image = np.ascontiguousarray(IMAGE.transpose(order)).transpose(np.argsort(order))
+    strides = set()
+
+    def seen(images):
+        strides.add(images.strides[1:])
+        return linear(images)
+
+    found = occlusion(image, seen, size=3, stride=4)
+    assert strides == {image.strides}
+    assert found.falls == pytest.approx(occlusion(IMAGE, linear, size=3, stride=4).falls)
 
 
 def test_a_single_pixel_window_of_a_linear_score_is_its_contribution():
