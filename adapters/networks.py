@@ -118,9 +118,9 @@ class CaptionNetwork(nn.Module):
     ) -> Float[Tensor, "batch steps hidden"]:
         """The LSTM's outputs after START and after each word: row t is what predicts word t."""
         start = ids.new_full((len(ids), 1), self.start)
-        words = self.word_embedding(torch.cat([start, ids], 1))
-        out, _ = self.lstm(torch.cat([self.image_embedding(vector)[:, None], words], 1))
-        return self.dropout(out[:, 1:])
+        # Apart from the image, so that no gradient of a word is taken for the words before it.
+        out, _ = self.lstm(self.word_embedding(torch.cat([start, ids], 1)), self.first(vector))
+        return self.dropout(out)
 
     def first(self, vector: Float[Tensor, "batch feature"]) -> State:
         """The LSTM's state after it has read the image."""

@@ -82,7 +82,8 @@ class RecurrentNetwork(nn.Module):
         self, pixels: Float[Tensor, "batch 3 height width"], ids: Int[Tensor, "batch step"]
     ) -> Float[Tensor, "batch steps word"]:
         """Logits of every word at every step, the step after the last word included."""
-        image = self.image_embedding(self.cnn(pixels))[:, None]
+        # Apart from the words, so that no gradient of a word is taken for the words before it.
+        seen, state = self.recurrent(self.image_embedding(self.cnn(pixels))[:, None])
         fed = torch.cat([ids.new_full((len(ids), 1), self.start), ids], 1) if self.feeds_start else ids
-        out, _ = self.recurrent(torch.cat([image, self.word_embedding(fed)], 1))
-        return self.vocabulary(out[:, 1:] if self.feeds_start else out)
+        out, _ = self.recurrent(self.word_embedding(fed), state)
+        return self.vocabulary(out if self.feeds_start else torch.cat([seen, out], 1))

@@ -1,5 +1,7 @@
 """Maps as evaluators take them: checked, reduced to one number a pixel, resized, ranked."""
 
+from functools import lru_cache
+
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
@@ -98,6 +100,7 @@ def _overlaps(length: int, cells: int) -> Float[np.ndarray, "cell pixel"]:
     return np.maximum(high - low, 0) * (cells / length)
 
 
+@lru_cache(maxsize=64)
 def _weights(length: int, samples: int) -> Float[np.ndarray, "sample pixel"]:
     """Bilinear weights of the pixels at each sample; rows add up to 1."""
     if samples < 1:
@@ -109,4 +112,5 @@ def _weights(length: int, samples: int) -> Float[np.ndarray, "sample pixel"]:
     rows = np.arange(samples)
     np.add.at(weights, (rows, low), 1 - (place - low))
     np.add.at(weights, (rows, high), place - low)
+    weights.flags.writeable = False  # shared by all maps of these sizes
     return weights

@@ -26,7 +26,8 @@ Points = Int[np.ndarray, "point 2"]
 
 def all_maxima(plane: Map) -> Points:
     """Every place that holds the maximum, in reading order."""
-    return np.argwhere(plane == plane.max())
+    places = np.flatnonzero(plane == plane.max())  # several times as fast as np.argwhere
+    return np.stack(np.divmod(places, plane.shape[1]), 1)
 
 
 def first_maximum(plane: Map) -> Points:

@@ -13,7 +13,15 @@ from torch import Tensor
 
 from vlx.errors import LayerError, VlxError
 from vlx.explanation import Explained, Explanation, Provenance
-from vlx.gradients import Gradients, Terms, gradients, pixel_gradients, summed_gradients, values_of
+from vlx.gradients import (
+    Gradients,
+    Terms,
+    any_nonzero,
+    gradients,
+    pixel_gradients,
+    summed_gradients,
+    values_of,
+)
 from vlx.methods import Method, grad_cam
 from vlx.occluded import occlusion_maps
 from vlx.passes import Pass
@@ -99,7 +107,7 @@ def _cam(
         return sums, cam(features.to(means.dtype)[None], means)
     found = gradients(run, terms, chunk=chunk)
     at_places = run.grid(found.values)
-    if found.values.any() and not at_places.any():
+    if not any_nonzero(at_places) and any_nonzero(found.values):
         raise LayerError(
             f"at layer {run.layer} the class token alone has a gradient: name a layer before the last "
             "attention, such as the first norm of the last block"

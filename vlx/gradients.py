@@ -59,7 +59,7 @@ def summed_gradients(run: Pass, terms: Terms, *, chunk: int | None = None) -> Gr
     if run.offset is None:
         return None
     found = _differentiated(run, run.offset, terms, None, chunk)
-    return found if found.values.any() else None
+    return found if any_nonzero(found.values) else None
 
 
 def _differentiated(run: Pass, leaf: Tensor, terms: Terms, rule: Rule | None, chunk: int | None) -> Gradients:
@@ -71,7 +71,7 @@ def _differentiated(run: Pass, leaf: Tensor, terms: Terms, rule: Rule | None, ch
     with torch.inference_mode(False), torch.enable_grad(), ruled(roots, rule) as relus:
         scale = 8192.0 if torch.float16 in (run.features.dtype, roots[0].dtype) else 1.0
         values, batched = _scaled(run, leaf, terms, count, scale, chunk or _fitting(run, roots[0]))
-    if not values.isfinite().all():
+    if not all_finite(values):
         raise VlxError(
             f"the gradients at layer {run.layer} are not finite: check the model's weights and precision"
         )
@@ -122,6 +122,16 @@ def values_of(run: Pass, terms: Terms, count: int) -> Float[Tensor, "target batc
     return found
 
 
+def all_finite(values: Tensor) -> bool:
+    """Whether all values are finite; unlike torch.isfinite it fills no tensor of their size."""
+    return values.numel() == 0 or bool(values.amin().isfinite() and values.amax().isfinite())
+
+
+def any_nonzero(values: Tensor) -> bool:
+    """Whether any value is not 0, likewise."""
+    return values.numel() > 0 and bool(values.amin() != 0 or values.amax() != 0)
+
+
 def _fitting(run: Pass, root: Tensor) -> int:
     """How many targets are likely to fit into `ROOM` when they are differentiated together."""
     largest = max(part.numel() * part.element_size() for part in (run.features, root))
@@ -138,7 +148,9 @@ def _scaled(
         else:
             root, seeds = run.cut.above, _cut_seeds(run.scores, run.cut, terms, count, scale)
         values, batched = _vjp(root, leaf, seeds, chunk, run.layer)
-        if scale == 1 or values.isfinite().all():
+        if scale == 1:
+            return values.to(wide), batched
+        if all_finite(values):
             return values.to(wide) / scale, batched
         scale = max(1.0, scale / 8)
 
@@ -204,7 +216,8 @@ def _vjp(root: Tensor, leaf: Tensor, seeds: Tensor, chunk: int, layer: str) -> t
     """Products of seeds with the Jacobian of root: batched, or one by one where that is unsupported."""
     if len(seeds) > 1 and chunk > 1:
         try:
-            return torch.cat([_grad(root, leaf, part, layer, True) for part in seeds.split(chunk)]), True
+            parts = [_grad(root, leaf, part, layer, True) for part in seeds.split(chunk)]
+            return parts[0] if len(parts) == 1 else torch.cat(parts), True
         except RuntimeError:
             # Some operation has no batching rule (or memory ran out); the loop tells the truth either way.
             pass

@@ -27,6 +27,7 @@ def cell(lstm: nn.LSTM, layer: int, x: Tensor, h: Tensor, c: Tensor) -> tuple[Te
     ],
 )
 def test_a_small_vgg_has_the_sizes_of_its_plan(plan, side, map_side, channels):
+    torch.manual_seed(0)  # by chance all nine numbers may be rectified away
     network = VggLike(plan, (11, 9)).double().eval()
     pixels = torch.randn(2, 3, side, side).double()
     features = network.features(pixels).detach()

@@ -1,6 +1,7 @@
 """Maps that know nothing of the target, to be scored on the same items as every method."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -29,4 +30,12 @@ def activations(run: Pass, places: Sequence[int]) -> list[Map]:
 def blind_maps(item: Item, shape: tuple[int, int], seed: int) -> dict[str, Map]:
     """The centre prior, and noise that belongs to the item whatever is measured before it."""
     random = np.random.default_rng(seed_of(seed, item.id))
-    return {"centre_prior": centre_prior(shape), "random_map": bilinear(smooth_noise(NOISE, random), shape)}
+    return {"centre_prior": _centre_prior(shape), "random_map": bilinear(smooth_noise(NOISE, random), shape)}
+
+
+@lru_cache(maxsize=16)
+def _centre_prior(shape: tuple[int, int]) -> Map:
+    """The one of all images of this shape, which nobody may change."""
+    prior = centre_prior(shape)
+    prior.flags.writeable = False
+    return prior
