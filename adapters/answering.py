@@ -10,9 +10,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vlx.adapters.vocabulary import Vocabulary
-from vlx.capture import capture, output_at, prepared
+from vlx.capture import Site, capture, output_at, prepared
 from vlx.errors import TextError
 from vlx.images import Preprocess, stack_images
+from vlx.offset import map_offset
 from vlx.passes import Pass, logit_scores
 from vlx.reading import Reading, choices_of
 
@@ -42,7 +43,7 @@ def read_answers(model: AnswerClassifier, images: Sequence[Image.Image], questio
     """
     pixels, frames = stack_images(model.preprocess, images, next(model.network.parameters()))
     ids, lengths, unknown = encode_questions(model, images, questions)
-    with capture(model.network, model.module) as seen:
+    with capture(model.network, Site(model.module, offset=map_offset)) as seen:
         asked = model.network.asked(ids, lengths)
         scores = logit_scores(model.network.answered(pixels, *asked))
     choices = choices_of("answer", model.answers)
@@ -55,6 +56,7 @@ def read_answers(model: AnswerClassifier, images: Sequence[Image.Image], questio
         ),
         frames=frames,
         images=tuple(images),
+        offset=seen.offset,
         pixels=pixels,
         encode=partial(output_at, model.network.cnn, model.module),
         rescore=partial(_rescored, model.network, asked),

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from vlx.adapters.backbones import default_layer, input_size
 from vlx.adapters.decoding import Search, beam_search, greedy
 from vlx.adapters.vocabulary import Vocabulary, padded
-from vlx.capture import Layer, capture, find_layer, output_at, prepared
+from vlx.capture import Layer, Site, capture, find_layer, output_at, prepared
 from vlx.errors import TextError, VlxError
 from vlx.images import Preprocess, stack_images
+from vlx.offset import map_offset
 from vlx.passes import Pass, log_probabilities
 from vlx.reading import Reading, Word
 
@@ -104,7 +105,8 @@ class CNNLSTMCaptioner:
         encoded = [self.vocabulary.encode(caption) for caption in captions]
         # An LSTM reads from the left, so padding on the right has no influence on the words.
         ids = padded([ids for _, ids, _ in encoded], pixels.device)
-        with capture(self._whole, self._module, vocabulary=self.network.vocabulary) as seen:
+        site = Site(self._module, offset=map_offset)
+        with capture(self._whole, site, vocabulary=self.network.vocabulary) as seen:
             scores = log_probabilities(self.network(pixels, ids))
         return Pass(
             features=seen.features,
@@ -113,6 +115,7 @@ class CNNLSTMCaptioner:
             frames=frames,
             images=tuple(images),
             cut=seen.cut,
+            offset=seen.offset,
             pixels=pixels,
             encode=partial(output_at, self.network.cnn, self._module),
             rescore=partial(self._rescored, ids),

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from vlx.adapters.backbones import default_layer, input_size, torchvision_network
 from vlx.adapters.weights import fit_weights, load_weights, ready
-from vlx.capture import Layer, capture, find_layer, output_at, prepared
+from vlx.capture import Layer, Site, capture, find_layer, output_at, prepared
 from vlx.errors import CheckpointError, near_names
 from vlx.images import Preprocess, ShortSide, stack_images
+from vlx.offset import map_offset
 from vlx.passes import Pass, logit_scores
 from vlx.reading import Reading, choices_of
 
@@ -48,7 +49,7 @@ class Classifier:
     def read(self, images: Sequence[Image.Image]) -> Pass:
         """Score every class of each image in one run; nothing below the layer is recorded."""
         pixels, frames = stack_images(self.preprocess, images, next(self.network.parameters()))
-        with capture(self.network, self._module) as seen:
+        with capture(self.network, Site(self._module, offset=map_offset)) as seen:
             scores = logit_scores(self.network(pixels))
         reading = Reading("label", (), choices_of("label", self.labels))
         return Pass(
@@ -57,6 +58,7 @@ class Classifier:
             readings=(reading,) * len(images),
             frames=frames,
             images=tuple(images),
+            offset=seen.offset,
             pixels=pixels,
             encode=partial(output_at, self.network, self._module),
             rescore=self._rescored,

@@ -23,8 +23,19 @@ class GlobalPool(nn.Module):
         """Maxima of all channels, then sums, then weighted sums."""
         rows, cols = features.shape[2:]
         columns = features.sum(2) / rows
-        aside = columns @ torch.linspace(-1, 1, cols).to(columns)
+        aside = columns @ self._sides(columns, cols)
         return torch.cat([features.amax((2, 3)), columns.sum(2), aside], 1)
+
+    def of_offset(
+        self, value: Float[Tensor, "batch channel"], rows: int, cols: int
+    ) -> Float[Tensor, "batch pooled"]:
+        """What a value adds to the three that is added at each place."""
+        del rows
+        return torch.cat([value, value * cols, value * self._sides(value, cols).sum()], 1)
+
+    @staticmethod
+    def _sides(like: Tensor, cols: int) -> Float[Tensor, " col"]:
+        return torch.linspace(-1, 1, cols).to(like)
 
 
 class VggLike(nn.Module):

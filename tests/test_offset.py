@@ -1,16 +1,25 @@
 """One offset of all places: its gradient is the sum of theirs, whatever the model does with the features."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 import vlx
+from tests.adapters import small
 from tests.explained import photo
 from tests.test_capture import Broken, state_of
+from vlx.adapters.backbones import torchvision_network
+from vlx.adapters.classifier import Classifier
+from vlx.adapters.networks import GlobalPool
 from vlx.capture import Site, capture
 from vlx.errors import LayerError
 from vlx.frame import Frame
+from vlx.images import Squash
+from vlx.offset import map_offset, token_offset
 from vlx.passes import token_grid
 
 ROWS, COLS, CHANNELS, ANSWERS = 2, 3, 4, 3
@@ -51,7 +60,7 @@ class Model(nn.Module):
 
 
 def site():
-    return Site("encoder", in_front=lambda tokens: tokens - ROWS * COLS)
+    return Site("encoder", offset=token_offset(lambda tokens: tokens - ROWS * COLS))
 
 
 def made(uses="all", batch=2):
@@ -133,3 +142,129 @@ def test_a_model_is_as_it_was(broken):
     except ZeroDivisionError:
         assert broken
     assert state_of(model) == before
+
+
+class Sum(nn.Module):
+    """Several readers of the same maps, added up."""
+
+    def __init__(self, *readers: nn.Module) -> None:
+        super().__init__()
+        self.readers = nn.ModuleList(readers)
+
+    def forward(self, maps):
+        return sum(reader(maps) for reader in self.readers)
+
+
+class FirstOf(nn.Module):
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, maps):
+        return self.layer(maps)[0]
+
+
+READERS = {
+    "means": lambda: nn.AdaptiveAvgPool2d(1),
+    "means of parts": lambda: nn.AdaptiveAvgPool2d((2, 3)),
+    "maxima": lambda: nn.AdaptiveMaxPool2d(2),
+    "pools that share places": lambda: nn.MaxPool2d(3, 2, 1),
+    "pools that leave places out": lambda: nn.AvgPool2d(2, 3),
+    "pools of means with zeros around": lambda: nn.AvgPool2d(3, 2, 1),
+    "pools of means that stick out": lambda: nn.AvgPool2d(3, 3, ceil_mode=True),
+    "sums": lambda: nn.AvgPool2d(2, divisor_override=1),
+    "maxima with their places": lambda: FirstOf(nn.MaxPool2d(2, return_indices=True)),
+    "what, how much and where": GlobalPool,
+    "a convolution": lambda: nn.Conv2d(CHANNELS, 5, 3),
+    "changed in place": lambda: nn.ReLU(inplace=True),
+    "changed in place, then pooled": lambda: nn.Sequential(nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1)),
+}
+LETS_THROUGH = (
+    "means", "means of parts", "maxima", "pools that share places", "pools that leave places out",
+    "pools of means that stick out", "what, how much and where",
+)  # fmt: skip
+
+
+def of_maps(*names, batch=2):
+    torch.manual_seed(0)
+    heads = (
+        nn.Sequential(READERS[name](), nn.Flatten(), nn.LazyLinear(ANSWERS), nn.Tanh()) for name in names
+    )
+    model = nn.Sequential(nn.Conv2d(3, CHANNELS, 1), Sum(*heads)).double().eval()
+    pixels = torch.randn(batch, 3, 5, 7, dtype=torch.float64)
+    model(pixels)  # lazy layers see their sizes
+    return model, pixels
+
+
+@pytest.mark.parametrize("names", [*((name,) for name in READERS), ("means", "maxima", "a convolution")])
+def test_the_gradient_of_the_offset_of_maps_is_the_sum_over_the_places(names):
+    model, pixels = of_maps(*names)
+    with torch.no_grad():
+        plain = model(pixels)
+    with capture(model, Site("0", offset=map_offset)) as seen:
+        y = model(pixels)
+    torch.testing.assert_close(y, plain, rtol=0, atol=0)
+    for item, answer in ((0, 0), (1, 2)):
+        at_places, at_offset = torch.autograd.grad(
+            y[item, answer], [seen.features, seen.offset], retain_graph=True
+        )
+        assert at_places.any()
+        for channel in range(CHANNELS):
+            total = 0.0
+            for row in range(5):
+                for col in range(7):
+                    total += float(at_places[item, channel, row, col])
+            assert float(at_offset[item, channel]) == pytest.approx(total, rel=1e-9, abs=1e-12)
+        assert not at_offset[1 - item].any()
+
+
+@pytest.mark.parametrize("name", LETS_THROUGH)
+def test_pools_need_no_gradient_at_every_place(name):
+    model, pixels = of_maps(name)
+    with capture(model, Site("0", offset=map_offset)) as seen:
+        y = model(pixels)
+    widest = []
+    for node in _nodes(y.grad_fn):
+        node.register_hook(lambda into, _given: widest.extend(g.shape for g in into if g is not None))
+    torch.autograd.grad(y[0, 0], seen.offset)
+    assert widest
+    assert seen.features.shape not in widest
+
+
+@pytest.mark.parametrize("columns", [1, 2, 5])
+def test_what_a_pool_says_of_an_offset(columns):
+    """Adding a number at each place adds it to the maximum, the number times the columns to the sum."""
+    maps, value = torch.randn(2, 3, 4, columns).double(), torch.randn(2, 3).double()
+    pool = GlobalPool()
+    more = pool(maps + value[..., None, None]) - pool(maps)
+    torch.testing.assert_close(pool.of_offset(value, 4, columns), more)
+    torch.testing.assert_close(more[:, :3], value)
+    torch.testing.assert_close(more[:, 3:6], value * columns)
+
+
+def test_tokens_have_no_offset_of_maps_and_maps_none_of_tokens():
+    assert map_offset(torch.randn(2, 3, 4)) is None
+    assert token_offset(lambda _tokens: 0)(torch.randn(2, 3, 4, 5)) is None
+
+
+@pytest.mark.parametrize("network", ["captioner", "vqa", "resnet18", "squeezenet1_1"])
+def test_maps_of_cnns_are_those_of_the_gradients_at_every_place(network):
+    photos = small.photos((48, 40), (32, 64))
+    if network == "captioner":
+        run = small.captioner().read(photos, ["a dog on the grass", "a cat"])
+        targets = [[vlx.word(0), vlx.word(2), vlx.caption()], [vlx.word(1)]]
+    elif network == "vqa":
+        model = small.vqa()
+        run = model.read(photos, ["is there a dog ?", "what colour ?"])
+        targets = [vlx.answer("yes"), vlx.answer("red") - vlx.answer("blue")]
+    else:
+        torch.manual_seed(0)
+        cnn = torchvision_network(network, classes=3).double().eval()
+        wide = replace(small.PREPROCESS, resize=Squash((96, 96)))
+        run = Classifier(cnn, ("dog", "cat", "car"), wide).read(photos)
+        targets = [vlx.label("cat"), vlx.label("dog")]
+    for method in (vlx.grad_cam, vlx.guided_grad_cam):
+        found = vlx.explain(run, targets, method)
+        for mine, theirs in zip(found, vlx.explain(replace(run, offset=None), targets, method), strict=True):
+            assert theirs.raw.any()
+            assert mine.raw == pytest.approx(theirs.raw, rel=1e-5, abs=1e-6 * float(np.abs(theirs.raw).max()))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vlx.errors import LayerError, near_names
-from vlx.offset import Offset, linear_layers_apart, offset_of
+from vlx.offset import MakeOffset, Offset, apart
 from vlx.passes import Cut
 
 Layer = nn.Module | str | int
@@ -41,9 +41,9 @@ class Site:
     """Takes the tensor as the model holds it to (batch, *feature)."""
     together: Callable[[Tensor], Tensor] = _same
     """Takes (batch, *feature) back to what the model goes on with."""
-    in_front: Callable[[int], int] | None = None
-    """How many of so many tokens stand in front of the places of the image, where features may be
-    (batch, token, channel); then the sum of their gradients is had for less (`vlx.offset`)."""
+    offset: MakeOffset | None = None
+    """Gives the features an offset of all places, so that the sum of their gradients is had for less:
+    `vlx.offset.map_offset` or `vlx.offset.token_offset`."""
 
 
 @dataclass(eq=False)
@@ -159,8 +159,8 @@ def capture(
     with ExitStack() as stack:
         stack.enter_context(prepared(model))
         stack.enter_context(_at(name, module, site, lambda found: _cut_features(seen, site, found)))
-        if site.in_front is not None:
-            stack.enter_context(linear_layers_apart(model, lambda: seen._offset))  # pyright: ignore[reportPrivateUsage]
+        if site.offset is not None:
+            stack.enter_context(apart(model, lambda: seen._offset))  # pyright: ignore[reportPrivateUsage]
         if vocabulary is not None:
             at, top = find_layer(model, vocabulary)
             hook = _vocabulary_hook(seen, at, steps)
@@ -252,8 +252,9 @@ def _replaced(given: Any, name: str, field: str | None, use: Callable[[Tensor], 
 
 def _cut_features(seen: Seen, site: Site, found: Tensor) -> Tensor:
     seen._features = site.apart(found).detach().clone().requires_grad_()  # pyright: ignore[reportPrivateUsage]
-    if site.in_front is not None and seen.features.ndim == 3:
-        seen._offset = offset_of(seen.features, site.in_front(seen.features.shape[1]))  # pyright: ignore[reportPrivateUsage]
+    if site.offset is not None:
+        seen._offset = site.offset(seen.features)  # pyright: ignore[reportPrivateUsage]
+    if seen._offset is not None:  # pyright: ignore[reportPrivateUsage]
         return site.together(seen._offset.together)  # pyright: ignore[reportPrivateUsage]
     # A later in-place layer overwrites this copy, not the leaf.
     return site.together(seen.features.clone())

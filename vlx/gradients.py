@@ -114,12 +114,25 @@ def values_of(run: Pass, terms: Terms, count: int) -> Float[Tensor, "target batc
     """The values of ``count`` targets of each item; 0 where an item has fewer."""
     wide = torch.promote_types(run.scores.dtype, torch.float32)
     found = torch.zeros(count, run.batch, dtype=wide, device=run.scores.device)
-    known = run.scores.detach().to(wide)
-    for b, item in enumerate(terms):
-        for n, target in enumerate(item):
-            for term in target:
-                found[n, b] += term.weight * known[b, term.step, term.choice]
-    return found
+    target, item, step, choice, weight = _listed(terms, found)
+    return found.index_put_(
+        (target, item), weight * run.scores.detach()[item, step, choice].to(wide), accumulate=True
+    )
+
+
+def _listed(terms: Terms, like: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Float[Tensor, " term"]]:
+    """Every term by its target, item, step and choice, and its weight, in the kind of ``like``."""
+    listed = [
+        (n, b, term.step, term.choice, term.weight)
+        for b, item in enumerate(terms)
+        for n, target in enumerate(item)
+        for term in target
+    ]
+    *places, weights = zip(*listed, strict=True) if listed else [()] * 5
+    target, item, step, choice = (
+        torch.tensor(place, dtype=torch.long, device=like.device) for place in places
+    )
+    return target, item, step, choice, torch.tensor(weights, dtype=like.dtype, device=like.device)
 
 
 def all_finite(values: Tensor) -> bool:
@@ -159,11 +172,8 @@ def _score_seeds(
     scores: Float[Tensor, "batch step choice"], terms: Terms, count: int, scale: float
 ) -> Float[Tensor, "target batch step choice"]:
     seeds = scores.new_zeros(count, *scores.shape)
-    for b, item in enumerate(terms):
-        for n, target in enumerate(item):
-            for term in target:
-                seeds[n, b, term.step, term.choice] += term.weight * scale
-    return seeds
+    target, item, step, choice, weight = _listed(terms, seeds)
+    return seeds.index_put_((target, item, step, choice), weight * scale, accumulate=True)
 
 
 def _cut_seeds(
@@ -181,16 +191,14 @@ def _cut_seeds(
         picked = scores[items, steps, choices].sum() * scale  # one index: each of its own would fill a tensor
         (gradient,) = torch.autograd.grad(picked, cut.leaf, retain_graph=True)
         found.append(gradient)
-    where = {place: depth for depth, layer in enumerate(layers) for place in layer}
-    rows = range(scores.shape[1]) if cut.rows is None else cut.rows.tolist()
+    depths = {place: depth for depth, layer in enumerate(layers) for place in layer}
     seeds = cut.leaf.new_zeros(count, *cut.leaf.shape)
-    for b, item in enumerate(terms):
-        for n, target in enumerate(item):
-            for term in target:
-                row = rows[term.step]
-                gradient = found[where[b, term.step, term.choice]]
-                seeds[n, b, row] += term.weight * gradient[b, row]
-    return seeds
+    target, item, step, choice, weight = _listed(terms, seeds)
+    row = step if cut.rows is None else cut.rows.to(step.device)[step]
+    places = zip(item.tolist(), step.tolist(), choice.tolist(), strict=True)
+    depth = torch.tensor([depths[place] for place in places], dtype=torch.long, device=step.device)
+    rows = torch.stack(found)[depth, item, row] if found else seeds.new_zeros(0, seeds.shape[-1])
+    return seeds.index_put_((target, item, row), weight[:, None] * rows, accumulate=True)
 
 
 def _layers(terms: Terms) -> list[list[tuple[int, int, int]]]:

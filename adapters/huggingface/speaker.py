@@ -26,6 +26,7 @@ from vlx.adapters.huggingface.inputs import Layouts, collated, continued, encode
 from vlx.adapters.huggingface.texts import Said, TokenNames, emitted, tokens_of, words_of
 from vlx.capture import Layer, Site, capture, find_layer, prepared
 from vlx.errors import LayerError, TextError
+from vlx.offset import token_offset
 from vlx.passes import Pass, log_probabilities
 from vlx.reading import Reading, Word, choices_of
 
@@ -102,7 +103,7 @@ class Speaker:
         once = direct and all(image is images[0] for image in images)
         if once:
             site = replace(site, apart=partial(_repeated, len(images)))
-        site = replace(site, in_front=partial(tokens_in_front, layouts[0]))
+        site = replace(site, offset=token_offset(partial(tokens_in_front, layouts[0])))
         seeing = capture(self.model, site, vocabulary=self._vocabulary, steps=self._steps(items, inputs))
         with _first_alone(self.model, once), seeing as seen:
             self.model(**inputs)
