@@ -10,9 +10,12 @@ from torch import nn
 
 import vlx
 from tests.adapters import small
+from tests.test_capture import Broken
 from vlx.adapters.classifier import Classifier
 from vlx.errors import VlxError
 from vlx.images import AsIs
+from vlx.incremental import changes_only
+from vlx.occluded import once_an_input
 
 
 @pytest.fixture
@@ -106,3 +109,71 @@ def test_images_lie_in_memory_as_the_network_takes_them(chained, layout):
     (other,) = vlx.explain(run, targets, method)
     assert np.abs(other.raw).max() > 1e-3
     assert found.raw == pytest.approx(other.raw, abs=1e-6)
+
+
+class Counting(nn.Module):
+    """Stands before a network, counts the images that it is given."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.seen = inner, 0
+
+    def forward(self, pixels):
+        self.seen += len(pixels)
+        return self.inner(pixels)
+
+
+def test_an_image_with_several_questions_is_seen_once(answerer):
+    """Four windows a side and the untouched image, for two images."""
+    one, other = small.photos((32, 32), (32, 32))
+    photos, asked = [one, other, one, one], ["is there a dog ?", "what colour ?", "what colour ?", "a cat ?"]
+    wanted = [[vlx.answer("yes")], [vlx.answer("red")], [], [vlx.answer("no"), vlx.answer("two")]]
+    method = vlx.occlusion_with(size=9, stride=8)
+    alone = [
+        vlx.explain(answerer.read([photo], [text]), [targets], method)[0] if targets else None
+        for photo, text, targets in zip(photos, asked, wanted, strict=True)
+    ]
+    answerer.network.cnn = Counting(answerer.network.cnn)
+    run = replace(answerer.read(photos, asked), cnn=answerer.network.cnn)
+    answerer.network.cnn.seen = 0
+    together = vlx.explain(run, wanted, method)
+    assert answerer.network.cnn.seen == 2 * (1 + 4 * 4)
+    for mine, theirs in zip(together, alone, strict=True):
+        if theirs is None:
+            assert mine.raw.shape == (0, 32, 32)
+        else:
+            assert np.abs(theirs.raw).max() > 1e-6
+            assert np.array_equal(mine.raw, theirs.raw)
+
+
+def test_a_network_gives_again_what_it_gave_for_the_very_tensor():
+    inner = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Conv2d(2, 2, 3))
+    network = Counting(inner).eval()
+    images, others = torch.randn(2, 3, 8, 8), torch.randn(2, 3, 8, 8)
+    with torch.no_grad():
+        wanted, second = network(images), network(others)
+        network.seen = 0
+        with once_an_input(network):
+            network(images).zero_()  # what it gave may be changed
+            assert torch.equal(network(images), wanted)
+            assert network.seen == 2
+            assert torch.equal(network(others), second)
+            assert torch.equal(network(images), wanted)
+            assert torch.equal(network(images.clone()), wanted)
+            assert network.seen == 8
+            assert torch.equal(network(pixels=images), wanted)
+    assert "forward" not in vars(network)
+    broken = nn.Sequential(*inner, Broken())
+    with pytest.raises(ZeroDivisionError), changes_only(broken), once_an_input(broken):
+        broken(images)
+    assert "forward" not in vars(broken)
+
+
+def test_a_network_that_gives_several_tensors_runs_each_time():
+    class Pair(nn.Module):
+        def forward(self, images):
+            return images, images
+
+    images, pair = torch.randn(1, 3, 4, 4), Pair()
+    with once_an_input(pair):
+        assert pair(images)[0] is images

@@ -118,7 +118,9 @@ def _cam(
 def _hidden(run: Pass, resolved: Sequence[Sequence[Resolved]], windows: Windows) -> tuple[Tensor, Tensor]:
     """Occlusion maps (target, batch, height, width) and scores (target, batch)."""
     count = max(map(len, resolved), default=0)
-    raw = [torch.from_numpy(occlusion_maps(run, b, targets, windows)) for b, targets in enumerate(resolved)]
+    raw = [
+        torch.from_numpy(maps) for maps in occlusion_maps(run, dict(enumerate(resolved)), windows).values()
+    ]
     scores = values_of(run, [[target.terms for target in item] for item in resolved], count)
     padded = [torch.cat([maps, maps.new_zeros(count - len(maps), *maps.shape[1:])]) for maps in raw]
     return torch.stack(padded, 1), scores

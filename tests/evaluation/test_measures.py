@@ -1,9 +1,11 @@
 """Rows against the same measures written out item by item, with the public calls and SciPy."""
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image
 from scipy import stats
 
 import vlx
+import vlx.occluded
 from tests.evaluation import small
 from vlx.eval.attention import each_annotator
 from vlx.eval.boxes import box_ratio
@@ -35,6 +38,7 @@ from vlx.evaluation.rows import SCORE, Row
 from vlx.evaluation.sanity import SANITY
 from vlx.evaluation.tasks import EVALUATORS
 from vlx.methods import Method, grad_cam, guided_backprop
+from vlx.windows import occlusion
 
 OPTIONS = Options(window=9, stride=8, captions=2)
 
@@ -146,6 +150,54 @@ def test_occlusion_is_the_fall_of_the_score_under_every_window(vqa: Models, worl
     )
     assert row.outcomes[SCORE].value == pytest.approx(expected.statistic, abs=0.02)
     assert row.outcomes["every_pixel"].value is not None
+
+
+@pytest.mark.parametrize("which", ["captioner", "vqa"])
+def test_texts_of_one_image_share_its_windows(
+    which: str, world: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of a batch are those of each item alone, at the cost of the images in it."""
+    models: Models = request.getfixturevalue(which)
+    items = items_of(OCCLUSION, models, world, 6)
+    images = len({item.image for item in items})
+    assert images < len(items)
+    alone = [rows_of(OCCLUSION, models, [item])[0] for item in items]
+    hidden: list[int] = []
+
+    def counted(*given: Any, **named: Any) -> Any:
+        hidden.append(1)
+        return occlusion(*given, **named)
+
+    monkeypatch.setattr(vlx.occluded, "occlusion", counted)
+    together = rows_of(OCCLUSION, models, items)
+    assert len(hidden) == images
+    for mine, theirs in zip(together, alone, strict=True):
+        assert mine.item == theirs.item
+        same(mine.outcomes["every_pixel"], theirs.outcomes["every_pixel"])
+
+
+def test_a_text_at_fault_spoils_no_other_of_its_image(vqa: Models, world: Path) -> None:
+    items = items_of(OCCLUSION, vqa, world, 6)
+    mates = [item for item in items if item.image == items[0].image]
+    assert len(mates) > 1
+    broken = copy.copy(vqa.trained)
+    broken.network = copy.deepcopy(vqa.trained.network)
+    answered, bad = broken.network.answered, broken.network.asked(
+        *broken.vocabulary.encode_questions([mates[1].text], None, torch.device("cpu"))[:2]
+    )[0]  # fmt: skip
+
+    def fails(pixels: torch.Tensor, question: torch.Tensor) -> torch.Tensor:
+        logits = answered(pixels, question)
+        hidden = len(question) == 1 and torch.allclose(question, bad)  # not where all are read at once
+        return logits * torch.nan if hidden and len(pixels) > 1 else logits
+
+    broken.network.answered = fails
+    broken = broken.at(broken.layer)
+    rows = rows_of(OCCLUSION, Models(broken, vqa.shuffled), mates)
+    plain = rows_of(OCCLUSION, vqa, mates)
+    assert "a score that is not finite" in rows[1].detail
+    for mine, theirs in zip((*rows[:1], *rows[2:]), (*plain[:1], *plain[2:]), strict=True):
+        same(mine.outcomes["every_pixel"], theirs.outcomes["every_pixel"])
 
 
 def test_sanity_compares_with_the_map_of_the_trained_model(vqa: Models, world: Path) -> None:
