@@ -109,7 +109,7 @@ def prepared(*models: nn.Module) -> Generator[None, None, None]:
 
     Modules that were compiled in place run as they were written, since compiled code passes hooks by.
     Fused RNN kernels have no batching rule (CPU) or refuse to run backward in evaluation mode
-    (cuDNN), so they are switched off while an RNN module runs and nowhere else.
+    (cuDNN), so they are switched off while an RNN module records gradients and nowhere else.
     """
     modules = [module for model in models for module in model.modules()]
     modes = [module.training for module in modules]
@@ -292,7 +292,8 @@ def _plain_kernel(module: nn.Module, stack: ExitStack) -> None:
 
     def before(_module: nn.Module, _inputs: Any) -> None:
         before_run.append((bool(torch.backends.mkldnn.enabled), bool(torch.backends.cudnn.enabled)))
-        _fused_kernels(False, False)
+        if torch.is_grad_enabled():
+            _fused_kernels(False, False)
 
     def after(_module: nn.Module, _inputs: Any, _output: Any) -> None:
         if before_run:
