@@ -2,15 +2,18 @@
 
 Word pointing on the held-out scenes at batch 16, beside one bare forward over the same images, with the
 built-in captioner and one on VGG-16 (random weights); what share of it is scoring; whether memory grows over
-2,000 items; and occlusion maps of the built-in VQA model beside captum's.
+2,000 items; occlusion maps of the built-in VQA model beside captum's, and of several captions of one image;
+and CNNs with their weights channels last.
 """
 
 import argparse
+import copy
 import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -25,6 +28,7 @@ from vlx.adapters.captioner import CNNLSTMCaptioner
 from vlx.adapters.networks import CaptionNetwork
 from vlx.adapters.scenes import ASSETS, PREPROCESS, load_captioner, load_vqa
 from vlx.adapters.vocabulary import padded
+from vlx.adapters.weights import ready
 from vlx.evaluation.folder import look
 from vlx.evaluation.items import Item, checked
 from vlx.evaluation.models import with_controls
@@ -178,11 +182,49 @@ def print_occlusion(runs: int) -> None:
         },
         runs,
     )
-    print(
-        f"\n{model.name}: occlusion of one answer, {WINDOW} pixels, stride {STRIDE}, medians of {runs} runs"
+    told = f"{model.name}: occlusion of one answer, {WINDOW} pixels, stride {STRIDE}, medians of {runs} runs"
+    print_beside(told, "vlx", seconds)
+
+
+def print_shared_windows(model: CNNLSTMCaptioner, runs: int) -> None:
+    """What occlusion of a deep CNN saves: where changes alone are computed, and where texts share windows."""
+    photo = open_image(batch_of_images(1)[0].image)
+    texts = ["a dog on the sand", "a cat", "two birds", "a red car", "an umbrella on the grass"]
+    method, stride = vlx.occlusion_with(size=WINDOW, stride=4 * STRIDE), 4 * STRIDE
+
+    def work(count: int, **changed: Any) -> Callable[[], object]:
+        run = replace(model.read([photo] * count, texts[:count]), **changed)
+        return lambda: vlx.explain(run, [vlx.caption()], method)
+
+    seconds = alternating(
+        {
+            "1 caption": work(1),
+            "1 caption, every window in full": work(1, cnn=None),
+            "5 captions of one image": work(5),
+        },
+        runs,
     )
+    told = f"{model.name}: occlusion of captions, {WINDOW} pixels, stride {stride}, medians of {runs} runs"
+    print_beside(told, "1 caption", seconds)
+
+
+def print_layouts(runs: int) -> None:
+    """Networks with weights of convolutions channels last, as adapters load them, beside the usual order."""
+    pixels = torch.randn(BATCH, 3, 224, 224)
+    for name in ("vgg16", "resnet50", "inception_v3", "squeezenet1_1"):
+        usual = torchvision_network(name).eval()
+        networks = {"channels last": ready(copy.deepcopy(usual), "cpu"), "usual order": usual}
+        with torch.no_grad():
+            seconds = alternating({key: partial(network, pixels) for key, network in networks.items()}, runs)
+        told = f"{name}: {BATCH} images of 224 pixels, medians of {runs} runs"
+        print_beside(told, "channels last", seconds)
+
+
+def print_beside(told: str, base: str, seconds: Mapping[str, float]) -> None:
+    """Seconds of each work, and as a ratio of one of them."""
+    print(f"\n{told}")
     for name, value in seconds.items():
-        print(f"  {name:32s} {value:9.2f} s   {value / seconds['vlx']:6.2f} x vlx")
+        print(f"  {name:32s} {value:9.2f} s   {value / seconds[base]:6.2f} x {base}")
 
 
 def main() -> None:
@@ -194,6 +236,8 @@ def main() -> None:
         print_pointing(model, given.runs)
     print_memory(load_captioner())
     print_occlusion(given.runs)
+    print_shared_windows(vgg_captioner(), given.runs)
+    print_layouts(given.runs)
 
 
 if __name__ == "__main__":
