@@ -18,6 +18,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vlx.standing import stand_in
+
 MOST = 0.75
 """The share of a map above which all of it is computed: cutting and pasting would cost more."""
 
@@ -47,16 +49,13 @@ def changes_only(network: nn.Module) -> Generator[None, None, None]:
         return
     kept: list[Kept] = []
 
-    def forward(input: Images) -> Tensor:  # named as the forward it stands in for
+    def forward(input: Images) -> Tensor:  # its argument is named as that of the chain
         if not kept:
             kept.append(_keep(list(_layers(chain)), input[:1].detach()))
         return kept[0].through(input)
 
-    chain.forward = forward
-    try:
+    with stand_in(chain, forward):
         yield
-    finally:
-        del chain.forward
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vlx.errors import VlxError
 from vlx.incremental import changes_only
 from vlx.passes import Pass
+from vlx.standing import stand_in
 from vlx.targets import Resolved
 from vlx.windows import Windows, occlusion
 
@@ -81,7 +82,7 @@ def once_an_input(network: nn.Module) -> Generator[None, None, None]:
 
     For networks from one tensor to one; what they give may be changed in place, what they are given not.
     """
-    run, own = network.forward, vars(network).get("forward")
+    run = network.forward
     last: list[tuple[Tensor, Tensor]] = []
 
     def forward(*inputs: Any, **named: Any) -> Any:
@@ -94,13 +95,8 @@ def once_an_input(network: nn.Module) -> Generator[None, None, None]:
             last[:] = [(inputs[0], output)]
         return last[0][1].clone()
 
-    network.forward = forward
-    try:
+    with stand_in(network, forward):
         yield
-    finally:
-        del network.forward
-        if own is not None:
-            network.forward = own
 
 
 def _layout(cnn: nn.Module | None) -> torch.memory_format:

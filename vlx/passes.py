@@ -80,8 +80,8 @@ class Pass:
     rescore: Callable[[Tensor, int], Tensor] | None = None
     """The scores (batch, step, choice) of other pixels with the text of one item; records nothing."""
     cnn: nn.Module | None = None
-    """What reads the pixels when they are scored: where it is a chain of convolutions, occlusion computes
-    again only what a window changes."""
+    """What reads the pixels when they are scored: occlusion runs it once for all texts of an image and, where
+    it is a chain of convolutions, only where a window changes it."""
     kind: str = "log-probability"
     model: str = "model"
     layer: str = "layer"

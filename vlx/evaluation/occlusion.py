@@ -97,11 +97,11 @@ def _scoring(
     options: Options, known: Callable[[Opened], dict[int, Map]], opened: Opened, at: int, target: Target
 ) -> Scoring:
     run, place = opened.run, opened.places[at]
-    plane = known(opened).get(at)
-    if plane is None:  # alone, which tells whether this one is at fault
+    on_network = known(opened).get(at)
+    if on_network is None:  # alone, which tells whether this one is at fault
         asked = {place: [target.resolve(run.readings[place])]}
-        plane = occlusion_maps(run, asked, Windows(options.window, options.stride))[place][0]
-    falls = run.frames[place].place(torch.from_numpy(plane)).numpy()
+        on_network = occlusion_maps(run, asked, Windows(options.window, options.stride))[place][0]
+    falls = run.frames[place].place(torch.from_numpy(on_network)).numpy()
     return Scoring(
         lambda plane: occlusion_correlation(plane, falls),
         {"every_pixel": lambda plane: occlusion_correlation(plane, falls, size=None)},
