@@ -20,6 +20,7 @@ from vlx.passes import Cut
 Layer = nn.Module | str | int
 
 _COMPILED = "_compiled_call_impl"  # what nn.Module.compile() sets
+_PACKS = "support_avx512bf16_for_cpu"  # of bitsandbytes' 4-bit layers, on processors with bfloat16 products
 
 
 def _same(tensor: Tensor) -> Tensor:
@@ -109,7 +110,8 @@ def prepared(*models: nn.Module) -> Generator[None, None, None]:
 
     Modules that were compiled in place run as they were written, since compiled code passes hooks by.
     Fused RNN kernels have no batching rule (CPU) or refuse to run backward in evaluation mode
-    (cuDNN), so they are switched off while an RNN module records gradients and nowhere else.
+    (cuDNN), so they are switched off while an RNN module records gradients and nowhere else. Layers of 4
+    bits keep their weights as they lie: bitsandbytes would pack them for products that record no gradients.
     """
     modules = [module for model in models for module in model.modules()]
     modes = [module.training for module in modules]
@@ -125,6 +127,9 @@ def prepared(*models: nn.Module) -> Generator[None, None, None]:
             module.training = False
             if getattr(module, _COMPILED, None) is not None:
                 _uncompiled(module, stack)
+            if getattr(module, _PACKS, False):
+                stack.callback(setattr, module, _PACKS, True)
+                setattr(module, _PACKS, False)
             if isinstance(module, nn.RNNBase):
                 _plain_kernel(module, stack)
         for module, name in learning:
@@ -151,11 +156,12 @@ def capture(
     the vocabulary layer sees no others, so its logits are (batch, step, choice).
 
     Raises LayerError if the layer does not exist, was not reached, runs several times without a
-    ``call``, or gives no tensor of floats.
+    ``call``, or gives no tensor of floats, and where weights are packed so that no gradients pass.
     """
     site = layer if isinstance(layer, Site) else Site(layer)
     name, module = find_layer(model, site.layer)
     seen = Seen(name)
+    _need_gradients(model)
     with ExitStack() as stack:
         stack.enter_context(prepared(model))
         stack.enter_context(_at(name, module, site, lambda found: _cut_features(seen, site, found)))
@@ -279,6 +285,17 @@ def _keep_logits(seen: Seen) -> Callable[[nn.Module, Any, Any], None]:
         seen._logits = output  # pyright: ignore[reportPrivateUsage]
 
     return hook
+
+
+def _need_gradients(model: nn.Module) -> None:
+    """Raise LayerError where layers of 4 bits are packed: gradients would go around them unseen."""
+    for name, module in model.named_modules():
+        state = getattr(getattr(module, "weight", None), "quant_state", None)
+        if getattr(state, "packing_format_for_cpu", False):
+            raise LayerError(
+                f"the 4-bit weights of {name} were packed when the model ran, and no gradients pass them: "
+                "load the model anew and let vlx run it first"
+            )
 
 
 def _uncompiled(module: nn.Module, stack: ExitStack) -> None:

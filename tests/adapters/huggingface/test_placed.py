@@ -9,7 +9,7 @@ import vlx
 from tests.adapters.huggingface import tiny
 from tests.adapters.huggingface.test_speakers import noise
 from vlx.adapters.huggingface import load_huggingface, wrap
-from vlx.errors import CheckpointError, VlxError
+from vlx.errors import CheckpointError, LayerError, VlxError
 from vlx.evaluation.models import in_precision
 
 SAID = "a red dog"
@@ -61,16 +61,44 @@ def test_weights_that_come_when_they_are_used(build, kept, tmp_path):
     assert wrap(model, *parts).generate([noise()]) == wrote
 
 
-@pytest.mark.parametrize("build", [tiny.blip, tiny.llava])
-def test_weights_of_four_bits_give_the_maps_of_their_values(build, tmp_path):
+def of_four_bits(folder, build):
+    """A model of 4-bit layers that pack their weights when they can, on whatever processor this is."""
     pytest.importorskip("bitsandbytes")
     four = hf.BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
-    model = saved(tmp_path, build, quantization_config=four, device_map={"": "cpu"}).eval()
-    assert torch.uint8 in {weight.dtype for weight in model.parameters()}
+    model = saved(folder, build, quantization_config=four, device_map={"": "cpu"}).eval()
+    layers = [module for module in model.modules() if type(module).__name__ == "Linear4bit"]
+    assert layers
+    for layer in layers:
+        assert hasattr(layer, "support_avx512bf16_for_cpu")
+        layer.support_avx512bf16_for_cpu = True
+    return model, layers
+
+
+@pytest.mark.parametrize("build", [tiny.blip, tiny.llava])
+def test_weights_of_four_bits_give_the_maps_of_their_values(build, tmp_path):
+    """Also where the processor would have them packed for products without gradients."""
+    model, layers = of_four_bits(tmp_path, build)
     found, looped = (maps(model, built(build)[1], chunk=chunk) for chunk in (None, 1))
     np.testing.assert_allclose(found, looped, rtol=1e-4, atol=1e-6 * found.max())
+    assert all(layer.support_avx512bf16_for_cpu for layer in layers)
     plain = maps(model.dequantize(), built(build)[1])
     np.testing.assert_allclose(found, plain, rtol=1e-3, atol=1e-5 * found.max())
+
+
+def test_weights_of_four_bits_that_were_packed_are_refused(tmp_path):
+    """No gradients pass them, though some go around: a map would be wrong and nobody would see it."""
+    model, layers = of_four_bits(tmp_path, tiny.blip)
+    layers[0].weight.quant_state.packing_format_for_cpu = True
+    with pytest.raises(LayerError, match=r"4-bit weights of \S+ were packed .* load the model anew"):
+        maps(model, built(tiny.blip)[1])
+
+
+def test_a_model_of_four_bits_writes_before_it_is_explained(tmp_path):
+    model, _ = of_four_bits(tmp_path, tiny.blip)
+    adapter = wrap(model, *built(tiny.blip)[1])
+    said = adapter.generate([noise()])[0]
+    explanation = vlx.explain_caption(adapter, noise(), said)
+    assert (explanation.raw != 0).any()
 
 
 def test_weights_of_eight_bits_stay_near(tmp_path):
