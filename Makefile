@@ -58,7 +58,7 @@ fuzz: $(VENV)/.dev ## give the readers of foreign files 100,000 damaged ones eac
 	$(BIN)/python -m benchmarks.fuzz
 
 train: $(VENV)/.ready ## train the models of the built-in scenes from nothing
-	$(BIN)/python -m vlx.scenes.train
+	$(BIN)/python -m vlx.scenes.training
 
 score: $(VENV)/.ready ## score the models of the built-in scenes on held-out scenes
 	$(BIN)/python -m vlx.scenes.score

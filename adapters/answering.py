@@ -10,12 +10,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vlx.adapters.vocabulary import Vocabulary
-from vlx.capture import Site, capture, output_at, prepared
 from vlx.errors import TextError
-from vlx.images import Preprocess, stack_images
-from vlx.offset import map_offset
-from vlx.passes import Pass, logit_scores
-from vlx.reading import Reading, choices_of
+from vlx.images.preprocess import Preprocess, stack_images
+from vlx.passes.capture import capture, output_at
+from vlx.passes.forward import Pass, logit_scores
+from vlx.passes.mean_gradient import map_offset
+from vlx.passes.prepare import prepared
+from vlx.passes.reading import Reading, choices_of
+from vlx.passes.site import Site
 
 
 @runtime_checkable

@@ -9,10 +9,10 @@ import torchvision
 from PIL import Image
 from torch import Tensor, nn
 
-from vlx.capture import prepared
 from vlx.errors import LayerError, VlxError, near_names
-from vlx.frame import Size
-from vlx.images import Preprocess
+from vlx.images.frame import Size
+from vlx.images.preprocess import Preprocess
+from vlx.passes.prepare import prepared
 
 _POOLS = (
     nn.MaxPool2d,

@@ -20,8 +20,8 @@ from vlx.adapters.files.source import reading
 from vlx.adapters.files.wire import fields, text
 from vlx.adapters.resampling import torch7
 from vlx.adapters.weights import load_weights, ready
-from vlx.capture import Layer
-from vlx.images import Preprocess, Squash
+from vlx.images.preprocess import Preprocess, Squash
+from vlx.passes.site import Layer
 
 VGG_MEAN = (103.939, 116.779, 123.68)
 """Blue, green, red; the demo of the paper takes it for AlexNet too."""

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from vlx.adapters.backbones import default_layer, input_size
 from vlx.adapters.decoding import Search, beam_search, greedy
 from vlx.adapters.vocabulary import Vocabulary, padded
-from vlx.capture import Layer, Site, capture, find_layer, output_at, prepared
 from vlx.errors import TextError, VlxError
-from vlx.images import Preprocess, stack_images
-from vlx.offset import map_offset
-from vlx.passes import Pass, log_probabilities
-from vlx.reading import Reading, Word
+from vlx.images.preprocess import Preprocess, stack_images
+from vlx.passes.capture import capture, output_at
+from vlx.passes.forward import Pass, log_probabilities
+from vlx.passes.mean_gradient import map_offset
+from vlx.passes.prepare import prepared
+from vlx.passes.reading import Reading, Word
+from vlx.passes.site import Layer, Site, find_layer
 
 
 @runtime_checkable

@@ -13,12 +13,14 @@ from torch import Tensor, nn
 
 from vlx.adapters.backbones import default_layer, input_size, torchvision_network
 from vlx.adapters.weights import fit_weights, load_weights, ready
-from vlx.capture import Layer, Site, capture, find_layer, output_at, prepared
 from vlx.errors import CheckpointError, near_names
-from vlx.images import Preprocess, ShortSide, stack_images
-from vlx.offset import map_offset
-from vlx.passes import Pass, logit_scores
-from vlx.reading import Reading, choices_of
+from vlx.images.preprocess import Preprocess, ShortSide, stack_images
+from vlx.passes.capture import capture, output_at
+from vlx.passes.forward import Pass, logit_scores
+from vlx.passes.mean_gradient import map_offset
+from vlx.passes.prepare import prepared
+from vlx.passes.reading import Reading, choices_of
+from vlx.passes.site import Layer, Site, find_layer
 
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # classifiers of GoogLeNet and Inception, for training
 

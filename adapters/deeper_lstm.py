@@ -24,7 +24,7 @@ from vlx.adapters.parts import Part
 from vlx.adapters.vocabulary import Vocabulary, treebank_tokens
 from vlx.adapters.vqa import DeeperLSTM
 from vlx.adapters.weights import fit_around_cnn, ready
-from vlx.capture import Layer
+from vlx.passes.site import Layer
 
 LONGEST = 26
 """Words of a question that are read; it was trained on no more."""

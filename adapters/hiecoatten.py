@@ -26,10 +26,11 @@ from vlx.adapters.resampling import torch7
 from vlx.adapters.resnets import resnet_map
 from vlx.adapters.vocabulary import Vocabulary
 from vlx.adapters.weights import fit_around_cnn, load_weights, ready
-from vlx.capture import Layer, find_layer, prepared
 from vlx.errors import CheckpointError, LayerError
-from vlx.images import Preprocess, Squash, stack_images
-from vlx.passes import Pass
+from vlx.images.preprocess import Preprocess, Squash, stack_images
+from vlx.passes.forward import Pass
+from vlx.passes.prepare import prepared
+from vlx.passes.site import Layer, find_layer
 
 VGG = squashed(448, VGG_MEAN)
 """The authors' images for VGG-19: blue first, 0 to 255, less VGG's mean."""

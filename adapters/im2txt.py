@@ -25,9 +25,9 @@ from vlx.adapters.resampling import tensorflow1
 from vlx.adapters.slim_inception import slim_inception, variable
 from vlx.adapters.vocabulary import Vocabulary, treebank_tokens
 from vlx.adapters.weights import fit_around_cnn, ready
-from vlx.capture import Layer
 from vlx.errors import CheckpointError
-from vlx.images import Preprocess, Squash
+from vlx.images.preprocess import Preprocess, Squash
+from vlx.passes.site import Layer
 
 START, END, UNKNOWN = "<S>", "</S>", "<UNK>"
 

@@ -22,9 +22,9 @@ from vlx.adapters.parts import Part
 from vlx.adapters.resampling import torch7_bytes
 from vlx.adapters.vocabulary import Vocabulary
 from vlx.adapters.weights import fit_around_cnn, ready
-from vlx.capture import Layer
 from vlx.errors import VlxError
-from vlx.images import Preprocess, Squash
+from vlx.images.preprocess import Preprocess, Squash
+from vlx.passes.site import Layer
 
 _CNN = [
     *(kind for count in VGG16 for kind in (*("SpatialConvolution", "ReLU") * count, "SpatialMaxPooling")),

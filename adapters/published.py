@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from vlx.adapters.folders import only_file
-from vlx.capture import Layer
 from vlx.errors import VlxError, near_names
+from vlx.passes.site import Layer
 
 FAMILIES = (
     "neuraltalk2",

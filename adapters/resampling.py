@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import sparse
 
-from vlx.frame import Size
+from vlx.images.frame import Size
 
 Pixels = Float[np.ndarray, "height width 3"]
 

@@ -22,9 +22,9 @@ from vlx.adapters.resnets import averaged, channels_of, resnet_map
 from vlx.adapters.states import read_state
 from vlx.adapters.vocabulary import Vocabulary
 from vlx.adapters.weights import fit_around_cnn, ready
-from vlx.capture import Layer
 from vlx.errors import CheckpointError
-from vlx.images import AsIs, Preprocess
+from vlx.images.preprocess import AsIs, Preprocess
+from vlx.passes.site import Layer
 
 PREPROCESS = Preprocess(AsIs())
 """What the authors do to an image: its own size, 0 to 1, ImageNet's mean and deviation."""

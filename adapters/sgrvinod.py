@@ -21,9 +21,9 @@ from vlx.adapters.resnets import channels_of, resnet_map
 from vlx.adapters.states import state_in
 from vlx.adapters.vocabulary import Vocabulary
 from vlx.adapters.weights import fit_around_cnn, ready
-from vlx.capture import Layer
 from vlx.errors import CheckpointError
-from vlx.images import Preprocess, Squash
+from vlx.images.preprocess import Preprocess, Squash
+from vlx.passes.site import Layer
 
 PREPROCESS = Preprocess(Squash((256, 256)))
 """What ``caption.py`` does to an image."""

@@ -23,9 +23,10 @@ from vlx.adapters.roles import decoder_of, encoder_of
 from vlx.adapters.states import read_state
 from vlx.adapters.vocabulary import Vocabulary, keeping, treebank_tokens
 from vlx.adapters.weights import ready
-from vlx.capture import Layer, prepared
 from vlx.errors import CheckpointError
-from vlx.images import Preprocess, ShortSide, Squash
+from vlx.images.preprocess import Preprocess, ShortSide, Squash
+from vlx.passes.prepare import prepared
+from vlx.passes.site import Layer
 
 YUNJEY = Preprocess(Squash((224, 224)), resample=Image.Resampling.LANCZOS)
 """What yunjey's ``sample.py`` does to an image."""

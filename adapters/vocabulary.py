@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from vlx.errors import TextError, near_names
-from vlx.reading import Choices, choices_of
+from vlx.passes.reading import Choices, choices_of
 
 Tokenise = Callable[[str], list[str]]
 

@@ -8,9 +8,9 @@ from vlx.adapters.answering import read_answers
 from vlx.adapters.backbones import default_layer, input_size
 from vlx.adapters.networks import QuestionNetwork
 from vlx.adapters.vocabulary import Vocabulary
-from vlx.capture import Layer, find_layer
-from vlx.images import Preprocess
-from vlx.passes import Pass
+from vlx.images.preprocess import Preprocess
+from vlx.passes.forward import Pass
+from vlx.passes.site import Layer, find_layer
 
 
 class DeeperLSTM:

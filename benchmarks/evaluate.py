@@ -26,7 +26,6 @@ from benchmarks.speed import RUNS, alternating
 from vlx.adapters.backbones import torchvision_network, without_classifier
 from vlx.adapters.captioner import CNNLSTMCaptioner
 from vlx.adapters.networks import CaptionNetwork
-from vlx.adapters.scenes import ASSETS, PREPROCESS, load_captioner, load_vqa
 from vlx.adapters.vocabulary import padded
 from vlx.adapters.weights import ready
 from vlx.evaluation.folder import look
@@ -34,7 +33,9 @@ from vlx.evaluation.items import Item, checked
 from vlx.evaluation.models import with_controls
 from vlx.evaluation.options import Options
 from vlx.evaluation.pointing import POINTING
-from vlx.images import open_image, stack_images
+from vlx.images.files import open_image
+from vlx.images.preprocess import stack_images
+from vlx.scenes.models import ASSETS, PREPROCESS, load_captioner, load_vqa
 from vlx.scenes.texts import caption_vocabulary
 
 BATCH = 16

@@ -29,7 +29,7 @@ from vlx.evaluation.options import Options
 from vlx.evaluation.pointing import POINTING
 from vlx.evaluation.rows import SCORE, Row
 from vlx.evaluation.summary import markdown, measured
-from vlx.images import Preprocess, Squash, stack_images
+from vlx.images.preprocess import Preprocess, Squash, stack_images
 
 BATCH = 20
 METHODS = (vlx.grad_cam, vlx.hires_cam, vlx.guided_backprop, vlx.guided_grad_cam)

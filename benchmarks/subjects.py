@@ -14,7 +14,7 @@ from vlx.adapters.backbones import torchvision_network, without_classifier
 from vlx.adapters.captioner import CNNLSTMCaptioner
 from vlx.adapters.networks import CaptionNetwork
 from vlx.adapters.vocabulary import Vocabulary
-from vlx.images import AsIs, Preprocess
+from vlx.images.preprocess import AsIs, Preprocess
 
 WORDS = 12
 VOCABULARY = 10_001

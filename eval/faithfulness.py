@@ -14,7 +14,7 @@ from scipy import integrate
 from vlx.errors import VlxError
 from vlx.eval.maps import Map, Mask, checked_map, checked_mask
 from vlx.eval.summary import Outcome
-from vlx.windows import Image, Scores, scored
+from vlx.methods.occlusion.windows import Image, Scores, scored
 
 
 @dataclass(frozen=True, eq=False)

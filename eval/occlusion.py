@@ -1,4 +1,4 @@
-"""Agreement of a map with occlusion (paper 5.3, 8.2); occlusion maps are made by `vlx.windows`."""
+"""Agreement of a map with occlusion (paper 5.3, 8.2)."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from vlx.errors import VlxError
 from vlx.eval.attention import GRID
 from vlx.eval.maps import Map, area_average, leveled, rank_correlation
 from vlx.eval.summary import Outcome
-from vlx.windows import SIZES, Image, Occlusion, Scores, occlusion, occlusions
+from vlx.methods.occlusion.windows import SIZES, Image, Occlusion, Scores, occlusion, occlusions
 
 __all__ = ["SIZES", "Image", "Occlusion", "Scores", "occlusion", "occlusion_correlation", "occlusions"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import vlx.scenes
-from vlx.cli import main
+from vlx.cli.app import main
 from vlx.scenes.render import FONT
 
 Run = Callable[..., tuple[int, str, str]]

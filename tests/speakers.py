@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 import vlx
 from tests import tiny
-from vlx.images import Preprocess, Squash, stack_images
-from vlx.reading import Reading, choices_of
+from vlx.images.preprocess import Preprocess, Squash, stack_images
+from vlx.passes.reading import Reading, choices_of
 
 ANSWERS = ("yes", "no", "red", "blue", "two", "dog", "cat")
 CHOICES = choices_of("caption", tiny.WORDS)

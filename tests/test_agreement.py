@@ -12,9 +12,9 @@ from torch import Tensor, nn
 import vlx
 from vlx.adapters.classifier import Classifier
 from vlx.adapters.weights import fit_weights, load_weights
-from vlx.frame import Frame
-from vlx.images import Preprocess, ShortSide
-from vlx.reading import Reading, choices_of
+from vlx.images.frame import Frame
+from vlx.images.preprocess import Preprocess, ShortSide
+from vlx.passes.reading import Reading, choices_of
 
 SIGNED = vlx.grad_cam_with(rectify=False)
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 import vlx
-from vlx import cam
+from vlx.methods import cam
 
 A = torch.tensor([[[1.0, 2.0], [3.0, 4.0]], [[0.0, 1.0], [0.0, 5.0]]], dtype=torch.float64)
 G = torch.tensor([[[1.0, -1.0], [2.0, 2.0]], [[-1.0, -1.0], [-1.0, -5.0]]], dtype=torch.float64)

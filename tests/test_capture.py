@@ -11,8 +11,10 @@ from torch import nn
 
 import vlx
 from tests import tiny
-from vlx.capture import Site, capture, find_layer, output_at, prepared
 from vlx.errors import LayerError
+from vlx.passes.capture import capture, output_at
+from vlx.passes.prepare import prepared
+from vlx.passes.site import Site, find_layer
 
 IDS = torch.tensor([[1, 2, 4]])
 

@@ -15,13 +15,14 @@ from typer.testing import CliRunner
 import vlx
 from tests.conftest import Run
 from tests.explained import answers, caption, photo
-from vlx import cli_run, load_explanation
+from vlx import load_explanation
 from vlx.adapters.captioner import CNNLSTMCaptioner
 from vlx.adapters.networks import CaptionNetwork, QuestionNetwork, VggLike
 from vlx.adapters.vocabulary import Vocabulary, treebank_tokens
 from vlx.adapters.vqa import DeeperLSTM
-from vlx.cli import app, main
-from vlx.images import Preprocess, Squash
+from vlx.cli import explaining
+from vlx.cli.app import app, main
+from vlx.images.preprocess import Preprocess, Squash
 
 PREPROCESS = Preprocess(Squash((32, 32)))
 LAYER = "features.4"
@@ -286,7 +287,7 @@ def test_an_interrupt_ends_with_130_and_one_line(
     def interrupted(_path: object) -> Image.Image:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli_run, "open_image", interrupted)
+    monkeypatch.setattr(explaining, "open_image", interrupted)
     assert run("classify", picture, "--model", classifier) == (130, "", "vlx: interrupted\n")
 
 
@@ -294,33 +295,33 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch, picture: Path, cla
     def broken(_path: object) -> Image.Image:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli_run, "open_image", broken)
+    monkeypatch.setattr(explaining, "open_image", broken)
     with pytest.raises(ZeroDivisionError):
         main(["classify", str(picture), "--model", classifier])
 
 
 def test_result_says_what_has_no_positive_evidence() -> None:
-    rows = [line.split() for line in cli_run.result("p.jpg", [caption()]).splitlines()]
+    rows = [line.split() for line in explaining.result("p.jpg", [caption()]).splitlines()]
     assert rows[2] == ["a", "-0.500", "0.6000", "0.1"]
     assert rows[6][:3] == ["caption", "-9.500", "0.0001"]
     tiny = replace(
         caption(), targets=(replace(caption().targets[0], probability=3.2e-7), *caption().targets[1:])
     )
-    assert "3.2e-07" in cli_run.result("p.jpg", [tiny])
+    assert "3.2e-07" in explaining.result("p.jpg", [tiny])
     assert rows[5] == ["grass", "-3.500", "0.1500", "none", "positive"]
-    lines = cli_run.result("p.jpg", [answers()]).splitlines()
+    lines = explaining.result("p.jpg", [answers()]).splitlines()
     assert lines[0] == "p.jpg: What colour is the dog?"
     assert lines[-1] == "  likeliest: red 0.9000, green 0.0500, blue 0.0100"
 
 
 def test_columns_line_up() -> None:
-    assert cli_run.columns([("a", "bb"), ("ccc", "d")], indent=" ") == " a    bb\n ccc  d"
+    assert explaining.columns([("a", "bb"), ("ccc", "d")], indent=" ") == " a    bb\n ccc  d"
 
 
 def test_demo_is_given_its_folder_and_photo(
     run: Run, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vlx import demo
+    from vlx.cli import demo
 
     seen: list[tuple[Path, Path | None]] = []
     monkeypatch.setattr(demo, "run_demo", lambda out, image: seen.append((out, image)))
@@ -332,11 +333,11 @@ def test_demo_is_given_its_folder_and_photo(
 def test_scenes_commands_pass_their_options_on(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vlx.scenes import formats, score, train
+    from vlx.scenes import formats, score
 
     seen: list[object] = []
     monkeypatch.setattr(formats, "write_world", lambda *a, **k: seen.append((a, k)) or a[0])
-    monkeypatch.setattr(train, "train", lambda *a: seen.append(a))
+    monkeypatch.setattr(stages, "train", lambda *a: seen.append(a))
     monkeypatch.setattr(score, "report", lambda folder, _log: seen.append(folder))
     assert run("scenes", "generate", tmp_path, "--count", 3, "--seed", 5, "--workers", 2)[0] == 0
     threads = torch.get_num_threads()
@@ -353,7 +354,7 @@ def test_scenes_commands_pass_their_options_on(
 
 
 def _process(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vlx.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "vlx.cli.app", *map(str, arguments)]
     settings = {**os.environ, **environment}
     return subprocess.run(
         command, capture_output=True, text=True, check=False, env=settings, errors="replace"
@@ -382,7 +383,7 @@ def test_a_file_name_beyond_the_terminals_letters_is_printed(tmp_path: Path, cla
 
 def test_help_imports_nothing_heavy() -> None:
     heavy = ("transformers", "matplotlib", "jinja2", "pycocotools", "torchvision", "nltk", "scipy")
-    code = f"import sys\nimport vlx.cli\nprint([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys\nimport vlx.cli.app\nprint([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

@@ -11,7 +11,7 @@ import vlx
 from tests import tiny
 from tests.explained import photo
 from tests.speakers import ANSWERS, Chooser, Speaker
-from vlx.images import Preprocess, Squash
+from vlx.images.preprocess import Preprocess, Squash
 
 SIGNED = vlx.grad_cam_with(rectify=False)  # linear in the target
 

@@ -11,8 +11,9 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from tests.explained import answers, at_pixels, caption, photo, spot
-from vlx import Frame, VlxError, figures, load_explanation
-from vlx.colours import (
+from vlx import Frame, VlxError, load_explanation
+from vlx.show import figures
+from vlx.show.colours import (
     OPACITY,
     Scale,
     gradient_picture,
@@ -232,7 +233,7 @@ def test_show_opens_the_viewer_outside_notebooks_and_displays_inside(
 def test_importing_figures_does_not_import_matplotlib() -> None:
     import subprocess
 
-    code = "import sys, vlx.figures, vlx.colours; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, vlx.show.figures, vlx.show.colours; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

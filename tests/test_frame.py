@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import vlx
-from vlx.frame import Frame
-from vlx.images import LongSide, Preprocess, ShortSide, Squash
+from vlx.images.frame import Frame
+from vlx.images.preprocess import LongSide, Preprocess, ShortSide, Squash
 
 
 def test_a_plain_resize_covers_the_whole_image():

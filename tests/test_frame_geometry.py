@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vlx import Frame, VlxError
-from vlx.images import LongSide, Preprocess, ShortSide, Squash
+from vlx.images.preprocess import LongSide, Preprocess, ShortSide, Squash
 
 SMALL = st.integers(1, 9)
 

@@ -10,10 +10,10 @@ from torch import Tensor
 import vlx
 from tests import tiny
 from vlx.errors import LayerError
-from vlx.gradients import gradients, pixel_gradients
-from vlx.targets import Term
+from vlx.methods.gradients import gradients, pixel_gradients
+from vlx.passes.targets import Term
 
-gradients_module = sys.modules["vlx.gradients"]
+gradients_module = sys.modules["vlx.methods.gradients"]
 CAPTION = [1, 2, 4, 5]
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 import vlx
 from tests import tiny
 from vlx.errors import GuidedError
-from vlx.guided import deconvolution_rule, guided_rule, relu_nodes, ruled
+from vlx.methods.guided import deconvolution_rule, guided_rule, relu_nodes, ruled
 
 
 def guided_by_hand(x: Tensor, weight: Tensor, seed: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from vlx.evaluation.models import with_controls
 from vlx.evaluation.options import Options
 from vlx.evaluation.pointing import POINTING
 from vlx.evaluation.summary import markdown, short
-from vlx.methods import grad_cam
+from vlx.methods.values import grad_cam
 from vlx.scenes.formats import write_world
 
 

@@ -14,7 +14,8 @@ from PIL import EpsImagePlugin, Image, ImageFile
 from torchvision import transforms
 
 from vlx.errors import ImageError
-from vlx.images import LIMIT, Preprocess, ShortSide, decode_image, list_images, open_image
+from vlx.images.files import LIMIT, decode_image, list_images, open_image
+from vlx.images.preprocess import Preprocess, ShortSide
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 

@@ -13,19 +13,8 @@ from PIL import Image
 
 import vlx
 from vlx.errors import ImageError
-from vlx.images import (
-    LIMIT,
-    AsIs,
-    LongSide,
-    Preprocess,
-    ShortSide,
-    Squash,
-    decode_image,
-    imagenet,
-    list_images,
-    open_image,
-    stack_images,
-)
+from vlx.images.files import LIMIT, decode_image, list_images, open_image
+from vlx.images.preprocess import AsIs, LongSide, Preprocess, ShortSide, Squash, imagenet, stack_images
 
 
 def photo(height: int = 6, width: int = 9) -> Image.Image:

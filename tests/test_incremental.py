@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 import vlx
-import vlx.incremental
+import vlx.methods.occlusion.incremental
 from tests.adapters import small
 from tests.test_capture import Broken, state_of
 from vlx.adapters.backbones import torchvision_network
 from vlx.adapters.classifier import Classifier
-from vlx.incremental import Axis, Span, Step, changes_only
+from vlx.methods.occlusion.incremental import Axis, Span, Step, changes_only
 
 
 def chain(*layers):
@@ -75,11 +75,11 @@ def differences(shape, batch=7, seed=0):
     yield apart
 
 
-@pytest.mark.parametrize("most", [0.0, 0.3, vlx.incremental.MOST, 1.0])
+@pytest.mark.parametrize("most", [0.0, 0.3, vlx.methods.occlusion.incremental.MOST, 1.0])
 @pytest.mark.parametrize("shape", [(40, 40), (37, 54)])
 @pytest.mark.parametrize("name", CHAINS)
 def test_any_images_give_what_the_network_gives(name, shape, most, monkeypatch):
-    monkeypatch.setattr(vlx.incremental, "MOST", most)
+    monkeypatch.setattr(vlx.methods.occlusion.incremental, "MOST", most)
     torch.manual_seed(0)
     network = CHAINS[name]()
     for module in network.modules():

@@ -13,9 +13,9 @@ from tests.adapters import small
 from tests.test_capture import Broken
 from vlx.adapters.classifier import Classifier
 from vlx.errors import VlxError
-from vlx.images import AsIs
-from vlx.incremental import changes_only
-from vlx.occluded import once_an_input
+from vlx.images.preprocess import AsIs
+from vlx.methods.occlusion.incremental import changes_only
+from vlx.methods.occlusion.of_pass import once_an_input
 
 
 @pytest.fixture

@@ -15,12 +15,13 @@ from tests.test_capture import Broken, state_of
 from vlx.adapters.backbones import torchvision_network
 from vlx.adapters.classifier import Classifier
 from vlx.adapters.networks import GlobalPool
-from vlx.capture import Site, capture
 from vlx.errors import LayerError
-from vlx.frame import Frame
-from vlx.images import Squash
-from vlx.offset import map_offset, token_offset
-from vlx.passes import token_grid
+from vlx.images.frame import Frame
+from vlx.images.preprocess import Squash
+from vlx.passes.capture import capture
+from vlx.passes.forward import token_grid
+from vlx.passes.mean_gradient import map_offset, token_offset
+from vlx.passes.site import Site
 
 ROWS, COLS, CHANNELS, ANSWERS = 2, 3, 4, 3
 TOKENS = 1 + ROWS * COLS  # a class token first

@@ -20,8 +20,8 @@ from PIL import Image
 from tests.browser import Page, browser
 from tests.explained import answers, at_pixels, caption, photo
 from vlx import Explanation, Frame, VlxError
-from vlx.colours import OPACITY, scales, tint
-from vlx.report import report_entry, report_page, write_report
+from vlx.show.colours import OPACITY, scales, tint
+from vlx.show.report import report_entry, report_page, write_report
 
 HOSTILE = "<script>alert(1)</script>"
 

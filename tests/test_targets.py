@@ -5,8 +5,8 @@ import pytest
 import vlx
 from tests import tiny
 from vlx.errors import TextError, UnknownChoice
-from vlx.reading import Choices, Reading, Word, choices_of
-from vlx.targets import Term
+from vlx.passes.reading import Choices, Reading, Word, choices_of
+from vlx.passes.targets import Term
 
 READING = tiny.reading([1, 2, 4, 1, 7])  # a dog on a bike
 

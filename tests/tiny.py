@@ -7,8 +7,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 import vlx
-from vlx.frame import Frame
-from vlx.reading import Reading, Word, choices_of
+from vlx.images.frame import Frame
+from vlx.passes.reading import Reading, Word, choices_of
 
 SIZE = 12
 WORDS = ("end", "a", "dog", "cat", "on", "grass", "red", "bike")

@@ -1,6 +1,6 @@
 """Explain the words of a caption and the answers of a visual-question-answering model."""
 
-from vlx.calls import (
+from vlx.api import (
     Answerer,
     Captioner,
     ImageClassifier,
@@ -12,14 +12,13 @@ from vlx.calls import (
     explain_label,
     explain_match,
 )
-from vlx.capture import Site, capture, find_layer, output_at, prepared
 from vlx.errors import VlxError
 from vlx.explain import explain
 from vlx.explanation import Explained, Explanation, Provenance, load_explanation
-from vlx.frame import Frame
-from vlx.images import open_image
+from vlx.images.files import open_image
+from vlx.images.frame import Frame
 from vlx.load import known_models, load
-from vlx.methods import (
+from vlx.methods.values import (
     METHODS,
     Method,
     deconvolution,
@@ -37,9 +36,12 @@ from vlx.methods import (
     occlusion_with,
     xgrad_cam,
 )
-from vlx.passes import Cut, Pass, conv_grid, log_probabilities, token_grid
-from vlx.reading import Choices, Reading, Word
-from vlx.targets import Target, answer, caption, label, phrase, word
+from vlx.passes.capture import capture, output_at
+from vlx.passes.forward import Cut, Pass, conv_grid, log_probabilities, token_grid
+from vlx.passes.prepare import prepared
+from vlx.passes.reading import Choices, Reading, Word
+from vlx.passes.site import Site, find_layer
+from vlx.passes.targets import Target, answer, caption, label, phrase, word
 
 __version__ = "0.1.0"
 

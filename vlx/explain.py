@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vlx.errors import LayerError, VlxError
 from vlx.explanation import Explained, Explanation, Provenance
-from vlx.gradients import (
+from vlx.methods.gradients import (
     Gradients,
     Terms,
     any_nonzero,
@@ -22,11 +22,11 @@ from vlx.gradients import (
     summed_gradients,
     values_of,
 )
-from vlx.methods import Method, grad_cam
-from vlx.occluded import occlusion_maps
-from vlx.passes import Pass
-from vlx.targets import Resolved, Target
-from vlx.windows import Windows
+from vlx.methods.occlusion.of_pass import occlusion_maps
+from vlx.methods.occlusion.windows import Windows
+from vlx.methods.values import Method, grad_cam
+from vlx.passes.forward import Pass
+from vlx.passes.targets import Resolved, Target
 
 TOP = 5  # how many of the likeliest answers a result lists
 

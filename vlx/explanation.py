@@ -15,8 +15,8 @@ from jaxtyping import Float
 from PIL import Image
 
 from vlx.errors import VlxError, near_names
-from vlx.frame import Frame
-from vlx.images import decode_image
+from vlx.images.files import decode_image
+from vlx.images.frame import Frame
 
 FORMAT = 1
 
@@ -138,7 +138,7 @@ class Explanation:
 
         Returns the three paths. Files appear whole or not at all.
         """
-        from vlx.figures import figure
+        from vlx.show.figures import figure
 
         base = Path(stem)
         base.parent.mkdir(parents=True, exist_ok=True)
@@ -150,12 +150,12 @@ class Explanation:
 
     def show(self) -> None:
         """Draw the figure in a notebook, or in the system's image viewer elsewhere."""
-        from vlx.figures import show
+        from vlx.show.figures import show
 
         show(self)
 
     def _repr_png_(self) -> bytes:
-        from vlx.figures import figure
+        from vlx.show.figures import figure
 
         return _png(figure(self))
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from vlx.adapters.scenes import ASSETS, load_captioner
 from vlx.errors import VlxError
 from vlx.evaluation.boxes import BOXES
 from vlx.evaluation.evaluator import Evaluator
@@ -16,7 +15,8 @@ from vlx.evaluation.options import Options
 from vlx.evaluation.pointing import POINTING
 from vlx.evaluation.rows import Row
 from vlx.evaluation.summary import Measured, measured
-from vlx.methods import Method, grad_cam, guided_grad_cam
+from vlx.methods.values import Method, grad_cam, guided_grad_cam
+from vlx.scenes.models import ASSETS, load_captioner
 
 BATCH = 20
 METHODS = (grad_cam, guided_grad_cam)

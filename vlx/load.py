@@ -43,11 +43,11 @@ def load(name: str, *, layer: str | int | None = None, device: str = "cpu") -> A
     if device == "auto" and not name.startswith(("hf:", "python:")):
         raise VlxError(f"device auto spreads a model of transformers (hf:…), not {name}: use cpu, cuda, mps")
     if name == "scenes/captioner":
-        from vlx.adapters.scenes import load_captioner
+        from vlx.scenes.models import load_captioner
 
         return load_captioner(layer=layer, device=device)
     if name == "scenes/vqa":
-        from vlx.adapters.scenes import load_vqa
+        from vlx.scenes.models import load_vqa
 
         return load_vqa(layer=layer, device=device)
     if name.startswith("hf:"):

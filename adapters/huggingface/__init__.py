@@ -9,8 +9,8 @@ from vlx.adapters.huggingface.families import SPEAKING, Parts, family_of
 from vlx.adapters.huggingface.speaker import Speaker
 from vlx.adapters.huggingface.vilt import ViltAnswerer
 from vlx.adapters.huggingface.vision import ImageModel, ImageText
-from vlx.capture import Layer
 from vlx.errors import CheckpointError, VlxError
+from vlx.passes.site import Layer
 
 Adapter = Speaker | ViltAnswerer | ImageModel | ImageText
 

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from vlx.capture import Site
 from vlx.errors import LayerError
+from vlx.passes.site import Site
 
 
 @dataclass(frozen=True)

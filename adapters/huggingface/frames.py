@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from vlx.errors import ImageError
-from vlx.frame import Frame, Size
+from vlx.images.frame import Frame, Size
 
 Views = Callable[[Image.Image], Float[Tensor, "view 3 row col"]]
 """What a processor makes of an image: one picture, or several tiles and perhaps a thumbnail."""

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from vlx.adapters.huggingface.frames import Layout
 from vlx.errors import LayerError
-from vlx.frame import Size
-from vlx.passes import Grid, conv_grid, token_grid
+from vlx.images.frame import Size
+from vlx.passes.forward import Grid, conv_grid, token_grid
 
 _IN_FRONT = (0, 1, 2, 5)  # nothing; a class token; and one to distil; and four registers
 

@@ -13,9 +13,10 @@ from torch import Tensor
 from vlx.adapters.huggingface.families import Inputs
 from vlx.adapters.huggingface.frames import Layout, measured
 from vlx.adapters.huggingface.grids import picture_of_patches
-from vlx.capture import Site, output_at
 from vlx.errors import ImageError
-from vlx.frame import Size
+from vlx.images.frame import Size
+from vlx.passes.capture import output_at
+from vlx.passes.site import Site
 
 _AFTER = {"attention_mask": 1, "token_type_ids": 1, "mm_token_type_ids": 0}
 """What stands at the tokens of what is said: seen, causal (PaliGemma), and no image (Qwen)."""

@@ -24,11 +24,13 @@ from vlx.adapters.huggingface.frames import Layout
 from vlx.adapters.huggingface.grids import grid_of, tokens_in_front
 from vlx.adapters.huggingface.inputs import Layouts, collated, continued, encoded, moved, of_item
 from vlx.adapters.huggingface.texts import Said, TokenNames, emitted, tokens_of, words_of
-from vlx.capture import Layer, Site, capture, find_layer, prepared
 from vlx.errors import LayerError, TextError
-from vlx.offset import token_offset
-from vlx.passes import Pass, log_probabilities
-from vlx.reading import Reading, Word, choices_of
+from vlx.passes.capture import capture
+from vlx.passes.forward import Pass, log_probabilities
+from vlx.passes.mean_gradient import token_offset
+from vlx.passes.prepare import prepared
+from vlx.passes.reading import Reading, Word, choices_of
+from vlx.passes.site import Layer, Site, find_layer
 
 
 @dataclass(frozen=True, eq=False)

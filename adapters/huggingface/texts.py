@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, overload
 
 from vlx.errors import TextError
-from vlx.reading import Word
+from vlx.passes.reading import Word
 
 _BLANKS = ("Ġ", "▁")  # how byte-pair and sentence-piece vocabularies write the blank before a word
 _BROKEN = "\ufffd"  # what an unfinished character decodes to

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from vlx.adapters.huggingface.families import Inputs, Parts
 from vlx.adapters.huggingface.inputs import Layouts, collated, moved, of_item
-from vlx.capture import Layer, capture, find_layer, prepared
 from vlx.errors import LayerError, TextError
-from vlx.passes import Pass, logit_scores, token_grid
-from vlx.reading import Reading, choices_of
+from vlx.passes.capture import capture
+from vlx.passes.forward import Pass, logit_scores, token_grid
+from vlx.passes.prepare import prepared
+from vlx.passes.reading import Reading, choices_of
+from vlx.passes.site import Layer, find_layer
 
 
 class ViltAnswerer:

@@ -15,10 +15,12 @@ from vlx.adapters.huggingface.families import Inputs, Parts, image_inputs, modul
 from vlx.adapters.huggingface.frames import Layout
 from vlx.adapters.huggingface.grids import grid_of
 from vlx.adapters.huggingface.inputs import Layouts, collated, encoded, moved
-from vlx.capture import Layer, Site, capture, find_layer, prepared
 from vlx.errors import LayerError, TextError
-from vlx.passes import Pass, logit_scores
-from vlx.reading import Reading, choices_of
+from vlx.passes.capture import capture
+from vlx.passes.forward import Pass, logit_scores
+from vlx.passes.prepare import prepared
+from vlx.passes.reading import Reading, choices_of
+from vlx.passes.site import Layer, Site, find_layer
 
 _FIRST_NORM = re.compile(r"\.(layer_norm1|layernorm_before|norm1)$")
 

@@ -19,7 +19,7 @@ from torch import nn
 
 import vlx
 from tests.test_capture import state_of
-from vlx.images import stack_images
+from vlx.images.preprocess import stack_images
 
 SIGNED = vlx.grad_cam_with(rectify=False)
 """Grad-CAM before its ReLU: linear in the target."""

@@ -10,7 +10,7 @@ from vlx.adapters.captioner import CNNLSTMCaptioner
 from vlx.adapters.networks import CaptionNetwork, QuestionNetwork, VggLike
 from vlx.adapters.vocabulary import Vocabulary, neuraltalk2_tokens, treebank_tokens
 from vlx.adapters.vqa import DeeperLSTM
-from vlx.images import Preprocess, Squash
+from vlx.images.preprocess import Preprocess, Squash
 
 SIDE = 32
 SPOKEN = ("a", "dog", "cat", "on", "the", "grass", "red", "bike", "is", "what", "colour", "?")

@@ -19,7 +19,7 @@ from tests.adapters.conformance import (
 from vlx.adapters.backbones import default_layer, input_size, torchvision_network, without_classifier
 from vlx.adapters.classifier import Classifier
 from vlx.errors import LayerError, VlxError
-from vlx.images import AsIs, LongSide, Preprocess, ShortSide, Squash, imagenet
+from vlx.images.preprocess import AsIs, LongSide, Preprocess, ShortSide, Squash, imagenet
 
 LAYERS = {
     "alexnet": ("features.11", 4096),

@@ -23,7 +23,7 @@ from vlx.adapters.classifier import Classifier
 from vlx.adapters.resampling import torch7
 from vlx.adapters.weights import fit_weights, load_weights
 from vlx.errors import LayerError
-from vlx.images import stack_images
+from vlx.images.preprocess import stack_images
 
 PHOTOS = small.photos((80, 90), (97, 64))
 NETS: dict[str, tuple[Run, int, str, str, tuple[int, int]]] = {

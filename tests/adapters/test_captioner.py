@@ -12,7 +12,7 @@ from tests.adapters.conformance import CAPTION_CHECKS, CHECKS, SIGNED, Case, ste
 from vlx.adapters.captioner import CNNLSTMCaptioner
 from vlx.adapters.networks import CaptionNetwork
 from vlx.errors import LayerError, TextError, VlxError
-from vlx.images import LongSide, Preprocess, ShortSide, Squash, stack_images
+from vlx.images.preprocess import LongSide, Preprocess, ShortSide, Squash, stack_images
 
 FORMS = {"neuraltalk2": small.NEURALTALK2, "Show and Tell": small.SHOW_AND_TELL}
 SAID = ("a dog on the grass", "red bike", "the cat on a red red bike")

@@ -16,7 +16,7 @@ from tests.adapters.conformance import CHECKS, SIGNED, Case
 from vlx.adapters.backbones import torchvision_network
 from vlx.adapters.classifier import Classifier, load_torchvision
 from vlx.errors import CheckpointError, LayerError, UnknownChoice, VlxError
-from vlx.images import Preprocess, ShortSide
+from vlx.images.preprocess import Preprocess, ShortSide
 
 NAMES = ("cat", "tiger cat", "dog", "hot dog", "car")
 SMALL = Preprocess(ShortSide(70), (64, 64))

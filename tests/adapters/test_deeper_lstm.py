@@ -23,7 +23,7 @@ from vlx.adapters.deeper_lstm import load_vqa_lstm_cnn
 from vlx.adapters.resampling import torch7
 from vlx.adapters.vqa import DeeperLSTM
 from vlx.errors import UnknownChoice
-from vlx.images import stack_images
+from vlx.images.preprocess import stack_images
 
 ASKED = ("What colour is the dog?", "is the bike red", "Is a zebra on the bike?")
 IDS = ([1, 2, 0, 3, 5, 8], [0, 3, 6, 7], [0, 4, 10, 9, 3, 6, 8])

@@ -25,7 +25,7 @@ from vlx.adapters.caffe_networks import VGG19
 from vlx.adapters.coattention import CoAttentionNetwork
 from vlx.adapters.hiecoatten import RESIDUAL, VGG, HieCoAtten, load_eye, load_hiecoatten, spread_of
 from vlx.errors import CheckpointError, LayerError, TextError, UnknownChoice
-from vlx.images import Squash
+from vlx.images.preprocess import Squash
 
 SPOKEN = ("is", "the", "dog", "red", "what", "colour", "?", "a", "cat", "bike", "UNK")
 ANSWERS = ("yes", "no", "red", "blue", "two")

@@ -23,7 +23,7 @@ from vlx.adapters import im2txt
 from vlx.adapters.captioner import CNNLSTMCaptioner
 from vlx.adapters.im2txt import im2txt_tokens, load_im2txt
 from vlx.adapters.resampling import tensorflow1
-from vlx.images import Squash, stack_images
+from vlx.images.preprocess import Squash, stack_images
 
 WORDS = ("a", "<S>", "</S>", ".", "dog", "cat", "on", "the", "grass", "red", "bike", "n't")
 ROWS = len(WORDS) + 3

@@ -19,7 +19,7 @@ from vlx.adapters.captioner import CNNLSTMCaptioner
 from vlx.adapters.neuraltalk2 import load_neuraltalk2
 from vlx.adapters.resampling import torch7, torch7_bytes
 from vlx.errors import LayerError, TextError, VlxError
-from vlx.images import stack_images
+from vlx.images.preprocess import stack_images
 
 WORDS, END = published.WORDS, len(published.WORDS)
 SAID = ("a dog on the grass", "red bike", "the cat on a red red bike")

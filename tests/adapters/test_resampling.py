@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from vlx.adapters.resampling import tensorflow1, torch7, torch7_bytes
-from vlx.images import Preprocess, Squash
+from vlx.images.preprocess import Preprocess, Squash
 
 
 def noise(height: int, width: int) -> np.ndarray:

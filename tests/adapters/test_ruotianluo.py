@@ -18,7 +18,7 @@ from tests.adapters.tiny_resnet import tiny_resnet
 from vlx.adapters.captioner import CNNLSTMCaptioner
 from vlx.adapters.ruotianluo import PREPROCESS, load_ruotianluo
 from vlx.errors import CheckpointError
-from vlx.images import Squash
+from vlx.images.preprocess import Squash
 
 SPOKEN = ("a", "dog", "cat", "on", "the", "grass", "red", "bike")
 VOCAB = {str(at): word for at, word in enumerate((*SPOKEN, "UNK"), 1)}

@@ -19,7 +19,7 @@ from tests.adapters.tiny_resnet import tiny_resnet
 from vlx.adapters.captioner import CNNLSTMCaptioner
 from vlx.adapters.sgrvinod import PREPROCESS, load_sgrvinod, read_word_map
 from vlx.errors import CheckpointError
-from vlx.images import Squash
+from vlx.images.preprocess import Squash
 
 SPOKEN = ("a", "dog", "cat", "on", "the", "grass", "red", "bike")
 WORD_MAP = {

@@ -23,7 +23,7 @@ from vlx.adapters.captioner import CNNLSTMCaptioner
 from vlx.adapters.roles import decoder_of, encoder_of
 from vlx.adapters.students import find_student_files, load_udacity, load_yunjey
 from vlx.errors import CheckpointError
-from vlx.images import Squash
+from vlx.images.preprocess import Squash
 
 CAPTIONS = ("a dog on the grass .", "red bike", "the cat , a zebra")
 PHOTOS = small.photos((240, 300), (256, 256), (400, 310))

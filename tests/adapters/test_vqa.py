@@ -10,7 +10,7 @@ from tests.adapters.conformance import CHECKS, Case
 from vlx.adapters.networks import QuestionNetwork
 from vlx.adapters.vqa import DeeperLSTM
 from vlx.errors import LayerError, TextError, UnknownChoice, VlxError
-from vlx.images import stack_images
+from vlx.images.preprocess import stack_images
 
 ASKED = ("is the dog red ?", "what colour ?", "is a cat on the red bike on the grass ?")
 

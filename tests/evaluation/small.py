@@ -11,7 +11,7 @@ from vlx.adapters.classifier import Classifier
 from vlx.adapters.networks import CaptionNetwork, QuestionNetwork, VggLike
 from vlx.adapters.vocabulary import Vocabulary, treebank_tokens
 from vlx.adapters.vqa import DeeperLSTM
-from vlx.images import Preprocess, Squash
+from vlx.images.preprocess import Preprocess, Squash
 from vlx.scenes.texts import caption_vocabulary
 
 SIDE = 56
@@ -62,7 +62,7 @@ def load(name: str, **_settings: object) -> Any:
 def main() -> None:
     """The command line with these models: ``python -m tests.evaluation.small evaluate boxes ...``."""
     sys.modules["vlx.load"].load = load  # type: ignore[attr-defined]
-    from vlx.cli import main as command
+    from vlx.cli.app import main as command
 
     command()
 

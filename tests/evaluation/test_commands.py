@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.conftest import Run
-from vlx.cli import app
+from vlx.cli.app import app
 from vlx.evaluation.rows import need_pyarrow
 from vlx.evaluation.tasks import EVALUATORS
 

@@ -21,7 +21,7 @@ from vlx.evaluation.options import Options
 from vlx.evaluation.pointing import POINTING
 from vlx.evaluation.rows import SCORE
 from vlx.evaluation.sanity import SANITY
-from vlx.methods import grad_cam
+from vlx.methods.values import grad_cam
 
 FILES = ("captions", "instances", "results", "questions", "annotations")
 

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy import stats
 
 import vlx
-import vlx.occluded
+import vlx.methods.occlusion.of_pass
 from tests.evaluation import small
 from vlx.eval.attention import each_annotator
 from vlx.eval.boxes import box_ratio
@@ -37,8 +37,8 @@ from vlx.evaluation.pointing import POINTING
 from vlx.evaluation.rows import SCORE, Row
 from vlx.evaluation.sanity import SANITY
 from vlx.evaluation.tasks import EVALUATORS
-from vlx.methods import Method, grad_cam, guided_backprop
-from vlx.windows import occlusion
+from vlx.methods.occlusion.windows import occlusion
+from vlx.methods.values import Method, grad_cam, guided_backprop
 
 OPTIONS = Options(window=9, stride=8, captions=2)
 
@@ -168,7 +168,7 @@ def test_texts_of_one_image_share_its_windows(
         hidden.append(1)
         return occlusion(*given, **named)
 
-    monkeypatch.setattr(vlx.occluded, "occlusion", counted)
+    monkeypatch.setattr(vlx.methods.occlusion.of_pass, "occlusion", counted)
     together = rows_of(OCCLUSION, models, items)
     assert len(hidden) == images
     for mine, theirs in zip(together, alone, strict=True):

@@ -12,7 +12,7 @@ from tests.evaluation import small
 from vlx.errors import VlxError
 from vlx.evaluation.models import in_precision, kind_of, networks, on_input, shuffled, weights_digest
 from vlx.evaluation.occlusion import prepared_view
-from vlx.images import Preprocess, ShortSide, Squash
+from vlx.images.preprocess import Preprocess, ShortSide, Squash
 
 
 def entries(model: object) -> dict[str, torch.Tensor]:

@@ -15,7 +15,7 @@ import pytest
 from tests.browser import browser
 from tests.conftest import Run
 from tests.evaluation import small
-from vlx.cli import main
+from vlx.cli.app import main
 from vlx.errors import VlxError
 from vlx.eval.summary import summarise
 from vlx.evaluation.cases import extremes

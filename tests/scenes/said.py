@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from vlx.scenes.catalogue import CATEGORIES, COLOURS, GROUNDS
+from vlx.scenes.inventory import CATEGORIES, COLOURS, GROUNDS
 from vlx.scenes.plan import Item
 
 _PLACES = {place: ground for ground, place in GROUNDS.items()}

@@ -18,9 +18,9 @@ from vlx.eval.coco import instance_mask, read_captions, read_instances, union_ma
 from vlx.eval.densecap import image_sizes, read_densecap
 from vlx.eval.hat import find_human_maps, read_human_map
 from vlx.eval.vqa import read_annotations, read_questions
-from vlx.images import list_images, open_image
-from vlx.scenes.catalogue import CATEGORIES
+from vlx.images.files import list_images, open_image
 from vlx.scenes.formats import ANNOTATORS, REGIONS, write_world
+from vlx.scenes.inventory import CATEGORIES
 from vlx.scenes.plan import SIDE, Scene
 from vlx.scenes.render import render
 from vlx.scenes.texts import told

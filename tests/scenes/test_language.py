@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.scenes.said import Claim, read_caption, read_phrase
 from vlx.scenes import scene_random
-from vlx.scenes.catalogue import BY_NAME, CATEGORIES, GROUNDS, Category
+from vlx.scenes.inventory import BY_NAME, CATEGORIES, GROUNDS, Category
 from vlx.scenes.language import Asked, captions, questions, region_caption
 from vlx.scenes.plan import SIDE, Item, Scene, plan_scene
 from vlx.scenes.texts import told

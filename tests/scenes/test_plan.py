@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 
 from vlx.scenes import scene_random
-from vlx.scenes.catalogue import BY_ID, BY_NAME, CATEGORIES, COLOURS, GROUNDS
+from vlx.scenes.inventory import BY_ID, BY_NAME, CATEGORIES, COLOURS, GROUNDS
 from vlx.scenes.plan import MOST, OVERLAP, SCALES, SIDE, Item, Scene, plan_scene
 
 

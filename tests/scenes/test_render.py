@@ -9,8 +9,8 @@ import pytest
 from vlx.errors import VlxError
 from vlx.scenes import render as drawing
 from vlx.scenes import scene_random
-from vlx.scenes.catalogue import BY_NAME, CATEGORIES, COLOURS, GROUNDS, Category, Glyph
 from vlx.scenes.formats import write_world
+from vlx.scenes.inventory import BY_NAME, CATEGORIES, COLOURS, GROUNDS, Category, Glyph
 from vlx.scenes.plan import SIDE, Item, Scene, plan_scene
 from vlx.scenes.render import render
 

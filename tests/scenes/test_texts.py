@@ -6,7 +6,7 @@ from tests.scenes.said import read_caption
 from vlx.adapters.vocabulary import neuraltalk2_tokens, treebank_tokens
 from vlx.eval.lexicon import visual_words
 from vlx.scenes import scene_random
-from vlx.scenes.catalogue import CATEGORIES
+from vlx.scenes.inventory import CATEGORIES
 from vlx.scenes.plan import plan_scene
 from vlx.scenes.texts import (
     END,

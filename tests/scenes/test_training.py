@@ -8,15 +8,14 @@ import pytest
 import torch
 
 from vlx.adapters.networks import VggLike
-from vlx.scenes import train
-from vlx.scenes.catalogue import CATEGORIES, COLOURS, GROUNDS
 from vlx.scenes.cnn import normalised, small_vgg
+from vlx.scenes.inventory import CATEGORIES, COLOURS, GROUNDS
 from vlx.scenes.plan import SIDE, Item, Scene
-from vlx.scenes.train_cnn import pooled_maps
-from vlx.scenes.train_crops import WINDOW, windows
-from vlx.scenes.train_data import GLYPHS, PLACE, glyph_index, labels, plans
-from vlx.scenes.train_fc import train_fc, vectors
-from vlx.scenes.train_text import train_captioner, train_vqa
+from vlx.scenes.training.cnn import pooled_maps
+from vlx.scenes.training.crops import WINDOW, windows
+from vlx.scenes.training.data import GLYPHS, PLACE, glyph_index, labels, plans
+from vlx.scenes.training.fc import train_fc, vectors
+from vlx.scenes.training.text import train_captioner, train_vqa
 
 CPU = torch.device("cpu")
 CAR = next(category for category in CATEGORIES if category.name == "car")
@@ -108,10 +107,10 @@ def test_a_finished_stage_is_not_repeated(tmp_path, monkeypatch):
         drawn.append(seed)
         yield from np.zeros((count, SIDE, SIDE, 3), np.uint8)
 
-    monkeypatch.setattr(train, "drawn", few)
+    monkeypatch.setattr(stages, "drawn", few)
     lines: list[str] = []
-    first = train._maps_stage(tmp_path, cnn, 9, 2, CPU, lines.append)
-    again = train._maps_stage(tmp_path, cnn, 9, 2, CPU, lines.append)
+    first = stages._maps_stage(tmp_path, cnn, 9, 2, CPU, lines.append)
+    again = stages._maps_stage(tmp_path, cnn, 9, 2, CPU, lines.append)
     assert torch.equal(first, again)
     assert drawn == [9]
     assert len(lines) == 1

@@ -13,8 +13,8 @@ from vlx.evaluation.models import Kind, Models
 from vlx.evaluation.options import Options
 from vlx.evaluation.rows import Row
 from vlx.evaluation.sources import attention_items
-from vlx.methods import Method
-from vlx.targets import Target, answer, label
+from vlx.methods.values import Method
+from vlx.passes.targets import Target, answer, label
 
 _ANNOTATORS = {
     "each": (each_annotator, "mean of the correlations with each annotator"),

@@ -18,10 +18,10 @@ from vlx.evaluation.items import Item
 from vlx.evaluation.models import Models, kind_of
 from vlx.evaluation.rows import SCORE, Row, left_out, row_of
 from vlx.explain import explain
-from vlx.images import open_image
-from vlx.methods import Method
-from vlx.passes import Pass
-from vlx.targets import Target
+from vlx.images.files import open_image
+from vlx.methods.values import Method
+from vlx.passes.forward import Pass
+from vlx.passes.targets import Target
 
 Judge = Callable[[Map], Outcome]
 """What a map is worth."""

@@ -9,7 +9,7 @@ import torch
 from vlx.eval.controls import centre_prior, mean_activation, smooth_noise
 from vlx.eval.maps import Map, bilinear
 from vlx.evaluation.items import Item, seed_of
-from vlx.passes import Pass
+from vlx.passes.forward import Pass
 
 CONTROLS = ("random_weights", "mean_activation", "centre_prior", "random_map")
 """Their columns. ``random_weights`` is the same method on the model with shuffled weights."""

@@ -11,8 +11,8 @@ from vlx.evaluation.models import Kind, Models
 from vlx.evaluation.options import Options
 from vlx.evaluation.rows import Row
 from vlx.evaluation.sources import region_items
-from vlx.methods import Method
-from vlx.targets import Target, caption
+from vlx.methods.values import Method
+from vlx.passes.targets import Target, caption
 
 
 def protocol(options: Options, kind: Kind) -> str:

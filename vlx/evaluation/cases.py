@@ -10,8 +10,6 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from vlx.colours import overlay, shared_scale
-from vlx.entries import base64_text
 from vlx.errors import VlxError
 from vlx.eval.hat import read_human_map
 from vlx.eval.maps import Map
@@ -22,7 +20,9 @@ from vlx.evaluation.items import HumanFiles, Item, Region, Segments, seed_of
 from vlx.evaluation.models import Models
 from vlx.evaluation.options import Options
 from vlx.evaluation.pointing import union
-from vlx.methods import Method
+from vlx.methods.values import Method
+from vlx.show.cards import base64_text
+from vlx.show.colours import overlay, shared_scale
 
 LONGEST = 224
 """Longer side of a picture, in pixels."""

@@ -10,8 +10,8 @@ from vlx.evaluation.items import Item
 from vlx.evaluation.models import Kind, Models
 from vlx.evaluation.options import Options
 from vlx.evaluation.rows import SCORE, Row
-from vlx.methods import Method
-from vlx.targets import Target
+from vlx.methods.values import Method
+from vlx.passes.targets import Target
 
 
 @dataclass(frozen=True, eq=False)

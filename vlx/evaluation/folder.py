@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vlx.eval.records import DataError, inside
-from vlx.images import SUFFIXES
+from vlx.images.files import SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from vlx.evaluation.models import Models, in_precision, kind_of, weights_digest,
 from vlx.evaluation.options import Options
 from vlx.evaluation.run import local_work, run
 from vlx.evaluation.settings import Settings, Shard
-from vlx.methods import Method, method_named
+from vlx.methods.values import Method, method_named
 
 SCENES = "scenes"
 """The data that come with the package."""

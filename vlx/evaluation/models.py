@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from vlx.errors import VlxError
-from vlx.images import AsIs
+from vlx.images.preprocess import AsIs
 
 Kind = Literal["captioner", "vqa", "classifier"]
 

@@ -24,10 +24,10 @@ from vlx.evaluation.models import Kind, Models, on_input
 from vlx.evaluation.options import Options
 from vlx.evaluation.rows import Row
 from vlx.evaluation.sources import caption_items, image_items, question_items
-from vlx.methods import Method
-from vlx.occluded import occlusion_maps
-from vlx.targets import Resolved, Target, caption
-from vlx.windows import Windows
+from vlx.methods.occlusion.of_pass import occlusion_maps
+from vlx.methods.occlusion.windows import Windows
+from vlx.methods.values import Method
+from vlx.passes.targets import Resolved, Target, caption
 
 
 def protocol(options: Options, kind: Kind) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from vlx.entries import base64_text
 from vlx.errors import VlxError
 from vlx.eval.tables import table_cells, table_note
 from vlx.evaluation.blind import CONTROLS
@@ -18,7 +17,8 @@ from vlx.evaluation.plots import category_plot, distribution_plot, means_plot
 from vlx.evaluation.rows import SCORE
 from vlx.evaluation.summary import Measured, from_json
 from vlx.explanation import write_whole
-from vlx.pages import part, policy, rendered
+from vlx.show.cards import base64_text
+from vlx.show.html import part, policy, rendered
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +115,9 @@ def page(sections: Sequence[Section], missing: Sequence[tuple[str, str]]) -> str
     """The page as HTML text."""
     from markupsafe import Markup
 
-    style = part("evaluation.css")
+    style = part("vlx.eval.page", "evaluation.css")
     return rendered(
+        "vlx.eval.page",
         "evaluation.html",
         {"drawn": _drawn, "number": _number},
         title="Explanations, measured",

@@ -16,8 +16,8 @@ from vlx.evaluation.models import Kind, Models
 from vlx.evaluation.options import Options
 from vlx.evaluation.rows import Row
 from vlx.evaluation.sources import word_items
-from vlx.methods import Method
-from vlx.targets import Target, word
+from vlx.methods.values import Method
+from vlx.passes.targets import Target, word
 
 
 def protocol(options: Options, kind: Kind) -> str:

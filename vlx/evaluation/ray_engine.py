@@ -19,7 +19,7 @@ from vlx.evaluation.models import Models
 from vlx.evaluation.rows import Row, as_text, from_text
 from vlx.evaluation.run import Work, batch_items
 from vlx.evaluation.settings import Settings
-from vlx.methods import method_named
+from vlx.methods.values import method_named
 
 Load = Callable[[Request], Models]
 

@@ -19,7 +19,7 @@ from vlx.evaluation.rows import Row, need_pyarrow, parquet, read_part, write_par
 from vlx.evaluation.settings import Settings, Shard, claim
 from vlx.evaluation.summary import Columns, as_json, latex, markdown
 from vlx.explanation import write_whole
-from vlx.methods import Method
+from vlx.methods.values import Method
 
 Work = Callable[[Sequence[int]], Iterable[tuple[int, list[Row]]]]
 """Measures the batches of these numbers, in any order."""

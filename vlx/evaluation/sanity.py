@@ -23,8 +23,8 @@ from vlx.evaluation.options import Options
 from vlx.evaluation.pointing import word_target
 from vlx.evaluation.rows import SCORE, Row, left_out, row_of
 from vlx.evaluation.sources import image_items, question_items, word_items
-from vlx.methods import Method
-from vlx.targets import Target, answer, label, word
+from vlx.methods.values import Method
+from vlx.passes.targets import Target, answer, label, word
 
 
 def protocol(options: Options, kind: Kind) -> str:

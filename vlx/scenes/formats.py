@@ -13,7 +13,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from vlx.errors import VlxError
-from vlx.scenes.catalogue import CATEGORIES
+from vlx.scenes.inventory import CATEGORIES
 from vlx.scenes.language import Asked, region_caption
 from vlx.scenes.plan import SIDE, Scene
 from vlx.scenes.render import need_font, render

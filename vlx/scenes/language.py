@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vlx.scenes.catalogue import CATEGORIES, GROUNDS, Category, Noun
+from vlx.scenes.inventory import CATEGORIES, GROUNDS, Category, Noun
 from vlx.scenes.plan import SIDE, Item, Scene
 
 ASIDE = 0.4  # an object is on the left where its centre is left of this share of the width

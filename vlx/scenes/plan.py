@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vlx.scenes.catalogue import CATEGORIES, COLOURS, GROUNDS, Category, Glyph
+from vlx.scenes.inventory import CATEGORIES, COLOURS, GROUNDS, Category, Glyph
 
 SIDE = 224  # pixels of a scene's width and height
 SCALES = (0.15, 0.5)  # an object's longer side, as a share of SIDE

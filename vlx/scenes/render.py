@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from vlx.errors import VlxError
-from vlx.scenes.catalogue import COLOURS
+from vlx.scenes.inventory import COLOURS
 from vlx.scenes.plan import SIDE, Item, Scene
 
 FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")

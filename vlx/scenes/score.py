@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from vlx.adapters.captioner import CNNLSTMCaptioner
-from vlx.adapters.scenes import ASSETS, load_captioner, load_vqa
 from vlx.adapters.vqa import DeeperLSTM
+from vlx.scenes.models import ASSETS, load_captioner, load_vqa
 from vlx.scenes.texts import named_categories
-from vlx.scenes.train_log import Log
+from vlx.scenes.training.log import Log
 
 BATCH = 64
 HIDDEN = 32  # grey level of an attention map from which a pixel counts as its region

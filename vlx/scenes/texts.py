@@ -6,7 +6,7 @@ import numpy as np
 
 from vlx.adapters.vocabulary import Tokenise, Vocabulary, neuraltalk2_tokens, treebank_tokens
 from vlx.scenes import scene_random
-from vlx.scenes.catalogue import CATEGORIES, COLOURS, GROUNDS
+from vlx.scenes.inventory import CATEGORIES, COLOURS, GROUNDS
 from vlx.scenes.language import Asked, captions, questions
 from vlx.scenes.plan import Scene, plan_scene
 

@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 from tests.adapters.huggingface import tiny
 from vlx.adapters.huggingface.texts import Said, TokenNames, emitted, tokens_of, words_of
 from vlx.errors import TextError
-from vlx.reading import Choices
+from vlx.passes.reading import Choices
 
 
 @pytest.fixture(scope="module")

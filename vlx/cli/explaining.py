@@ -1,0 +1,279 @@
+"""What the commands that explain images have in common: run over images, print, save."""
+
+import io
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from PIL import Image
+
+from vlx.api import (
+    Matcher,
+    Responder,
+    explain_answer,
+    explain_caption,
+    explain_label,
+    explain_match,
+    written,
+)
+from vlx.errors import ImageError, TextError, UnknownChoice, VlxError
+from vlx.explanation import Explanation, write_whole
+from vlx.images.files import list_images, open_image
+from vlx.methods.values import Method, method_named
+from vlx.show.figures import apart, comparison
+
+Explained = Callable[[Image.Image], list[Explanation]]
+"""What a command does with one image: one explanation for each method."""
+
+
+def complain(problem: object, status: int = 1) -> int:
+    """Print a problem as one line on standard error, and return the exit status."""
+    line = " ".join(str(problem).split())
+    print(f"vlx: {line}", file=sys.stderr)
+    return status
+
+
+def finish(failed: int) -> None:
+    """End the command with status 1 if anything failed."""
+    if failed:
+        raise typer.Exit(1)
+
+
+def listed(paths: Sequence[Path]) -> list[Path]:
+    """The images to explain, each once. Raises ImageError for a path that does not exist."""
+    return list(dict.fromkeys(list_images(paths)))
+
+
+def methods_named(names: Sequence[str] | None) -> list[Method]:
+    """The methods of these names, each once, or Grad-CAM. Raises VlxError naming near ones."""
+    return [method_named(name) for name in dict.fromkeys(names or ["grad_cam"])]
+
+
+def chosen_words(text: str | None) -> list[str | int] | None:
+    """The words that ``--words`` names: texts, or positions where a part is a number."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
+        raise VlxError("--words is empty: give words of the caption, as in --words dog,bike")
+    return [number_or_text(part) for part in parts]
+
+
+def load_models(
+    names: Sequence[str],
+    layers: Sequence[str] | None,
+    device: str,
+    needs: Sequence[str],
+    does: str,
+    instead: str,
+) -> list[Any]:
+    """Load models by name, each at its default layer or at all of some, and see that they do what is asked.
+
+    Models that call themselves alike, as one network with two files of weights, are numbered.
+    ``needs`` are attributes of which such models have one, ``does`` says what they do, ``instead`` names one.
+    """
+    from vlx.load import load
+
+    if device != "auto":
+        check_device(device)
+    chosen = [number_or_text(layer) for layer in dict.fromkeys(layers or ())]
+    found: list[Any] = []
+    own = Counter[str]()
+    for name in dict.fromkeys(names):
+        model = load(name, layer=chosen[0] if chosen else None, device=device)
+        if not any(hasattr(model, one) for one in needs):
+            raise VlxError(f"{name} does not {does}: use another model, such as {instead}")
+        own[model.name] += 1
+        model.name += f" ({own[model.name]})" if own[model.name] > 1 else ""
+        found += [model, *(model.at(layer) for layer in chosen[1:])]
+    return found
+
+
+def caption_with(
+    models: Sequence[Any],
+    methods: Sequence[Method],
+    text: str | None,
+    words: list[str | int] | None,
+    beam: int | None,
+    prompt: str | None,
+) -> Explained:
+    """Explain one caption of an image by each method and layer: the given text, or what the model says."""
+
+    def explained(image: Image.Image) -> list[Explanation]:
+        said = written(models[0], [image], prompt, beam)[0] if text is None else text
+        return [
+            explain_caption(model, image, said, prompt=prompt, words=words, method=method)
+            for model in models
+            for method in methods
+        ]
+
+    return explained
+
+
+def answer_with(
+    models: Sequence[Any], methods: Sequence[Method], question: str, answers: Sequence[str] | None
+) -> Explained:
+    """Explain answers to a question by each model and method: the given ones, or each model's likeliest."""
+
+    def explained(image: Image.Image) -> list[Explanation]:
+        made: list[Explanation] = []
+        for model in models:
+            said = answers or None
+            if said is None and isinstance(model, Responder):
+                said = written(model, [image], question)  # once for all methods
+            made += [explain_answer(model, image, question, said, method=method) for method in methods]
+        return made
+
+    return explained
+
+
+def label_with(models: Sequence[Any], methods: Sequence[Method], labels: Sequence[str] | None) -> Explained:
+    """Explain classes of an image by each model and method: the given ones, or each model's likeliest.
+
+    A model that compares images with texts takes its classes from them.
+    """
+    if not labels and any(isinstance(model, Matcher) for model in models):
+        raise VlxError("this model compares images with texts: give some, as in --label 'a red bus'")
+
+    def one(model: Any, image: Image.Image, method: Method) -> Explanation:
+        if isinstance(model, Matcher):
+            return explain_match(model, image, labels or (), method=method)
+        return explain_label(model, image, labels or None, method=method)
+
+    return lambda image: [one(model, image, method) for model in models for method in methods]
+
+
+def run_all(
+    paths: Sequence[Path],
+    explained: Explained,
+    out: Path | None,
+    title: str,
+) -> int:
+    """Explain images one after another: print a table each, save to ``out``; how many failed.
+
+    An image that cannot be read, or a text that does not fit it, is reported in a line, and the rest
+    goes on. What would fail for every image ends the run.
+    """
+    from tqdm import tqdm
+
+    from vlx.show.report import report_entry, report_page
+
+    entries, failed, taken = [], 0, set[str]()
+    hidden = True if len(paths) == 1 else None  # None: only on a terminal
+    for path in tqdm(paths, unit="image", file=sys.stderr, disable=hidden):
+        try:
+            made = explained(open_image(path))
+        except UnknownChoice:
+            raise
+        except (ImageError, TextError) as error:
+            tqdm.write(f"vlx: {_about(path, error)}", file=sys.stderr)
+            failed += 1
+            continue
+        alike = _alike(made)
+        for group in alike:
+            tqdm.write(result(str(path), group, whose=len(alike) > 1), file=sys.stdout)
+        if out is not None:
+            _save(out, path, made, taken)
+            for group in alike:
+                whose = f", {group[0].provenance.model}" if len(alike) > 1 else ""
+                entries.append(report_entry(group, f"{path.name}{whose}"))
+    if out is not None and entries:
+        write_whole(out / "report.html", report_page(entries, title).encode("utf-8", "replace"))
+    if failed and len(paths) > 1:
+        complain(f"{failed} of {len(paths)} images could not be explained")
+    return failed
+
+
+def _alike(made: Sequence[Explanation]) -> list[list[Explanation]]:
+    """The explanations that share a model, a text and targets, so that one table holds them."""
+    groups: dict[object, list[Explanation]] = {}
+    for one in made:
+        names = tuple(target.name for target in one.targets)
+        groups.setdefault((one.provenance.model, one.prompt, one.words, names), []).append(one)
+    return list(groups.values())
+
+
+def result(name: str, made: Sequence[Explanation], *, whose: bool = False) -> str:
+    """What standard output shows of one image and model: the text, then a row for each target.
+
+    The evidence is the highest value of the target's raw map, for each method and layer. ``whose``
+    names the model.
+    """
+    first = made[0]
+    text = first.prompt or " ".join(first.words)
+    name = f"{name} ({first.provenance.model})" if whose else name
+    lines = [f"{name}: {text}" if text else name]
+    heads = ["evidence"] if len(made) == 1 else apart(made)
+    rows = [
+        ("word" if first.words else "answer" if first.prompt else "class", "score", "probability", *heads)
+    ]
+    for i, target in enumerate(first.targets):
+        share = "-" if target.probability is None else _share(target.probability)
+        found = [f"{one.raw[i].max():.3g}" if one.evidence[i] else "none positive" for one in made]
+        rows.append((target.name, f"{target.score:.3f}", share, *found))
+    lines.append(columns(rows, indent="  "))
+    if first.predicted:
+        likely = ", ".join(f"{answer} {_share(share)}" for answer, share in first.predicted)
+        lines.append(f"  likeliest: {likely}")
+    if first.unknown:
+        lines.append(f"  unknown to the model: {', '.join(first.unknown)}")
+    return "\n".join(lines)
+
+
+def columns(rows: Sequence[Sequence[str]], *, indent: str = "") -> str:
+    """Rows of text with their columns aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(indent + line.rstrip() for line in lines)
+
+
+def _save(out: Path, path: Path, made: Sequence[Explanation], taken: set[str]) -> None:
+    """Save each explanation as NAME-METHOD in ``out``, with its model and layer where these differ.
+
+    Several of them are also saved beside one another, as NAME-comparison. Names are numbered where two
+    images share one.
+    """
+    stem, number = path.stem, 2
+    while stem in taken:
+        stem, number = f"{path.stem}-{number}", number + 1
+    taken.add(stem)
+    methods = len({one.provenance.method for one in made}) == len(made)
+    for one, label in zip(made, apart(made), strict=True):
+        own = one.provenance.method if methods else re.sub(r"[^\w.]+", "-", label).strip("-")
+        one.save(out / f"{stem}-{own}")
+    if len(made) > 1:
+        picture = io.BytesIO()
+        comparison(made).save(picture, "PNG")
+        write_whole(out / f"{stem}-comparison.png", picture.getvalue())
+
+
+def _share(probability: float) -> str:
+    """Four digits after the point, or a power of ten where they would all be 0."""
+    return f"{probability:.1e}" if 0 < probability < 5e-5 else f"{probability:.4f}"
+
+
+def number_or_text(text: str) -> int | str:
+    """A whole number where the text is one, else the text."""
+    return int(text) if text.lstrip("-").isdecimal() else text
+
+
+def _about(path: Path, error: VlxError) -> str:
+    line = " ".join(str(error).split())
+    return line if str(path) in line else f"{path}: {line}"
+
+
+def check_device(name: str) -> None:
+    """Raise VlxError for a device that does not exist or cannot be used here."""
+    import torch
+
+    try:
+        kind = torch.device(name).type
+    except RuntimeError:
+        raise VlxError(f"no device {name!r}: use cpu, cuda, cuda:0 or mps") from None
+    usable = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not usable.get(kind, False):
+        raise VlxError(f"device {name!r} is not usable here: use cpu")

@@ -1,0 +1,124 @@
+"""Open images of any kind safely: whatever the file holds, an upright RGB image or one clear error."""
+
+import io
+import os
+import warnings
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from vlx.errors import ImageError
+
+LIMIT = 100_000_000  # pixels; a larger image is refused before it is decoded
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # Pillow runs a program for some others
+_SIXTEEN = ("I;16", "I;16L", "I;16B", "I")
+
+
+def open_image(source: str | Path | Image.Image | np.ndarray) -> Image.Image:
+    """The image as RGB bytes, upright: EXIF rotation applied, transparency on white, first frame.
+
+    Takes a file, a Pillow image, or an array (height, width), (height, width, 3) or (…, 4) of bytes.
+    Raises ImageError for a file that is missing, damaged, no image, or of more than 100 megapixels.
+    """
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    if isinstance(source, Image.Image):
+        with _readable("the given image"):
+            return upright_rgb(source)
+    if not isinstance(source, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ImageError(f"{type(source).__name__} is no image: give a file, a Pillow image or an array")
+    path = Path(source)
+    if os.path.isdir(path):
+        raise ImageError(f"{path} is a folder, not an image")
+    try:
+        blob = path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        raise ImageError(f"no image {path}: {getattr(error, 'strerror', None) or error}") from None
+    return decode_image(blob, str(path))
+
+
+def decode_image(blob: bytes, name: str) -> Image.Image:
+    """The image in the bytes of a file called ``name``, as `open_image` gives it; errors are the same."""
+    with _readable(name), Image.open(io.BytesIO(blob), formats=_FORMATS) as image:
+        if image.width * image.height > LIMIT:  # before anything is decoded
+            raise ImageError(_too_large(name, image.width, image.height))
+        image.load()
+        return upright_rgb(image)
+
+
+def list_images(paths: Iterable[str | Path]) -> list[Path]:
+    """The given files, and the image files in the given folders, in the order of their names.
+
+    Raises ImageError for a path that does not exist and for a folder without images.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if os.path.isdir(path):
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+            if not inside:
+                raise ImageError(f"no images in {path}: expected files such as photo.jpg or photo.png")
+            found += inside
+        elif os.path.isfile(path):
+            found.append(path)
+        else:
+            raise ImageError(f"no image {path}: no such file or folder")
+    return found
+
+
+@contextmanager
+def _readable(name: str) -> Generator[None, None, None]:
+    """Turn whatever a damaged file makes Pillow raise into one line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # our own limit is checked; truncated EXIF is no matter
+            yield
+    except Image.DecompressionBombError:
+        raise ImageError(_too_large(name)) from None
+    except ImageError:
+        raise
+    except Image.UnidentifiedImageError:
+        hint = "use JPEG, PNG, WebP, BMP, GIF or TIFF"
+        raise ImageError(f"{name} is not an image that can be read: {hint}") from None
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else repr(error)
+        raise ImageError(f"{name} is damaged: {reason}") from None
+
+
+def _too_large(name: str, width: int = 0, height: int = 0) -> str:
+    size = f" ({width} x {height})" if width else ""
+    return f"{name} is larger than {LIMIT // 1_000_000} megapixels{size}: make it smaller first"
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """The image as RGB bytes, upright; transparency on white, the first frame of several."""
+    if image.width < 1 or image.height < 1:
+        raise ImageError(f"an image of {image.width} x {image.height} pixels shows nothing")
+    if getattr(image, "n_frames", 1) > 1:
+        image.seek(0)
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode in ("La", "RGBa"):  # premultiplied
+        upright = upright.convert(upright.mode.upper())
+    if upright.mode in _SIXTEEN:
+        deep = np.asarray(upright).astype(np.float64)
+        # 16 bits a pixel: the upper byte; Pillow's own conversion would clip at 255 instead.
+        return Image.fromarray(np.clip(deep / 257, 0, 255).round().astype(np.uint8)).convert("RGB")
+    if upright.mode == "F":
+        raise ImageError("an image of floating-point pixels has no fixed range: convert it to 8 bits first")
+    if "A" in upright.getbands() or "transparency" in upright.info:
+        layer = upright.convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(white, layer).convert("RGB")
+    return upright.convert("RGB")
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)):
+        raise ImageError(
+            f"an array of shape {array.shape} and type {array.dtype} is no image: expected bytes (uint8), "
+            "(height, width), (height, width, 3) or (height, width, 4)"
+        )
+    return upright_rgb(Image.fromarray(array))

@@ -1,0 +1,1 @@
+"""Methods: from activations, gradients or hidden windows to maps."""

@@ -1,0 +1,242 @@
+"""Gradients of many targets at once: one batched vector-Jacobian product from scores to features.
+
+Items of a batch do not influence one another, so one row of seeds serves one target of every item.
+At a second cut (`Cut`) the vocabulary layer is differentiated once for all words, because the steps
+are independent there, and only the part between the cuts is differentiated for each target.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vlx.errors import LayerError, VlxError
+from vlx.methods.guided import Rule, need_relus, ruled
+from vlx.passes.forward import Cut, Pass
+from vlx.passes.targets import Term
+
+Terms = Sequence[Sequence[tuple[Term, ...]]]
+"""For each item, for each target, the weighted scores it sums; short items are padded with ()."""
+
+
+ROOM = 4 << 30
+"""Bytes that the gradients of targets which are differentiated together should stay within."""
+
+_WIDER = 32  # how much more than features or scores one target's gradients inside a large head take
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """Gradients of the targets at the features, and the targets' values."""
+
+    values: Float[Tensor, "target batch *feature"]
+    scores: Float[Tensor, "target batch"]
+    batched: bool
+    """Whether one batched product served all targets; else they were differentiated one by one."""
+    relus: int = 0
+    """How many ReLUs between scores and features followed a guided rule."""
+
+
+def gradients(run: Pass, terms: Terms, *, rule: Rule | None = None, chunk: int | None = None) -> Gradients:
+    """Differentiate every target at the features of a Pass.
+
+    ``chunk`` bounds how many targets are differentiated together, and so the memory; by default as many
+    as are likely to fit into `ROOM`. Sums are taken in float32 or better. Raises LayerError if the
+    features do not reach the scores.
+    """
+    return _differentiated(run, run.features, terms, rule, chunk)
+
+
+def summed_gradients(run: Pass, terms: Terms, *, chunk: int | None = None) -> Gradients | None:
+    """The sum of every target's gradients over all places of the features, (target, batch, channel).
+
+    None where the Pass has no offset, or where the sums are 0: then only the gradients at the places
+    tell whether they are too.
+    """
+    if run.offset is None:
+        return None
+    found = _differentiated(run, run.offset, terms, None, chunk)
+    return found if any_nonzero(found.values) else None
+
+
+def _differentiated(run: Pass, leaf: Tensor, terms: Terms, rule: Rule | None, chunk: int | None) -> Gradients:
+    count = max((len(item) for item in terms), default=0)
+    if len(terms) != run.batch or count == 0:
+        raise VlxError(f"{len(terms)} lists of targets for {run.batch} items: give one, not empty, for each")
+    scores = values_of(run, terms, count)
+    roots = [run.scores] if run.cut is None else [run.cut.above, run.scores]
+    with torch.inference_mode(False), torch.enable_grad(), ruled(roots, rule) as relus:
+        scale = 8192.0 if torch.float16 in (run.features.dtype, roots[0].dtype) else 1.0
+        values, batched = _scaled(run, leaf, terms, count, scale, chunk or _fitting(run, roots[0]))
+    if not all_finite(values):
+        raise VlxError(
+            f"the gradients at layer {run.layer} are not finite: check the model's weights and precision"
+        )
+    return Gradients(values, scores, batched, relus)
+
+
+def pixel_gradients(
+    run: Pass, head: Gradients, rule: Rule | None = None
+) -> tuple[Float[Tensor, "target batch 3 height width"], int]:
+    """Carry gradients at the features down to the pixels of the network input, one target at a time.
+
+    Returns the signed gradients and, for a guided rule, how many ReLUs followed it in all. Raises
+    GuidedError if there was none, and VlxError if the Pass cannot reach its pixels.
+    """
+    if run.pixels is None or run.encode is None:
+        raise VlxError(f"{run.model} gives no way from pixels to layer {run.layer}: use a method on features")
+    with torch.inference_mode(False), torch.enable_grad():
+        pixels = run.pixels.detach().clone().requires_grad_()
+        features = run.encode(pixels)
+    if features.shape != run.features.shape:
+        raise LayerError(
+            f"layer {run.layer} gave {tuple(run.features.shape)}, but {tuple(features.shape)} from its pixels"
+        )
+    with ruled([features], rule) as below:
+        planes = [_pixels_of(features, pixels, seed) for seed in head.values]
+    if rule is not None:
+        need_relus(below + head.relus, run.model)
+    return torch.stack(planes), below + head.relus
+
+
+def _pixels_of(features: Tensor, pixels: Tensor, seed: Tensor) -> Tensor:
+    largest = float(seed.abs().max())
+    # A power of two, so exact: keeps small gradients of half-precision models from vanishing.
+    scale = 2.0 ** -math.floor(math.log2(largest)) if largest > 0 else 1.0
+    (found,) = torch.autograd.grad(features, pixels, (seed * scale).to(features.dtype), retain_graph=True)
+    return found.to(seed.dtype) / scale
+
+
+def values_of(run: Pass, terms: Terms, count: int) -> Float[Tensor, "target batch"]:
+    """The values of ``count`` targets of each item; 0 where an item has fewer."""
+    wide = torch.promote_types(run.scores.dtype, torch.float32)
+    found = torch.zeros(count, run.batch, dtype=wide, device=run.scores.device)
+    target, item, step, choice, weight = _listed(terms, found)
+    return found.index_put_(
+        (target, item), weight * run.scores.detach()[item, step, choice].to(wide), accumulate=True
+    )
+
+
+def _listed(terms: Terms, like: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Float[Tensor, " term"]]:
+    """Every term by its target, item, step and choice, and its weight, in the kind of ``like``."""
+    listed = [
+        (n, b, term.step, term.choice, term.weight)
+        for b, item in enumerate(terms)
+        for n, target in enumerate(item)
+        for term in target
+    ]
+    *places, weights = zip(*listed, strict=True) if listed else [()] * 5
+    target, item, step, choice = (
+        torch.tensor(place, dtype=torch.long, device=like.device) for place in places
+    )
+    return target, item, step, choice, torch.tensor(weights, dtype=like.dtype, device=like.device)
+
+
+def all_finite(values: Tensor) -> bool:
+    """Whether all values are finite; unlike torch.isfinite it fills no tensor of their size."""
+    return values.numel() == 0 or bool(values.amin().isfinite() and values.amax().isfinite())
+
+
+def any_nonzero(values: Tensor) -> bool:
+    """Whether any value is not 0, likewise."""
+    return values.numel() > 0 and bool(values.amin() != 0 or values.amax() != 0)
+
+
+def _fitting(run: Pass, root: Tensor) -> int:
+    """How many targets are likely to fit into `ROOM` when they are differentiated together."""
+    largest = max(part.numel() * part.element_size() for part in (run.features, root))
+    return max(1, ROOM // (_WIDER * largest))
+
+
+def _scaled(
+    run: Pass, leaf: Tensor, terms: Terms, count: int, scale: float, chunk: int
+) -> tuple[Tensor, bool]:
+    wide = torch.promote_types(run.features.dtype, torch.float32)
+    while True:
+        if run.cut is None:
+            root, seeds = run.scores, _score_seeds(run.scores, terms, count, scale)
+        else:
+            root, seeds = run.cut.above, _cut_seeds(run.scores, run.cut, terms, count, scale)
+        values, batched = _vjp(root, leaf, seeds, chunk, run.layer)
+        if scale == 1:
+            return values.to(wide), batched
+        if all_finite(values):
+            return values.to(wide) / scale, batched
+        scale = max(1.0, scale / 8)
+
+
+def _score_seeds(
+    scores: Float[Tensor, "batch step choice"], terms: Terms, count: int, scale: float
+) -> Float[Tensor, "target batch step choice"]:
+    seeds = scores.new_zeros(count, *scores.shape)
+    target, item, step, choice, weight = _listed(terms, seeds)
+    return seeds.index_put_((target, item, step, choice), weight * scale, accumulate=True)
+
+
+def _cut_seeds(
+    scores: Float[Tensor, "batch step choice"], cut: Cut, terms: Terms, count: int, scale: float
+) -> Float[Tensor, "target batch row hidden"]:
+    """Differentiate each needed score once at the cut, then sum rows into one seed a target.
+
+    Steps are independent, so one backward serves one choice at every step of every item; a second
+    one is needed only where two choices of the same step are asked for, as in a contrast.
+    """
+    layers = _layers(terms)
+    found: list[Tensor] = []
+    for layer in layers:
+        items, steps, choices = (list(axis) for axis in zip(*layer, strict=True))
+        picked = scores[items, steps, choices].sum() * scale  # one index: each of its own would fill a tensor
+        (gradient,) = torch.autograd.grad(picked, cut.leaf, retain_graph=True)
+        found.append(gradient)
+    depths = {place: depth for depth, layer in enumerate(layers) for place in layer}
+    seeds = cut.leaf.new_zeros(count, *cut.leaf.shape)
+    target, item, step, choice, weight = _listed(terms, seeds)
+    row = step if cut.rows is None else cut.rows.to(step.device)[step]
+    places = zip(item.tolist(), step.tolist(), choice.tolist(), strict=True)
+    depth = torch.tensor([depths[place] for place in places], dtype=torch.long, device=step.device)
+    rows = torch.stack(found)[depth, item, row] if found else seeds.new_zeros(0, seeds.shape[-1])
+    return seeds.index_put_((target, item, row), weight[:, None] * rows, accumulate=True)
+
+
+def _layers(terms: Terms) -> list[list[tuple[int, int, int]]]:
+    """Group the needed (item, step, choice) so that no group holds two choices of one step."""
+    layers: list[list[tuple[int, int, int]]] = []
+    depth: dict[tuple[int, int], int] = {}
+    needed = {
+        (b, term.step, term.choice): None
+        for b, item in enumerate(terms)
+        for target in item
+        for term in target
+    }
+    for b, step, choice in needed:
+        at = depth.get((b, step), 0)
+        depth[b, step] = at + 1
+        if at == len(layers):
+            layers.append([])
+        layers[at].append((b, step, choice))
+    return layers
+
+
+def _vjp(root: Tensor, leaf: Tensor, seeds: Tensor, chunk: int, layer: str) -> tuple[Tensor, bool]:
+    """Products of seeds with the Jacobian of root: batched, or one by one where that is unsupported."""
+    if len(seeds) > 1 and chunk > 1:
+        try:
+            parts = [_grad(root, leaf, part, layer, True) for part in seeds.split(chunk)]
+            return parts[0] if len(parts) == 1 else torch.cat(parts), True
+        except RuntimeError:
+            # Some operation has no batching rule (or memory ran out); the loop tells the truth either way.
+            pass
+    found = torch.stack([_grad(root, leaf, seed, layer, False) for seed in seeds])
+    return found, len(seeds) == 1
+
+
+def _grad(root: Tensor, leaf: Tensor, seeds: Tensor, layer: str, batched: bool) -> Tensor:
+    (found,) = torch.autograd.grad(
+        root, leaf, seeds, retain_graph=True, allow_unused=True, is_grads_batched=batched
+    )
+    if found is None:  # pyright: ignore[reportUnnecessaryComparison] - allow_unused gives None
+        raise LayerError(f"layer {layer} is not on the path from the image to the scores: name another")
+    return found

@@ -1,0 +1,1 @@
+"""Occlusion: how much a score falls where a window hides the image."""

@@ -1,0 +1,115 @@
+"""Occlusion of a Pass: the targets of an item, or of all items of one image, from the same masked inputs."""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vlx.errors import VlxError
+from vlx.methods.occlusion.incremental import changes_only
+from vlx.methods.occlusion.windows import Windows, occlusion
+from vlx.passes.forward import Pass
+from vlx.passes.stand_in import stand_in
+from vlx.passes.targets import Resolved
+
+Maps = Float[np.ndarray, "_target _height _width"]
+
+
+def occlusion_maps(run: Pass, targets: Mapping[int, Sequence[Resolved]], windows: Windows) -> dict[int, Maps]:
+    """How much each target's score falls with a window around each pixel of the network input hidden.
+
+    ``targets`` are given for each item of the Pass that is asked for, by its position. Items of the same
+    image share the masked images, and a CNN sees them once. Windows are filled with 0, the mean colour
+    where inputs are normalised. The text is read as in the Pass; nothing is recorded for gradients. Raises
+    VlxError if the Pass cannot score other pixels.
+    """
+    if run.pixels is None or run.rescore is None:
+        raise VlxError(f"{run.model} gives no way to score other pixels: use a method on features")
+    found: dict[int, Maps] = {}
+    for places in _same_image(run.pixels, [place for place in targets if targets[place]]):
+        maps = _together(run, {place: targets[place] for place in places}, windows)
+        ends = np.cumsum([len(targets[place]) for place in places])
+        found |= dict(zip(places, np.split(maps, ends[:-1]), strict=True))
+    nothing = np.zeros((0, *run.pixels.shape[2:]))
+    return {place: found.get(place, nothing) for place in targets}
+
+
+def _same_image(pixels: Float[Tensor, "batch 3 height width"], places: Sequence[int]) -> list[list[int]]:
+    groups: list[list[int]] = []
+    for place in places:
+        same = (group for group in groups if torch.equal(pixels[group[0]], pixels[place]))
+        group = next(same, None)
+        if group is None:
+            groups.append([place])
+        else:
+            group.append(place)
+    return groups
+
+
+def _together(run: Pass, targets: Mapping[int, Sequence[Resolved]], windows: Windows) -> Maps:
+    """The maps of some items of one image, those of one item after those of another."""
+    pixels, rescore, layout = run.pixels, run.rescore, _layout(run.cnn)
+    assert pixels is not None
+    assert rescore is not None
+
+    def score(images: Float[np.ndarray, "batch channel height width"]) -> Float[np.ndarray, "batch target"]:
+        hidden = torch.from_numpy(images).to(pixels, memory_format=layout)
+        values: list[Tensor] = []
+        for place, wanted in targets.items():
+            scores = rescore(hidden, place)
+            values += [_value(scores, target) for target in wanted]
+        return torch.stack(values, 1).cpu().numpy()
+
+    wide = torch.promote_types(pixels.dtype, torch.float32)
+    first = next(iter(targets))
+    image = pixels[first : first + 1].detach().to("cpu", wide).contiguous(memory_format=layout)[0].numpy()
+    with ExitStack() as stack:
+        if run.cnn is not None:
+            # The first that is scored is the untouched image, from which the others differ in a window.
+            stack.enter_context(changes_only(run.cnn))
+        if run.cnn is not None and len(targets) > 1:
+            stack.enter_context(once_an_input(run.cnn))
+        return occlusion(image, score, size=windows.size, stride=windows.stride, batch=windows.batch).map
+
+
+@contextmanager
+def once_an_input(network: nn.Module) -> Generator[None, None, None]:
+    """Let a network that is given the very tensor of its last run give again what it gave then, in the block.
+
+    For networks from one tensor to one; what they give may be changed in place, what they are given not.
+    """
+    run = network.forward
+    last: list[tuple[Tensor, Tensor]] = []
+
+    def forward(*inputs: Any, **named: Any) -> Any:
+        if len(inputs) != 1 or named or not isinstance(inputs[0], Tensor):
+            return run(*inputs, **named)
+        if not last or last[0][0] is not inputs[0]:
+            output = run(*inputs)
+            if not isinstance(output, Tensor):
+                return output
+            last[:] = [(inputs[0], output)]
+        return last[0][1].clone()
+
+    with stand_in(network, forward):
+        yield
+
+
+def _layout(cnn: nn.Module | None) -> torch.memory_format:
+    """How images lie in memory: channels last where the weights of convolutions do, so that all maps do."""
+    last = torch.channels_last
+    for weights in () if cnn is None else cnn.parameters():
+        if weights.ndim == 4 and weights.is_contiguous(memory_format=last) and not weights.is_contiguous():
+            return last
+    return torch.contiguous_format
+
+
+def _value(scores: Float[Tensor, "batch step choice"], target: Resolved) -> Float[Tensor, " batch"]:
+    return sum(
+        (term.weight * scores[:, term.step, term.choice].double() for term in target.terms),
+        scores.new_zeros(len(scores), dtype=torch.float64),
+    )

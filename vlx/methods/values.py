@@ -1,0 +1,103 @@
+"""Methods: what turns activations and gradients into maps, as values.
+
+A method has a map on the feature grid (``cam``), a rule for gradients at the pixels (``rule``), or
+both; with both, the map is laid over the pixels and multiplied in (Guided Grad-CAM, paper 3.1). Or it
+has ``windows`` to hide, and needs neither features nor gradients.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from vlx.errors import VlxError, near_names
+from vlx.methods import cam
+from vlx.methods.guided import Rule, deconvolution_rule, guided_rule
+from vlx.methods.occlusion.windows import Windows
+
+plain_rule = Rule("plain", lambda grad_input, _grad_output: grad_input)
+"""The true gradient; nothing is rewritten."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to explain a score; ``cam`` maps (activations, gradients) to a map on the grid."""
+
+    name: str
+    cam: Callable[[Tensor, Tensor], Tensor] | None = None
+    rule: Rule | None = None
+    windows: Windows | None = None
+    pooled: bool = False
+    """Whether ``cam`` takes of the gradients only their mean over places."""
+
+    @property
+    def guidance(self) -> Rule | None:
+        """The rule that rewrites ReLUs, if any."""
+        return None if self.rule is plain_rule else self.rule
+
+
+grad_cam = Method("grad_cam", cam.grad_cam, pooled=True)
+hires_cam = Method("hires_cam", cam.hires_cam)
+grad_cam_pp = Method("grad_cam_pp", cam.grad_cam_pp)
+layer_cam = Method("layer_cam", cam.layer_cam)
+xgrad_cam = Method("xgrad_cam", cam.xgrad_cam)
+gradient = Method("gradient", rule=plain_rule)
+guided_backprop = Method("guided_backprop", rule=guided_rule)
+deconvolution = Method("deconvolution", rule=deconvolution_rule)
+guided_grad_cam = Method("guided_grad_cam", cam.grad_cam, guided_rule, pooled=True)
+deconvolution_grad_cam = Method("deconvolution_grad_cam", cam.grad_cam, deconvolution_rule, pooled=True)
+occlusion = Method("occlusion", windows=Windows())
+
+
+def grad_cam_with(
+    *, rectify: bool = True, absolute: bool = False, pool: Literal["mean", "max"] = "mean"
+) -> Method:
+    """Grad-CAM with the paper's ablations (appendix: the design choices of Grad-CAM).
+
+    ``rectify=False`` leaves out the ReLU of Eq. 2, ``absolute`` takes the absolute gradients before
+    pooling, ``pool="max"`` pools them by their maximum.
+    """
+    pooled = {"mean": cam.mean_gradient, "max": cam.max_gradient}[pool]
+
+    def ablated(activations: Tensor, gradients: Tensor) -> Tensor:
+        weights = pooled(gradients.abs() if absolute else gradients)
+        combined = cam.weighted_sum(activations, weights)
+        return combined.relu() if rectify else combined
+
+    parts = [*(["no_relu"] if not rectify else []), *(["absolute"] if absolute else [])]
+    parts += ["max_pool"] if pool == "max" else []
+    return Method("_".join(["grad_cam", *parts]), ablated, pooled=pool == "mean" and not absolute)
+
+
+def occlusion_with(*, size: int = 35, stride: int = 8, batch: int = 16) -> Method:
+    """Occlusion by squares of ``size`` pixels of the network input, ``stride`` apart (section 5.3).
+
+    ``batch`` masked inputs are scored in one run.
+    """
+    windows = Windows(size, stride, batch)
+    return Method(f"occlusion_{size}_{stride}", windows=windows)
+
+
+METHODS = (
+    grad_cam,
+    hires_cam,
+    grad_cam_pp,
+    layer_cam,
+    xgrad_cam,
+    gradient,
+    guided_backprop,
+    deconvolution,
+    guided_grad_cam,
+    deconvolution_grad_cam,
+    occlusion,
+)
+"""Every method with its usual settings."""
+
+
+def method_named(name: str) -> Method:
+    """Find a method by its name, for the command line. Raises VlxError naming near ones."""
+    found = {method.name: method for method in METHODS}
+    if name not in found:
+        raise VlxError(f"no method {name!r}{near_names(name, found)}; known: {', '.join(found)}")
+    return found[name]

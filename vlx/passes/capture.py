@@ -1,0 +1,214 @@
+"""Run a model so that its scores depend on one layer's output and on nothing below it.
+
+Grad-CAM differentiates only what lies above a layer. So the layer's output is made a leaf while the
+model runs: nothing below it is recorded, and parameters take no part. Everything that this changes
+on the model is put back when the block ends, also after an exception.
+"""
+
+from collections.abc import Callable, Generator, MutableMapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from vlx.errors import LayerError
+from vlx.passes.forward import Cut
+from vlx.passes.mean_gradient import Offset, apart
+from vlx.passes.prepare import prepared
+from vlx.passes.site import Layer, Site, find_layer
+
+
+@dataclass(eq=False)
+class Seen:
+    """What `capture` saw: filled while the model runs, read after the block."""
+
+    layer: str
+    """The layer's dotted name in the model."""
+    _features: Tensor | None = None
+    _offset: Offset | None = None
+    _cut: Cut | None = None
+    _logits: Tensor | None = None
+
+    @property
+    def features(self) -> Tensor:
+        """The layer's own output, a leaf of the graph above it."""
+        if self._features is None:
+            raise LayerError(f"layer {self.layer} was not reached: run the model inside the block")
+        return self._features
+
+    @property
+    def offset(self) -> Tensor | None:
+        """What is added to the features at every place alike, (batch, channel), where a `Site` allows it."""
+        return None if self._offset is None else self._offset.value
+
+    @property
+    def cut(self) -> Cut | None:
+        """The cut at the vocabulary layer's input, where one was asked for and reached."""
+        return self._cut
+
+    @property
+    def logits(self) -> Tensor:
+        """What the vocabulary layer gave, for models that do not return it."""
+        if self._logits is None:
+            raise LayerError("the vocabulary layer was not reached: run the model inside the block")
+        return self._logits
+
+
+@contextmanager
+def capture(
+    model: nn.Module,
+    layer: Layer | Site,
+    *,
+    vocabulary: Layer | None = None,
+    steps: Callable[[Tensor], Tensor] | None = None,
+) -> Generator[Seen, None, None]:
+    """Make the layer's output a leaf while the model runs in the block.
+
+    The named layer means its own output, whatever later layers do to it in place; a `Site` says
+    otherwise. With ``vocabulary`` the graph is cut a second time at the input of that layer, so that
+    gradients of many words share the work above it; its input's rows must be independent steps.
+    ``steps`` picks from that input, (batch, row, hidden), the rows that are scored, (batch, step, hidden):
+    the vocabulary layer sees no others, so its logits are (batch, step, choice).
+
+    Raises LayerError if the layer does not exist, was not reached, runs several times without a
+    ``call``, or gives no tensor of floats, and where weights are packed so that no gradients pass.
+    """
+    site = layer if isinstance(layer, Site) else Site(layer)
+    name, module = find_layer(model, site.layer)
+    seen = Seen(name)
+    _need_gradients(model)
+    with ExitStack() as stack:
+        stack.enter_context(prepared(model))
+        stack.enter_context(_at(name, module, site, lambda found: _cut_features(seen, site, found)))
+        if site.offset is not None:
+            stack.enter_context(apart(model, lambda: seen._offset))  # pyright: ignore[reportPrivateUsage]
+        if vocabulary is not None:
+            at, top = find_layer(model, vocabulary)
+            hook = _vocabulary_hook(seen, at, steps)
+            stack.callback(top.register_forward_pre_hook(hook, prepend=True).remove)
+            stack.callback(top.register_forward_hook(_keep_logits(seen)).remove)
+        yield seen
+        _ = seen.features
+
+
+def output_at(model: nn.Module, layer: Layer | Site, *inputs: Any, **named: Any) -> Tensor:
+    """The output of a layer on some inputs, in the graph of those inputs; nothing above it runs.
+
+    Of a layer that runs several times it is the first, unless a `Site` says otherwise. Raises
+    LayerError as `capture` does.
+    """
+    site = layer if isinstance(layer, Site) else Site(layer, call=0)
+    name, module = find_layer(model, site.layer)
+
+    def stop(found: Tensor) -> Tensor:
+        raise _Reached(site.apart(found))
+
+    with prepared(model), _at(name, module, site, stop):
+        try:
+            model(*inputs, **named)
+        except _Reached as reached:
+            return reached.output
+    raise LayerError(f"layer {name} was not reached: it takes no part in this run")
+
+
+class _Reached(BaseException):
+    """Ends a run at the layer; no model's own handler of Exception may catch it."""
+
+    def __init__(self, output: Tensor) -> None:
+        super().__init__()
+        self.output = output
+
+
+@contextmanager
+def _at(
+    name: str, module: nn.Module, site: Site, use: Callable[[Tensor], Tensor]
+) -> Generator[None, None, None]:
+    calls = 0
+
+    def chosen() -> bool:
+        nonlocal calls
+        calls += 1
+        if site.call is None and calls > 1:
+            raise LayerError(
+                f"layer {name} runs several times: pick a run with Site(…, call=0), 1, …, "
+                "or name another layer"
+            )
+        return site.call is None or calls - 1 == site.call
+
+    def after(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        return _replaced(output, name, site.field, use) if chosen() else None
+
+    def before(_module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        if not chosen():
+            return None
+        if inputs:
+            return _replaced(inputs, name, None, use), named
+        return inputs, dict(_replaced(dict(named), name, site.field, use))
+
+    # Before the model's own hooks: some models collect their features by hooks of this kind.
+    if site.side == "output":
+        handle = module.register_forward_hook(after, prepend=True)
+    else:
+        handle = module.register_forward_pre_hook(before, prepend=True, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _replaced(given: Any, name: str, field: str | None, use: Callable[[Tensor], Tensor]) -> Any:
+    """What a layer gave, with the tensor that is meant replaced by ``use`` of it."""
+    if isinstance(given, tuple) and given and isinstance(given[0], Tensor):
+        return (use(given[0]), *given[1:])
+    if isinstance(given, MutableMapping):  # the outputs of transformers are mappings
+        fields = cast("MutableMapping[str, Any]", given)
+        tensors = [key for key, value in fields.items() if isinstance(value, Tensor)]
+        if field in tensors or (field is None and tensors):
+            fields[field or tensors[0]] = use(fields[field or tensors[0]])
+            return fields
+    if not (isinstance(given, Tensor) and given.is_floating_point()):
+        raise LayerError(f"layer {name} gives {type(given).__name__}, not a tensor of floats")
+    return use(given)
+
+
+def _cut_features(seen: Seen, site: Site, found: Tensor) -> Tensor:
+    seen._features = site.apart(found).detach().clone().requires_grad_()  # pyright: ignore[reportPrivateUsage]
+    if site.offset is not None:
+        seen._offset = site.offset(seen.features)  # pyright: ignore[reportPrivateUsage]
+    if seen._offset is not None:  # pyright: ignore[reportPrivateUsage]
+        return site.together(seen._offset.together)  # pyright: ignore[reportPrivateUsage]
+    # A later in-place layer overwrites this copy, not the leaf.
+    return site.together(seen.features.clone())
+
+
+def _vocabulary_hook(
+    seen: Seen, name: str, steps: Callable[[Tensor], Tensor] | None
+) -> Callable[[nn.Module, Any], Any]:
+    def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        if seen.cut is not None:
+            raise LayerError(f"layer {name} runs several times: leave vocabulary out for this model")
+        above: Tensor = inputs[0] if steps is None else steps(inputs[0])
+        leaf = above.detach().requires_grad_()
+        seen._cut = Cut(above, leaf)  # pyright: ignore[reportPrivateUsage]
+        return (leaf, *inputs[1:])
+
+    return hook
+
+
+def _keep_logits(seen: Seen) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        seen._logits = output  # pyright: ignore[reportPrivateUsage]
+
+    return hook
+
+
+def _need_gradients(model: nn.Module) -> None:
+    """Raise LayerError where layers of 4 bits are packed: gradients would go around them unseen."""
+    for name, module in model.named_modules():
+        state = getattr(getattr(module, "weight", None), "quant_state", None)
+        if getattr(state, "packing_format_for_cpu", False):
+            raise LayerError(
+                f"the 4-bit weights of {name} were packed when the model ran, and no gradients pass them: "
+                "load the model anew and let vlx run it first"
+            )

@@ -1,0 +1,156 @@
+"""One differentiable run of a model on a batch of images and texts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor, nn
+
+from vlx.errors import LayerError, VlxError
+from vlx.images.frame import Frame
+from vlx.passes.reading import Reading
+
+Grid = Callable[[Tensor], Tensor]
+"""Views features (..., *feature axes) as (..., channel, row, col); leading axes are kept."""
+
+
+def conv_grid(features: Float[Tensor, "*feature"]) -> Float[Tensor, "*lead channel row col"]:
+    """View the features of a convolution: they already are (channel, row, col)."""
+    if features.ndim < 4:
+        raise LayerError(
+            f"the layer's output of shape {tuple(features.shape)} has no rows and columns: "
+            "choose a convolutional layer, or give the Pass a grid"
+        )
+    return features
+
+
+def token_grid(rows: int, cols: int, skip: int = 0) -> Grid:
+    """Make a grid from a token sequence (..., token, channel): raster order after ``skip`` tokens."""
+
+    def view(tokens: Float[Tensor, "*lead token channel"]) -> Float[Tensor, "*lead channel row col"]:
+        count = tokens.shape[-2] - skip
+        if count != rows * cols:
+            raise LayerError(f"{tokens.shape[-2]} tokens less {skip} do not fill a grid of {rows} x {cols}")
+        patches = tokens[..., skip:, :].transpose(-1, -2)
+        return patches.unflatten(-1, (rows, cols))
+
+    return view
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A second cut of the graph, at the input of the vocabulary layer.
+
+    ``above`` is that input in the graph of the features, ``leaf`` a detached copy from which the
+    scores are computed. Rows of its next to last axis must not mix: row ``rows[t]`` gives step t.
+    """
+
+    above: Float[Tensor, "batch row hidden"]
+    leaf: Float[Tensor, "batch row hidden"]
+    rows: Int[Tensor, " step"] | None = None
+    """The row that gives each step; None where step t is row t."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One differentiable run: features, and the scores that depend on them.
+
+    ``scores[b, t, c]`` is the log-probability of choice c at step t of item b, given the steps
+    before (captions), or the logit of answer or class c (one step). Padding steps may hold anything:
+    the readings say which steps count. Raises VlxError at once if its parts do not fit.
+    """
+
+    features: Float[Tensor, "batch *feature"]
+    scores: Float[Tensor, "batch step choice"]
+    readings: tuple[Reading, ...]
+    frames: tuple[Frame, ...]
+    images: tuple[Image.Image, ...]
+    """The original images, RGB."""
+    grid: Grid = conv_grid
+    cut: Cut | None = None
+    offset: Float[Tensor, "batch channel"] | None = None
+    """A leaf that is added to the features at every place alike: for methods that need of the gradients
+    only their mean over places."""
+    pixels: Float[Tensor, "batch 3 height width"] | None = None
+    """The network input, for methods that reach the pixels."""
+    encode: Callable[[Tensor], Tensor] | None = None
+    """Turns pixels into the features, recording gradients; for methods that reach the pixels."""
+    rescore: Callable[[Tensor, int], Tensor] | None = None
+    """The scores (batch, step, choice) of other pixels with the text of one item; records nothing."""
+    cnn: nn.Module | None = None
+    """What reads the pixels when they are scored: occlusion runs it once for all texts of an image and, where
+    it is a chain of convolutions, only where a window changes it."""
+    kind: str = "log-probability"
+    model: str = "model"
+    layer: str = "layer"
+
+    def __post_init__(self) -> None:
+        if not (self.features.is_leaf and self.features.requires_grad):
+            raise VlxError(
+                "the features of a Pass must be a leaf that requires gradients: take them from vlx.capture"
+            )
+        root = self.cut.above if self.cut else self.scores
+        if root.grad_fn is None:
+            raise LayerError(
+                f"the scores do not depend on layer {self.layer}: it is not on the path to them, "
+                "or the model ran without gradients inside vlx.capture"
+            )
+        if self.cut and self.cut.rows is None and self.cut.leaf.shape[-2] != self.scores.shape[1]:
+            raise LayerError(
+                f"the vocabulary layer saw {self.cut.leaf.shape[-2]} rows for {self.scores.shape[1]} steps: "
+                "pick the rows that are scored with steps= in vlx.capture, or name them in Cut(…, rows=…)"
+            )
+        sizes = {len(self.readings), len(self.frames), len(self.images), len(self.scores), len(self.features)}
+        if len(sizes) != 1:
+            raise VlxError(
+                f"a Pass needs one reading, frame and image an item: got {len(self.features)} features, "
+                f"{len(self.scores)} scores, {len(self.readings)} readings, {len(self.frames)} frames, "
+                f"{len(self.images)} images"
+            )
+        self._check_readings()
+        if self.grid is conv_grid and self.features.ndim == 4:
+            self._check_axes()
+
+    def _check_axes(self) -> None:
+        """Some networks (Swin) keep channels last: seen from the shape of the image."""
+        height, width = self.frames[0].input_size
+        first, rows, cols = self.features.shape[1:]
+
+        def fit(rows: int, cols: int) -> bool:
+            return abs(rows * width - cols * height) <= height + width
+
+        if fit(first, rows) and not fit(rows, cols):
+            raise LayerError(
+                f"layer {self.layer} gives {first} x {rows} places with the {cols} channels last: "
+                "choose a layer with channels first, or give the Pass a grid"
+            )
+
+    def _check_readings(self) -> None:
+        steps, choices = self.scores.shape[1:]
+        for reading in self.readings:
+            if len(reading.choices.names) != choices:
+                raise VlxError(
+                    f"{len(reading.choices.names)} names for {choices} choices: "
+                    "the vocabulary does not fit the scores"
+                )
+            words = (*reading.words, *((reading.end,) if reading.end else ()))
+            last = max((step for word in words for step in word.steps), default=0)
+            if last >= steps:
+                raise VlxError(f"a word stands at step {last}, but only {steps} steps were scored")
+
+    @property
+    def batch(self) -> int:
+        """How many images and texts ran together."""
+        return len(self.features)
+
+
+def log_probabilities(logits: Float[Tensor, "*lead choice"]) -> Float[Tensor, "*lead choice"]:
+    """The log-probabilities of logits along the last axis, in float32 whatever came in."""
+    return torch.log_softmax(logits, -1, dtype=torch.promote_types(logits.dtype, torch.float32))
+
+
+def logit_scores(logits: Float[Tensor, "batch choice"]) -> Float[Tensor, "batch 1 choice"]:
+    """Logits as the scores of a Pass of one step, in float32 at least."""
+    return logits[:, None].to(torch.promote_types(logits.dtype, torch.float32))

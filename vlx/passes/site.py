@@ -1,0 +1,58 @@
+"""Which tensor of a model is explained: a layer of it, by name, index or itself, and which of its tensors."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from vlx.errors import LayerError, near_names
+from vlx.passes.mean_gradient import MakeOffset
+
+Layer = nn.Module | str | int
+"""A layer by itself, by its dotted name, or by its index among the innermost layers."""
+
+
+def _same(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """Which tensor of a model is explained, where a layer's own output alone does not say it."""
+
+    layer: Layer
+    side: Literal["output", "input"] = "output"
+    """Whether it leaves the layer, or enters it as the first argument."""
+    field: str | None = None
+    """Its name, in a layer that gives several tensors by name; by default the first of them."""
+    call: int | None = None
+    """The run it belongs to, counted from 0, of a layer that runs several times."""
+    apart: Callable[[Tensor], Tensor] = _same
+    """Takes the tensor as the model holds it to (batch, *feature)."""
+    together: Callable[[Tensor], Tensor] = _same
+    """Takes (batch, *feature) back to what the model goes on with."""
+    offset: MakeOffset | None = None
+    """Gives the features an offset of all places, so that the sum of their gradients is had for less:
+    `vlx.passes.mean_gradient.map_offset` or `vlx.passes.mean_gradient.token_offset`."""
+
+
+def find_layer(model: nn.Module, layer: Layer) -> tuple[str, nn.Module]:
+    """Find a layer by its dotted name, by its index among the innermost layers, or by itself.
+
+    Raises LayerError listing near names.
+    """
+    names = {name: module for name, module in model.named_modules() if name}
+    if isinstance(layer, nn.Module):
+        for name, module in names.items():
+            if module is layer:
+                return name, module
+        raise LayerError(f"the given {type(layer).__name__} is not a layer of this {type(model).__name__}")
+    if isinstance(layer, int):
+        inner = [(name, module) for name, module in names.items() if not any(module.children())]
+        if not -len(inner) <= layer < len(inner):
+            raise LayerError(f"no layer {layer}: the model has {len(inner)} innermost layers, counted from 0")
+        return inner[layer]
+    if layer not in names:
+        raise LayerError(f"no layer {layer!r} in this {type(model).__name__}{near_names(layer, names)}")
+    return layer, names[layer]

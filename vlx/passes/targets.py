@@ -1,0 +1,174 @@
+"""What is explained: named weighted sums of the scores of a Pass.
+
+Every target is linear in the scores, so targets add, subtract and scale, and their gradients do
+the same: ``word("dog") - word("cat")`` asks why one and not the other, ``-answer("red")`` is the
+counterfactual of the paper's section 3.3 (Eq. 12).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from vlx.errors import TextError
+from vlx.passes.reading import Reading, Word
+
+
+@dataclass(frozen=True)
+class Term:
+    """One weighted score: ``weight * scores[step, choice]``."""
+
+    weight: float
+    step: int
+    choice: int
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A target on one reading: its terms, the words it is about, and its name there."""
+
+    terms: tuple[Term, ...]
+    words: tuple[int, ...]
+    name: str
+    single: bool = True
+    """Whether the score is one (log-)score and not a composition, so that it has a probability."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A named scalar of a Pass, linear in its scores."""
+
+    name: str
+    resolve: Callable[[Reading], Resolved]
+
+    def named(self, name: str) -> "Target":
+        """The same target under another name."""
+        return Target(name, lambda reading: replace(self.resolve(reading), name=name))
+
+    def __add__(self, other: "Target") -> "Target":
+        return _compose(f"{self.name} + {other.name}", self, other, 1.0, "+")
+
+    def __sub__(self, other: "Target") -> "Target":
+        return _compose(f"{self.name} - {other.name}", self, other, -1.0, "-")
+
+    def __mul__(self, factor: int | float) -> "Target":
+        def resolve(reading: Reading) -> Resolved:
+            mine = self.resolve(reading)
+            return Resolved(_scaled(mine.terms, float(factor)), mine.words, name, single=False)
+
+        name = f"{factor:g} × ({self.name})"
+        return Target(name, resolve)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> "Target":
+        def resolve(reading: Reading) -> Resolved:
+            mine = self.resolve(reading)
+            return Resolved(_scaled(mine.terms, -1.0), mine.words, f"not {mine.name}", single=False)
+
+        return Target(f"not {self.name}", resolve)
+
+
+def caption(*, end: bool = False) -> Target:
+    """The log-probability of the whole caption: the sum over its words (paper section 8.1).
+
+    The end token does not count, as in the authors' code, unless ``end`` is set.
+    """
+
+    def resolve(reading: Reading) -> Resolved:
+        _need_caption(reading, "caption()")
+        extra = (reading.end,) if end and reading.end else ()
+        terms = tuple(term for word in (*reading.words, *extra) for term in _spelled(word))
+        return Resolved(terms, tuple(range(len(reading.words))), "caption")
+
+    return Target("caption", resolve)
+
+
+def word(which: str | int, *, instead: str | None = None) -> Target:
+    """The log-probability of one word at its time step (paper section 8.1.1).
+
+    ``which`` is the word itself, if it occurs once, or its position from 0. With ``instead`` it is
+    the score of another word at that step, given the same words before: ``word("dog") -
+    word("dog", instead="cat")`` asks why the model said dog there and not cat.
+    """
+
+    def resolve(reading: Reading) -> Resolved:
+        _need_caption(reading, "word()")
+        position = which if isinstance(which, int) else _one(reading, which)
+        chosen = reading.word(position)
+        at = position % len(reading.words)
+        if instead is None:
+            return Resolved(_spelled(chosen), (at,), chosen.text)
+        choice = reading.choices.index(instead)
+        return Resolved((Term(1.0, chosen.steps[0], choice),), (at,), instead)
+
+    name = instead if instead is not None else str(which)
+    return Target(name, resolve)
+
+
+def phrase(text: str) -> Target:
+    """The log-probability of several neighbouring words: the sum of theirs."""
+
+    def resolve(reading: Reading) -> Resolved:
+        _need_caption(reading, "phrase()")
+        at = reading.positions(text)
+        terms = tuple(term for position in at for term in _spelled(reading.words[position]))
+        return Resolved(terms, at, text)
+
+    return Target(text, resolve)
+
+
+def answer(name: str) -> Target:
+    """The logit of an answer, before the softmax (paper section 8.2)."""
+    return _choice(name, "answer", "answer()")
+
+
+def label(name: str | int) -> Target:
+    """The logit of a class, before the softmax (paper section 3, Eq. 1); by name or index."""
+    return _choice(name, "label", "label()")
+
+
+def _choice(name: str | int, kind: str, call: str) -> Target:
+    def resolve(reading: Reading) -> Resolved:
+        if reading.kind != kind:
+            raise TextError(f"{call} does not fit a {reading.kind}: use {_FITS[reading.kind]}")
+        names = reading.choices.names
+        if isinstance(name, int) and not 0 <= name < len(names):
+            raise TextError(f"no {reading.choices.noun} {name}: there are {len(names)}, counted from 0")
+        index = name if isinstance(name, int) else reading.choices.index(name)
+        return Resolved((Term(1.0, 0, index),), (), names[index])
+
+    return Target(str(name), resolve)
+
+
+_FITS = {"caption": "word(), phrase() or caption()", "answer": "answer()", "label": "label()"}
+
+
+def _need_caption(reading: Reading, call: str) -> None:
+    if reading.kind != "caption":
+        raise TextError(f"{call} does not fit a {reading.kind}: use {_FITS[reading.kind]}")
+    if not reading.words:
+        raise TextError(f"{call} needs words, but the caption is empty")
+
+
+def _one(reading: Reading, text: str) -> int:
+    first, *more = reading.positions(text)
+    if more:
+        raise TextError(f"{text!r} is several words: use phrase({text!r})")
+    return first
+
+
+def _spelled(word: Word) -> tuple[Term, ...]:
+    return tuple(Term(1.0, step, index) for step, index in zip(word.steps, word.ids, strict=True))
+
+
+def _scaled(terms: tuple[Term, ...], factor: float) -> tuple[Term, ...]:
+    return tuple(replace(term, weight=factor * term.weight) for term in terms)
+
+
+def _compose(name: str, left: Target, right: Target, sign: float, symbol: str) -> Target:
+    def resolve(reading: Reading) -> Resolved:
+        mine, other = left.resolve(reading), right.resolve(reading)
+        words = tuple(dict.fromkeys((*mine.words, *other.words)))
+        terms = mine.terms + _scaled(other.terms, sign)
+        return Resolved(terms, words, f"{mine.name} {symbol} {other.name}", single=False)
+
+    return Target(name, resolve)

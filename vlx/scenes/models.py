@@ -1,0 +1,83 @@
+"""The models of the built-in scenes, from the weights that come with the package."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import vlx.scenes
+from vlx.adapters.captioner import CNNLSTMCaptioner
+from vlx.adapters.networks import CaptionNetwork, QuestionNetwork
+from vlx.adapters.vqa import DeeperLSTM
+from vlx.adapters.weights import fit_weights, load_weights, ready
+from vlx.errors import CheckpointError
+from vlx.images.preprocess import Preprocess, Squash
+from vlx.passes.site import Layer
+from vlx.scenes.cnn import FC, small_vgg
+from vlx.scenes.plan import SIDE
+from vlx.scenes.texts import caption_vocabulary_of, question_vocabulary_of
+
+ASSETS = Path(vlx.scenes.__file__).parent / "assets"
+PREPROCESS = Preprocess(Squash((SIDE, SIDE)), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+
+
+def load_captioner(
+    *, layer: Layer | None = None, device: str = "cpu", folder: str | Path = ASSETS
+) -> CNNLSTMCaptioner:
+    """The captioner of the built-in scenes: a small VGG and an LSTM as in neuraltalk2."""
+    facts = _facts(Path(folder) / "captioner.json", ("words", "embedding", "hidden", "steps"))
+    network = CaptionNetwork(
+        small_vgg(), FC[1], len(facts["words"]), embedding=facts["embedding"], hidden=facts["hidden"]
+    )
+    _load(network, Path(folder), "captioner.safetensors", device)
+    return CNNLSTMCaptioner(
+        network,
+        caption_vocabulary_of(facts["words"]),
+        PREPROCESS,
+        layer=layer,
+        steps=facts["steps"],
+        name="scenes/captioner",
+    )
+
+
+def load_vqa(
+    *,
+    layer: Layer | None = None,
+    device: str = "cpu",
+    folder: str | Path = ASSETS,
+    weights: str = "vqa",
+) -> DeeperLSTM:
+    """The VQA model of the built-in scenes: deeper LSTM Q + norm I at a small size.
+
+    With ``weights="question-only"`` the control that never saw an image.
+    """
+    facts = _facts(Path(folder) / "vqa.json", ("words", "answers", "embedding", "hidden", "joint"))
+    network = QuestionNetwork(
+        small_vgg(), FC[1], len(facts["words"]), len(facts["answers"]),
+        embedding=facts["embedding"], hidden=facts["hidden"], joint=facts["joint"],
+    )  # fmt: skip
+    _load(network, Path(folder), f"{weights}.safetensors", device)
+    return DeeperLSTM(
+        network,
+        question_vocabulary_of(facts["words"]),
+        facts["answers"],
+        PREPROCESS,
+        layer=layer,
+        name=f"scenes/{weights}",
+    )
+
+
+def _load(network: CaptionNetwork | QuestionNetwork, folder: Path, name: str, device: str) -> None:
+    cnn = {f"cnn.{key}": value for key, value in load_weights(folder / "cnn.safetensors").items()}
+    fit_weights(network, {**load_weights(folder / name), **cnn}, str(folder / name))
+    ready(network, device)
+
+
+def _facts(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        facts: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is missing or damaged: {error}") from None
+    missing = [key for key in keys if not isinstance(facts, dict) or key not in facts]
+    if missing:
+        raise CheckpointError(f"{path} does not say {', '.join(missing)}")
+    return facts

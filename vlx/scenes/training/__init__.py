@@ -1,0 +1,1 @@
+"""Train the models of the built-in scenes from nothing."""

@@ -1,0 +1,174 @@
+"""What a report keeps of each image and text: small pictures and numbers, no large arrays."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from vlx.errors import VlxError
+from vlx.explanation import Explanation
+from vlx.images.frame import Frame
+from vlx.show.colours import Scale, gradient_picture, is_single, reduced, scales
+
+LONGEST = 640
+"""Longer side of an embedded photo, in pixels."""
+
+_TITLES = {
+    "grad_cam": "Grad-CAM",
+    "hires_cam": "HiResCAM",
+    "grad_cam_pp": "Grad-CAM++",
+    "layer_cam": "LayerCAM",
+    "xgrad_cam": "XGrad-CAM",
+    "gradient": "Gradient",
+    "guided_backprop": "Guided backpropagation",
+    "deconvolution": "Deconvolution",
+    "guided_grad_cam": "Guided Grad-CAM",
+    "deconvolution_grad_cam": "Deconvolution Grad-CAM",
+    "occlusion": "Occlusion",
+}
+_GRADIENTS = {True: "one batched product", False: "one target after another", None: "none"}
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """What a page keeps of one image and text: small pictures and numbers, no arrays."""
+
+    name: str
+    """Of the image, such as its file name; may be empty."""
+    first: Explanation
+    """Without its image and maps: text, targets and predictions, shared by all methods."""
+    photo: str
+    """JPEG, base64."""
+    size: tuple[int, int]
+    """Width and height of the embedded photo."""
+    views: tuple[dict[str, Any], ...]
+    """For each method its maps and scales, as the page's script reads them."""
+    tables: tuple[dict[str, Any], ...]
+    """For each method the facts for its table."""
+
+
+def report_entry(item: Sequence[Explanation], name: str = "") -> Entry:
+    """Reduce the explanations of one image and text to what a page shows of them."""
+    if not item:
+        raise VlxError("an item of a report is empty: give at least one explanation of each image")
+    first = item[0]
+    for other in item[1:]:
+        if [t.name for t in other.targets] != [t.name for t in first.targets] or (
+            (other.words, other.prompt) != (first.words, first.prompt)
+        ):
+            raise VlxError(
+                "explanations of one item must share their text and targets: give others an item of their own"
+            )
+    small, _ = reduced(first, LONGEST)
+    bare = Explanation(
+        image=Image.new("RGB", (1, 1)),
+        frame=Frame.resized((1, 1), (1, 1)),
+        raw=np.zeros((len(first.targets), 1, 1), np.float32),
+        targets=first.targets,
+        provenance=first.provenance,
+        words=first.words,
+        prompt=first.prompt,
+        unknown=first.unknown,
+        predicted=first.predicted,
+    )
+    layers = len({explanation.provenance.layer for explanation in item}) > 1
+    views = tuple(_view(explanation, layers) for explanation in item)
+    tables = tuple(_table(explanation) for explanation in item)
+    return Entry(name, bare, _jpeg(small, 82), small.size, views, tables)
+
+
+def _view(explanation: Explanation, with_layer: bool) -> dict[str, Any]:
+    """One method's maps as the page's script reads them; positions as shares of the photo."""
+    made = explanation.provenance
+    method = _TITLES.get(made.method, made.method)
+    size, box = explanation.frame.image_size, explanation.frame.box
+    own = scales(explanation)
+    drawn = [
+        _gradient(raw) if explanation.at_pixels else {"grid": _quantised(raw, scale)}
+        for raw, scale in zip(explanation.raw, own, strict=True)
+    ]
+    maps = [
+        {
+            **one,
+            "high": scale.high,
+            "signed": scale.signed,
+            "peak": float(np.abs(scale.share(plane)).max()),
+            "own": not is_single(target),
+            "evidence": bool(seen),
+        }
+        for one, scale, plane, target, seen in zip(
+            drawn,
+            own,
+            explanation.grid_maps,
+            explanation.targets,
+            explanation.evidence,
+            strict=True,
+        )
+    ]
+    return {
+        "title": f"{method}, {made.layer}" if with_layer else method,
+        "box": [side / size[axis % 2] for axis, side in enumerate(box)],
+        "rows": explanation.raw.shape[-2],
+        "cols": explanation.raw.shape[-1],
+        "pixels": explanation.at_pixels,
+        "maps": maps,
+    }
+
+
+def _gradient(raw: Float[np.ndarray, "3 height width"]) -> dict[str, Any]:
+    low, high = float(raw.min()), float(raw.max())
+    zero = round(255 * -low / (high - low)) if high > low else 128
+    return {"jpeg": _jpeg(gradient_picture(raw), 80), "zero": zero}
+
+
+def _quantised(plane: Float[np.ndarray, "row col"], scale: Scale) -> str:
+    """A map on its scale in 65536 steps, row by row, little-endian, base64."""
+    share = scale.share(plane)
+    share = (share + 1) / 2 if scale.signed else share
+    return base64_text(np.rint(share * 65535).astype("<u2").tobytes())
+
+
+def _table(explanation: Explanation) -> dict[str, Any]:
+    made, frame = explanation.provenance, explanation.frame
+    facts = {
+        "Model": made.model,
+        "Layer": made.layer,
+        "Method": made.method,
+        "Score": f"{made.score}, raw",
+        "Gradients": _GRADIENTS[made.batched],
+        "ReLUs under a guided rule": str(made.guided_relus),
+        "Map": " × ".join(map(str, explanation.raw.shape[1:])),
+        "Image": f"{frame.image_size[0]} × {frame.image_size[1]} (height × width)",
+        "Network input": f"{frame.input_size[0]} × {frame.input_size[1]}",
+        "Part of the image seen": ", ".join(f"{side:g}" for side in frame.box)
+        + " (top, left, bottom, right)",
+        "Versions": ", ".join(f"{name} {version}" for name, version in made.versions.items()),
+    }
+    rows = [
+        {
+            "name": target.name,
+            "score": target.score,
+            "probability": target.probability,
+            "low": float(raw.min()),
+            "high": float(raw.max()),
+            "evidence": seen,
+        }
+        for target, raw, seen in zip(explanation.targets, explanation.raw, explanation.evidence, strict=True)
+    ]
+    return {"facts": {key: value for key, value in facts.items() if value}, "rows": rows}
+
+
+def _jpeg(image: Image.Image, quality: int) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality, optimize=True)
+    return base64_text(buffer.getvalue())
+
+
+def base64_text(blob: bytes) -> str:
+    """Bytes as base64, for a page."""
+    return base64.b64encode(blob).decode("ascii")
