@@ -21,18 +21,18 @@ from unittest import mock
 import torch
 
 import vlx
-import vlx.evaluation.batch
+import vlx.eval.items.batch
 from benchmarks.speed import RUNS, alternating
-from vlx.adapters.backbones import torchvision_network, without_classifier
-from vlx.adapters.captioner import CNNLSTMCaptioner
-from vlx.adapters.networks import CaptionNetwork
-from vlx.adapters.vocabulary import padded
-from vlx.adapters.weights import ready
-from vlx.evaluation.folder import look
-from vlx.evaluation.items import Item, checked
-from vlx.evaluation.models import with_controls
-from vlx.evaluation.options import Options
-from vlx.evaluation.pointing import POINTING
+from vlx.adapters.files.weights import ready
+from vlx.adapters.nets.backbones import torchvision_network, without_classifier
+from vlx.adapters.nets.captioning import CaptionNetwork
+from vlx.adapters.parts.captioner import CNNLSTMCaptioner
+from vlx.adapters.parts.vocabulary import padded
+from vlx.eval.data.folder import look
+from vlx.eval.items.item import Item, checked
+from vlx.eval.items.models import with_controls
+from vlx.eval.items.options import Options
+from vlx.eval.tasks.pointing import POINTING
 from vlx.images.files import open_image
 from vlx.images.preprocess import stack_images
 from vlx.scenes.models import ASSETS, PREPROCESS, load_captioner, load_vqa
@@ -78,7 +78,7 @@ def bare(model: CNNLSTMCaptioner, items: Sequence[Item]) -> Callable[[], object]
 
 @contextmanager
 def timed(names: Sequence[str]) -> Iterator[dict[str, float]]:
-    """Seconds spent in functions of `vlx.evaluation.batch` while the block runs."""
+    """Seconds spent in functions of `vlx.eval.items.batch` while the block runs."""
     spent = dict.fromkeys(names, 0.0)
 
     def clocked(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
@@ -91,8 +91,8 @@ def timed(names: Sequence[str]) -> Iterator[dict[str, float]]:
 
         return run
 
-    changed = {name: clocked(name, getattr(vlx.evaluation.batch, name)) for name in names}
-    with mock.patch.multiple(vlx.evaluation.batch, **changed):
+    changed = {name: clocked(name, getattr(vlx.eval.items.batch, name)) for name in names}
+    with mock.patch.multiple(vlx.eval.items.batch, **changed):
         yield spent
 
 

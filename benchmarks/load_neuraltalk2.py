@@ -35,7 +35,7 @@ def load(path: Path) -> None:
     """Load once in this process; print the seconds, and what it can then do."""
     from PIL import Image
 
-    from vlx.adapters.neuraltalk2 import load_neuraltalk2
+    from vlx.adapters.families.neuraltalk2 import load_neuraltalk2
 
     began = time.perf_counter()
     model = load_neuraltalk2(path)
@@ -68,7 +68,7 @@ def main() -> None:
     elif given.load:
         load(given.load)
     elif given.import_only:
-        import vlx.adapters.neuraltalk2  # noqa: F401 # its memory is what is measured
+        import vlx.adapters.families.neuraltalk2  # noqa: F401 # its memory is what is measured
 
         print(peak_bytes())
     else:

@@ -19,16 +19,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 import vlx
-from vlx.eval.summary import Outcome
-from vlx.evaluation.boxes import BOXES
-from vlx.evaluation.evaluator import Evaluator
-from vlx.evaluation.folder import look
-from vlx.evaluation.items import Item, checked
-from vlx.evaluation.models import Models, with_controls
-from vlx.evaluation.options import Options
-from vlx.evaluation.pointing import POINTING
-from vlx.evaluation.rows import SCORE, Row
-from vlx.evaluation.summary import markdown, measured
+from vlx.eval.data.folder import look
+from vlx.eval.items.item import Item, checked
+from vlx.eval.items.models import Models, with_controls
+from vlx.eval.items.options import Options
+from vlx.eval.items.rows import SCORE, Row
+from vlx.eval.measures.statistics import Outcome
+from vlx.eval.runs.summary import markdown, measured
+from vlx.eval.tasks.boxes import BOXES
+from vlx.eval.tasks.evaluator import Evaluator
+from vlx.eval.tasks.pointing import POINTING
 from vlx.images.preprocess import Preprocess, Squash, stack_images
 
 BATCH = 20

@@ -10,10 +10,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 import vlx
-from vlx.adapters.backbones import torchvision_network, without_classifier
-from vlx.adapters.captioner import CNNLSTMCaptioner
-from vlx.adapters.networks import CaptionNetwork
-from vlx.adapters.vocabulary import Vocabulary
+from vlx.adapters.nets.backbones import torchvision_network, without_classifier
+from vlx.adapters.nets.captioning import CaptionNetwork
+from vlx.adapters.parts.captioner import CNNLSTMCaptioner
+from vlx.adapters.parts.vocabulary import Vocabulary
 from vlx.images.preprocess import AsIs, Preprocess
 
 WORDS = 12

@@ -1,4 +1,13 @@
-"""Evaluators and data formats: arrays in, numbers out."""
+"""All that measures: scores of maps as pure functions on arrays, and evaluations over data sets.
+
+``vlx evaluate`` runs an evaluation by name; with a model of your own::
+
+    from pathlib import Path
+    from vlx.eval.tasks.boxes import BOXES
+    from vlx.eval.runs.launch import Request, launch
+
+    launch(BOXES, Request("mine", data="coco/"), Path("runs/boxes"), model)
+"""
 
 if __name__ != "vlx.eval":
     raise ImportError("import vlx.eval, not eval: a second copy would make second classes")

@@ -10,8 +10,8 @@ from scipy.io import loadmat
 from torch import Tensor, nn
 
 import vlx
-from vlx.adapters.classifier import Classifier
-from vlx.adapters.weights import fit_weights, load_weights
+from vlx.adapters.files.weights import fit_weights, load_weights
+from vlx.adapters.parts.classifier import Classifier
 from vlx.images.frame import Frame
 from vlx.images.preprocess import Preprocess, ShortSide
 from vlx.passes.reading import Reading, choices_of

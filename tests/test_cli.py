@@ -16,10 +16,10 @@ import vlx
 from tests.conftest import Run
 from tests.explained import answers, caption, photo
 from vlx import load_explanation
-from vlx.adapters.captioner import CNNLSTMCaptioner
-from vlx.adapters.networks import CaptionNetwork, QuestionNetwork, VggLike
-from vlx.adapters.vocabulary import Vocabulary, treebank_tokens
-from vlx.adapters.vqa import DeeperLSTM
+from vlx.adapters.nets.captioning import CaptionNetwork, QuestionNetwork, VggLike
+from vlx.adapters.parts.captioner import CNNLSTMCaptioner
+from vlx.adapters.parts.deeper_lstm import DeeperLSTM
+from vlx.adapters.parts.vocabulary import Vocabulary, treebank_tokens
 from vlx.cli import explaining
 from vlx.cli.app import app, main
 from vlx.images.preprocess import Preprocess, Squash

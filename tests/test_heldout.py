@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.evaluation import small
-from vlx import heldout
 from vlx.errors import VlxError
-from vlx.evaluation.folder import look
-from vlx.evaluation.launch import Request, launch
-from vlx.evaluation.models import with_controls
-from vlx.evaluation.options import Options
-from vlx.evaluation.pointing import POINTING
-from vlx.evaluation.summary import markdown, short
+from vlx.eval.data.folder import look
+from vlx.eval.items.models import with_controls
+from vlx.eval.items.options import Options
+from vlx.eval.runs import in_memory
+from vlx.eval.runs.launch import Request, launch
+from vlx.eval.runs.summary import markdown, short
+from vlx.eval.tasks.pointing import POINTING
 from vlx.methods.values import grad_cam
 from vlx.scenes.formats import write_world
 
@@ -28,9 +28,9 @@ def test_scores_in_memory_are_those_of_a_run(
 ) -> None:
     options = Options(captions=1)
     models = with_controls(small.captioner())
-    found = heldout.score(POINTING, models, look(world), options, [grad_cam])
-    monkeypatch.setattr("vlx.evaluation.launch.load_models", lambda _request: models)
-    request = Request("small", str(world), options=options, batch=heldout.BATCH, progress=False)
+    found = in_memory.score(POINTING, models, look(world), options, [grad_cam])
+    monkeypatch.setattr("vlx.eval.runs.launch.load_models", lambda _request: models)
+    request = Request("small", str(world), options=options, batch=in_memory.BATCH, progress=False)
     told = json.loads((launch(POINTING, request, tmp_path) / "summary.json").read_text(encoding="utf-8"))
     for name, summary in found.alone.items():
         assert summary.mean == pytest.approx(told["rows"][name]["items"]["mean"], abs=1e-6)
@@ -38,8 +38,8 @@ def test_scores_in_memory_are_those_of_a_run(
 
 
 def test_the_table_holds_methods_controls_and_protocols(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heldout, "load_captioner", small.captioner)
-    scores = heldout.held_out_scores(limit=2, world=world)
+    monkeypatch.setattr(in_memory, "load_captioner", small.captioner)
+    scores = in_memory.held_out_scores(limit=2, world=world)
     text = "\n".join(map(markdown, scores))
     for name in ("grad_cam", "guided_grad_cam", "centre prior", "random map"):
         assert text.count(f"| {name} |") >= 2
@@ -51,4 +51,4 @@ def test_the_table_holds_methods_controls_and_protocols(world: Path, monkeypatch
         at = next(line for line in lines if "random map" in line)
         assert f" {found.by_image['random map'].mean:.3f} " in at
     with pytest.raises(VlxError, match="vlx scenes generate"):
-        heldout.held_out_scores(world=world / "images")
+        in_memory.held_out_scores(world=world / "images")

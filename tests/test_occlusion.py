@@ -11,7 +11,7 @@ from torch import nn
 import vlx
 from tests.adapters import small
 from tests.test_capture import Broken
-from vlx.adapters.classifier import Classifier
+from vlx.adapters.parts.classifier import Classifier
 from vlx.errors import VlxError
 from vlx.images.preprocess import AsIs
 from vlx.methods.occlusion.incremental import changes_only

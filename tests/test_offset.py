@@ -12,9 +12,9 @@ import vlx
 from tests.adapters import small
 from tests.explained import photo
 from tests.test_capture import Broken, state_of
-from vlx.adapters.backbones import torchvision_network
-from vlx.adapters.classifier import Classifier
-from vlx.adapters.networks import GlobalPool
+from vlx.adapters.nets.backbones import torchvision_network
+from vlx.adapters.nets.captioning import GlobalPool
+from vlx.adapters.parts.classifier import Classifier
 from vlx.errors import LayerError
 from vlx.images.frame import Frame
 from vlx.images.preprocess import Squash

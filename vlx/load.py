@@ -58,12 +58,12 @@ def load(name: str, *, layer: str | int | None = None, device: str = "cpu") -> A
         return _own(name, layer, device)
     family, colon, where = name.partition(":")
     if colon and "/" not in family:
-        from vlx.adapters.published import open_published
+        from vlx.adapters.catalogue import open_published
 
         return open_published(family, where, layer=layer, device=device)
     family, _, rest = name.partition("/")
     if family == "torchvision" and rest:
-        from vlx.adapters.classifier import load_torchvision
+        from vlx.adapters.families.torchvision import load_torchvision
 
         network, _, weights = rest.partition(":")
         return load_torchvision(network, weights or None, layer=layer, device=device)

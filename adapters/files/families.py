@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from vlx.adapters.files.pickled import Standin
+from vlx.adapters.files.pickle.reader import Standin
 from vlx.adapters.files.shapes import Shapes
-from vlx.adapters.files.t7 import Lua
+from vlx.adapters.files.torch7.reader import Lua
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vlx.adapters.files.caffe import read_caffemodel
 from vlx.adapters.files.classifiers import of_caffe, of_torchvision
 from vlx.adapters.files.families import Family, Need, of_tensors, of_value
-from vlx.adapters.files.pickled import Standin, read_pickle, read_torch, state_of
+from vlx.adapters.files.pickle.reader import Standin, read_pickle, read_torch, state_of
+from vlx.adapters.files.proto.caffe import read_caffemodel
 from vlx.adapters.files.shapes import Shapes, content, shapes_in
 from vlx.adapters.files.source import Kind, check_there, damaged, kind_of
-from vlx.adapters.files.t7 import read_t7
-from vlx.adapters.files.tensorflow import read_checkpoint
+from vlx.adapters.files.tensorflow.checkpoint import read_checkpoint
+from vlx.adapters.files.torch7.reader import read_t7
 from vlx.errors import CheckpointError
 
 UNKNOWN = "unknown"

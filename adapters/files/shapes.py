@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 from torch import Tensor
 
-from vlx.adapters.files.pickled import Standin
-from vlx.adapters.files.t7 import Lua, Table
+from vlx.adapters.files.pickle.reader import Standin
+from vlx.adapters.files.torch7.reader import Lua, Table
 
 Shapes = Mapping[str, tuple[int, ...]]
 """The shapes of tensors by name, in the order of the file."""

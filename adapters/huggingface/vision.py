@@ -10,11 +10,11 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
-from vlx.adapters.backbones import default_layer
 from vlx.adapters.huggingface.families import Inputs, Parts, image_inputs, module_named
 from vlx.adapters.huggingface.frames import Layout
 from vlx.adapters.huggingface.grids import grid_of
 from vlx.adapters.huggingface.inputs import Layouts, collated, encoded, moved
+from vlx.adapters.nets.backbones import default_layer
 from vlx.errors import LayerError, TextError
 from vlx.passes.capture import capture
 from vlx.passes.forward import Pass, logit_scores

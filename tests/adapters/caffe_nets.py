@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tests.adapters.published import made
-from vlx.adapters.caffe_networks import VGG16, VGG19
+from vlx.adapters.nets.caffe import VGG16, VGG19
 
 
 @dataclass(eq=False)

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from vlx.adapters.files.t7 import Lua
+from vlx.adapters.files.torch7.reader import Lua
 
 
 def table(*values: object) -> dict[int, object]:

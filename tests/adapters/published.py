@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vlx.adapters.caffe_networks import VGG16, VGG19
-from vlx.adapters.files.t7 import Lua
+from vlx.adapters.files.torch7.reader import Lua
+from vlx.adapters.nets.caffe import VGG16, VGG19
 
 WORDS = ("a", "dog", "cat", "on", "the", "grass", "red", "bike", "tshirt", "UNK")
 

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from vlx.adapters.captioner import CNNLSTMCaptioner
-from vlx.adapters.networks import CaptionNetwork, QuestionNetwork, VggLike
-from vlx.adapters.vocabulary import Vocabulary, neuraltalk2_tokens, treebank_tokens
-from vlx.adapters.vqa import DeeperLSTM
+from vlx.adapters.nets.captioning import CaptionNetwork, QuestionNetwork, VggLike
+from vlx.adapters.parts.captioner import CNNLSTMCaptioner
+from vlx.adapters.parts.deeper_lstm import DeeperLSTM
+from vlx.adapters.parts.vocabulary import Vocabulary, neuraltalk2_tokens, treebank_tokens
 from vlx.images.preprocess import Preprocess, Squash
 
 SIDE = 32

@@ -16,8 +16,8 @@ from tests.adapters.conformance import (
     check_parts,
     check_pixels,
 )
-from vlx.adapters.backbones import default_layer, input_size, torchvision_network, without_classifier
-from vlx.adapters.classifier import Classifier
+from vlx.adapters.nets.backbones import default_layer, input_size, torchvision_network, without_classifier
+from vlx.adapters.parts.classifier import Classifier
 from vlx.errors import LayerError, VlxError
 from vlx.images.preprocess import AsIs, LongSide, Preprocess, ShortSide, Squash, imagenet
 

@@ -18,10 +18,10 @@ from tests.adapters.caffe_nets import Caffe, Run
 from tests.adapters.conformance import CHECKS, SIGNED, Case, check_patch
 from tests.adapters.files.caffe_writer import write_caffemodel
 from tests.adapters.files.refusals import checked_refusal
-from vlx.adapters.caffe import CAFFE_MEAN, VGG_MEAN, load_caffe, load_vector_cnn
-from vlx.adapters.classifier import Classifier
-from vlx.adapters.resampling import torch7
-from vlx.adapters.weights import fit_weights, load_weights
+from vlx.adapters.families.caffe import CAFFE_MEAN, VGG_MEAN, load_caffe, load_vector_cnn
+from vlx.adapters.files.weights import fit_weights, load_weights
+from vlx.adapters.parts.classifier import Classifier
+from vlx.adapters.parts.resampling import torch7
 from vlx.errors import LayerError
 from vlx.images.preprocess import stack_images
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 import vlx
 from tests.adapters import small
 from tests.adapters.conformance import CAPTION_CHECKS, CHECKS, SIGNED, Case, stepped
-from vlx.adapters.captioner import CNNLSTMCaptioner
-from vlx.adapters.networks import CaptionNetwork
+from vlx.adapters.nets.captioning import CaptionNetwork
+from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.errors import LayerError, TextError, VlxError
 from vlx.images.preprocess import LongSide, Preprocess, ShortSide, Squash, stack_images
 

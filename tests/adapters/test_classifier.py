@@ -13,8 +13,9 @@ from torchvision.models._api import WeightsEnum
 import vlx
 from tests.adapters import small
 from tests.adapters.conformance import CHECKS, SIGNED, Case
-from vlx.adapters.backbones import torchvision_network
-from vlx.adapters.classifier import Classifier, load_torchvision
+from vlx.adapters.families.torchvision import load_torchvision
+from vlx.adapters.nets.backbones import torchvision_network
+from vlx.adapters.parts.classifier import Classifier
 from vlx.errors import CheckpointError, LayerError, UnknownChoice, VlxError
 from vlx.images.preprocess import Preprocess, ShortSide
 

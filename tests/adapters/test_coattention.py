@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vlx.adapters.coattention import AlternatingAttention, CoAttentionNetwork, ParallelAttention
-from vlx.adapters.hiecoatten_file import Sizes, attention_layout, named_weights, sizes_of
+from vlx.adapters.families.hiecoatten_file import Sizes, attention_layout, named_weights, sizes_of
+from vlx.adapters.nets.coattention import AlternatingAttention, CoAttentionNetwork, ParallelAttention
 from vlx.errors import CheckpointError
 
 VARIANTS = ("Alternating", "Parallel")

@@ -18,10 +18,10 @@ from tests.adapters import published, small
 from tests.adapters.conformance import CHECKS, SIGNED, Case, check_patch
 from tests.adapters.files.refusals import checked_refusal
 from tests.adapters.files.t7_writer import write_t7
-from vlx.adapters.caffe_networks import VGG16, VGG19
-from vlx.adapters.deeper_lstm import load_vqa_lstm_cnn
-from vlx.adapters.resampling import torch7
-from vlx.adapters.vqa import DeeperLSTM
+from vlx.adapters.families.vqa_lstm_cnn import load_vqa_lstm_cnn
+from vlx.adapters.nets.caffe import VGG16, VGG19
+from vlx.adapters.parts.deeper_lstm import DeeperLSTM
+from vlx.adapters.parts.resampling import torch7
 from vlx.errors import UnknownChoice
 from vlx.images.preprocess import stack_images
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vlx.adapters.folders import only_file
+from vlx.adapters.files.folders import only_file
 from vlx.errors import CheckpointError
 
 

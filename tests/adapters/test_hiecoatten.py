@@ -21,9 +21,9 @@ from tests.adapters.files.t7_writer import write_t7
 from tests.adapters.test_coattention import literal_logits, network, published_vectors
 from tests.adapters.test_lua_modules import network as pre_activation
 from tests.adapters.tiny_resnet import tiny_resnet
-from vlx.adapters.caffe_networks import VGG19
-from vlx.adapters.coattention import CoAttentionNetwork
-from vlx.adapters.hiecoatten import RESIDUAL, VGG, HieCoAtten, load_eye, load_hiecoatten, spread_of
+from vlx.adapters.families.hiecoatten import RESIDUAL, VGG, HieCoAtten, load_eye, load_hiecoatten, spread_of
+from vlx.adapters.nets.caffe import VGG19
+from vlx.adapters.nets.coattention import CoAttentionNetwork
 from vlx.errors import CheckpointError, LayerError, TextError, UnknownChoice
 from vlx.images.preprocess import Squash
 

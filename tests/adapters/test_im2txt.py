@@ -19,10 +19,10 @@ from tests.adapters.files.refusals import checked_refusal
 from tests.adapters.files.tensorflow_writer import write_checkpoint
 from tests.adapters.published import made
 from tests.adapters.slim import Slim
-from vlx.adapters import im2txt
-from vlx.adapters.captioner import CNNLSTMCaptioner
-from vlx.adapters.im2txt import im2txt_tokens, load_im2txt
-from vlx.adapters.resampling import tensorflow1
+from vlx.adapters.families import im2txt
+from vlx.adapters.families.im2txt import im2txt_tokens, load_im2txt
+from vlx.adapters.parts.captioner import CNNLSTMCaptioner
+from vlx.adapters.parts.resampling import tensorflow1
 from vlx.images.preprocess import Squash, stack_images
 
 WORDS = ("a", "<S>", "</S>", ".", "dog", "cat", "on", "the", "grass", "red", "bike", "n't")

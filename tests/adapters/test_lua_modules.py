@@ -6,9 +6,9 @@ from torch import nn
 
 from tests.adapters import lua_networks as lua
 from tests.adapters.files.t7_writer import write_t7
-from vlx.adapters.files.t7 import Lua, read_t7
-from vlx.adapters.lua_modules import torch_modules
-from vlx.adapters.parts import Part
+from vlx.adapters.files.torch7.fields import Part
+from vlx.adapters.files.torch7.reader import Lua, read_t7
+from vlx.adapters.nets.lua import torch_modules
 from vlx.errors import CheckpointError
 
 PIXELS = torch.rand(2, 3, 21, 26, generator=torch.Generator().manual_seed(1))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vlx.adapters.networks import CaptionNetwork, GlobalPool, QuestionNetwork, VggLike, folded
+from vlx.adapters.nets.captioning import CaptionNetwork, GlobalPool, QuestionNetwork, VggLike, folded
 from vlx.scenes.cnn import small_vgg
 
 

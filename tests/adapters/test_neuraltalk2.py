@@ -15,9 +15,9 @@ from tests.adapters import published, small
 from tests.adapters.conformance import CAPTION_CHECKS, CHECKS, SIGNED, Case, check_patch
 from tests.adapters.files.refusals import checked_refusal
 from tests.adapters.files.t7_writer import Function, write_t7
-from vlx.adapters.captioner import CNNLSTMCaptioner
-from vlx.adapters.neuraltalk2 import load_neuraltalk2
-from vlx.adapters.resampling import torch7, torch7_bytes
+from vlx.adapters.families.neuraltalk2 import load_neuraltalk2
+from vlx.adapters.parts.captioner import CNNLSTMCaptioner
+from vlx.adapters.parts.resampling import torch7, torch7_bytes
 from vlx.errors import LayerError, TextError, VlxError
 from vlx.images.preprocess import stack_images
 

@@ -5,7 +5,7 @@ import pytest
 import vlx
 from tests.adapters import published, small, student_files
 from tests.adapters.files.t7_writer import write_t7
-from vlx.adapters.published import FAMILIES
+from vlx.adapters.catalogue import FAMILIES
 from vlx.errors import CheckpointError, VlxError
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from vlx.adapters.networks import CaptionNetwork
-from vlx.adapters.recurrent import MaxOutLSTM, RecurrentNetwork
+from vlx.adapters.nets.captioning import CaptionNetwork
+from vlx.adapters.nets.recurrent import MaxOutLSTM, RecurrentNetwork
 
 IDS = torch.tensor([[3, 1, 4, 1], [5, 2, 0, 0]])
 

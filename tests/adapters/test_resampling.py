@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from vlx.adapters.resampling import tensorflow1, torch7, torch7_bytes
+from vlx.adapters.parts.resampling import tensorflow1, torch7, torch7_bytes
 from vlx.images.preprocess import Preprocess, Squash
 
 

@@ -5,7 +5,7 @@ import torch
 import torchvision
 
 from tests.adapters.tiny_resnet import by_index, tiny_resnet
-from vlx.adapters.resnets import averaged, channels_of, resnet_map
+from vlx.adapters.nets.resnet import averaged, channels_of, resnet_map
 from vlx.errors import CheckpointError
 
 PIXELS = torch.rand(2, 3, 65, 97, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

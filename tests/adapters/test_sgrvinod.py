@@ -16,8 +16,8 @@ import vlx
 from tests.adapters import small
 from tests.adapters.conformance import CAPTION_CHECKS, CHECKS, Case, check_patch
 from tests.adapters.tiny_resnet import tiny_resnet
-from vlx.adapters.captioner import CNNLSTMCaptioner
-from vlx.adapters.sgrvinod import PREPROCESS, load_sgrvinod, read_word_map
+from vlx.adapters.families.sgrvinod import PREPROCESS, load_sgrvinod, read_word_map
+from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.errors import CheckpointError
 from vlx.images.preprocess import Squash
 

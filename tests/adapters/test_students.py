@@ -18,10 +18,10 @@ import vlx
 from tests.adapters import small
 from tests.adapters import student_files as files
 from tests.adapters.conformance import CAPTION_CHECKS, CHECKS, Case, check_batch, check_patch
-from vlx.adapters import students
-from vlx.adapters.captioner import CNNLSTMCaptioner
-from vlx.adapters.roles import decoder_of, encoder_of
-from vlx.adapters.students import find_student_files, load_udacity, load_yunjey
+from vlx.adapters.families import students
+from vlx.adapters.families.students import find_student_files, load_udacity, load_yunjey
+from vlx.adapters.parts.captioner import CNNLSTMCaptioner
+from vlx.adapters.parts.roles import decoder_of, encoder_of
 from vlx.errors import CheckpointError
 from vlx.images.preprocess import Squash
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.adapters.small import NEURALTALK2, QUESTIONS, SHOW_AND_TELL
-from vlx.adapters.vocabulary import alphanumeric_tokens, neuraltalk2_tokens, treebank_tokens
+from vlx.adapters.parts.vocabulary import alphanumeric_tokens, neuraltalk2_tokens, treebank_tokens
 from vlx.errors import TextError
 
 

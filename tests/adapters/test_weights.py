@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tests.adapters.files.refusals import checked_refusal
-from vlx.adapters.weights import fit_weights, load_weights, ready, save_weights
+from vlx.adapters.files.weights import fit_weights, load_weights, ready, save_weights
 from vlx.errors import CheckpointError
 
 

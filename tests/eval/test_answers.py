@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vlx.errors import VlxError
-from vlx.eval.answers import (
+from vlx.eval.measures.answers import (
     CONTRACTIONS,
     PUNCTUATION,
     accuracies,
@@ -13,7 +13,7 @@ from vlx.eval.answers import (
     plain_words,
     without_punctuation,
 )
-from vlx.eval.summary import Outcome
+from vlx.eval.measures.statistics import Outcome
 
 
 @pytest.mark.parametrize(

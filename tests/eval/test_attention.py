@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from vlx.errors import VlxError
-from vlx.eval.attention import (
+from vlx.eval.measures.attention import (
     GRID,
     centre_correlation,
     each_annotator,
@@ -16,9 +16,9 @@ from vlx.eval.attention import (
     off_centre,
     random_correlations,
 )
-from vlx.eval.controls import centre_prior, smooth_noise
-from vlx.eval.maps import bilinear
-from vlx.eval.summary import Outcome, summarise
+from vlx.eval.measures.controls import centre_prior, smooth_noise
+from vlx.eval.measures.maps import bilinear
+from vlx.eval.measures.statistics import Outcome, summarise
 
 
 def noise(seed, shape=(70, 98)):

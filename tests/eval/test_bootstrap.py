@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vlx.eval.bootstrap import bootstrap_interval, clustered_error
+from vlx.eval.measures.bootstrap import bootstrap_interval, clustered_error
 
 
 def test_interval_agrees_with_scipy():
@@ -45,5 +45,5 @@ def test_clustered_error_of_single_items_is_the_standard_error():
 def test_long_samples_are_drawn_in_parts(monkeypatch):
     values, groups = np.random.default_rng(1).normal(size=50), np.arange(50)
     whole = bootstrap_interval(values, groups, resamples=500)
-    monkeypatch.setattr("vlx.eval.bootstrap._CHUNK", 333)
+    monkeypatch.setattr("vlx.eval.measures.bootstrap._CHUNK", 333)
     assert bootstrap_interval(values, groups, resamples=500) == whole

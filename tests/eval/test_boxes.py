@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vlx.errors import VlxError
-from vlx.eval.boxes import Box, BoxMeans, box_mask, box_means, box_ratio, log_ratio, pooled_ratio
-from vlx.eval.summary import Outcome, summarise
+from vlx.eval.measures.boxes import Box, BoxMeans, box_mask, box_means, box_ratio, log_ratio, pooled_ratio
+from vlx.eval.measures.statistics import Outcome, summarise
 
 coordinate = st.floats(-4, 10)
 boxes = st.builds(Box, coordinate, coordinate, st.floats(0, 12), st.floats(0, 12))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as rle
 
-from vlx.eval.boxes import Box
-from vlx.eval.coco import instance_mask, read_captions, read_instances, union_mask
-from vlx.eval.records import DataError
+from vlx.eval.data.coco import instance_mask, read_captions, read_instances, union_mask
+from vlx.eval.data.records import DataError
+from vlx.eval.measures.boxes import Box
 
 SQUARE = [[1, 1, 4, 1, 4, 3, 1, 3]]
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vlx.errors import VlxError
-from vlx.eval.boxes import Box, box_mask, box_ratio
-from vlx.eval.controls import (
+from vlx.eval.measures.boxes import Box, box_mask, box_ratio
+from vlx.eval.measures.controls import (
     box_prior,
     centre_prior,
     mean_activation,
@@ -14,8 +14,8 @@ from vlx.eval.controls import (
     uniform,
     white_noise,
 )
-from vlx.eval.maps import rank_correlation
-from vlx.eval.pointing import central_maximum
+from vlx.eval.measures.maps import rank_correlation
+from vlx.eval.measures.pointing import central_maximum
 
 
 def test_centre_prior_worked_by_hand():

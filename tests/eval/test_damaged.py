@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from vlx.eval.coco import read_captions, read_instances
-from vlx.eval.densecap import read_densecap
-from vlx.eval.records import DataError
-from vlx.eval.visual_genome import read_regions
-from vlx.eval.vqa import read_annotations, read_questions
+from vlx.eval.data.coco import read_captions, read_instances
+from vlx.eval.data.densecap import read_densecap
+from vlx.eval.data.records import DataError
+from vlx.eval.data.visual_genome import read_regions
+from vlx.eval.data.vqa import read_annotations, read_questions
 
 IMAGES = [
     {"id": 1, "file_name": "a.jpg", "height": 4, "width": 4},

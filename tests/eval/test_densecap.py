@@ -3,15 +3,15 @@ import json
 import numpy as np
 import pytest
 
-from vlx.eval.boxes import Box, box_mask
-from vlx.eval.densecap import (
+from vlx.eval.data.densecap import (
     image_sizes,
     on_original,
     read_densecap,
     read_features,
     resized_size,
 )
-from vlx.eval.records import DataError
+from vlx.eval.data.records import DataError
+from vlx.eval.measures.boxes import Box, box_mask
 
 
 def written(folder, **changes):

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vlx.errors import VlxError
-from vlx.eval.faithfulness import Curve, deletion, discrimination, insertion
-from vlx.eval.summary import Outcome
+from vlx.eval.measures.faithfulness import Curve, deletion, discrimination, insertion
+from vlx.eval.measures.statistics import Outcome
 
 IMAGE = np.random.default_rng(0).random((2, 4, 5)) + 0.1
 EMPTY = np.zeros((2, 4, 5))

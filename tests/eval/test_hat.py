@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vlx.eval.hat import find_human_maps, read_human_map
-from vlx.eval.records import DataError
+from vlx.eval.data.hat import find_human_maps, read_human_map
+from vlx.eval.data.records import DataError
 
 
 def drawn(path, pixels, mode="L"):

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from vlx.eval.coco import read_captions, read_instances
-from vlx.eval.lexicon import (
+from vlx.eval.data.coco import read_captions, read_instances
+from vlx.eval.data.lexicon import (
     VisualWord,
     built_in,
     main,
@@ -14,7 +14,7 @@ from vlx.eval.lexicon import (
     tokenize,
     visual_words,
 )
-from vlx.eval.records import DataError
+from vlx.eval.data.records import DataError
 
 
 def categories(text):

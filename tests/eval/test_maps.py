@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from vlx.errors import VlxError
-from vlx.eval.maps import (
+from vlx.eval.measures.maps import (
     absolute_max,
     absolute_mean,
     area_average,

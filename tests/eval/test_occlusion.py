@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vlx.errors import VlxError
-from vlx.eval.occlusion import SIZES, occlusion, occlusion_correlation, occlusions
-from vlx.eval.summary import Outcome
+from vlx.eval.measures.occlusion import SIZES, occlusion, occlusion_correlation, occlusions
+from vlx.eval.measures.statistics import Outcome
 
 WEIGHTS = np.random.default_rng(0).normal(size=(3, 11, 13))
 IMAGE = np.random.default_rng(1).normal(size=(3, 11, 13))

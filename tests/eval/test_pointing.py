@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vlx.errors import VlxError
-from vlx.eval.pointing import (
+from vlx.eval.measures.pointing import (
     all_maxima,
     central_maximum,
     centre_hit,
@@ -13,7 +13,7 @@ from vlx.eval.pointing import (
     near,
     pointing_hit,
 )
-from vlx.eval.summary import Outcome
+from vlx.eval.measures.statistics import Outcome
 
 
 def peak(shape, *places):

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from vlx.errors import VlxError
-from vlx.eval.records import DataError, inside, read_json, read_record, read_records, spared
+from vlx.eval.data.records import DataError, inside, read_json, read_record, read_records, spared
 
 
 def written(folder, content):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import integrate
 
 from vlx.errors import VlxError
-from vlx.eval.reject import (
+from vlx.eval.measures.reject import (
     Candidates,
     crossed_accuracy,
     presence_area,

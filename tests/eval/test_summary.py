@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from vlx.errors import VlxError
-from vlx.eval.summary import (
+from vlx.eval.measures.statistics import (
     Outcome,
     Tally,
     by_group,

@@ -1,7 +1,7 @@
 import math
 
-from vlx.eval.summary import Outcome, summarise
-from vlx.eval.tables import latex_table, markdown_table
+from vlx.eval.measures.statistics import Outcome, summarise
+from vlx.eval.runs.tables import latex_table, markdown_table
 
 ROWS = {
     "Grad-CAM": summarise([1.0, 3.0, Outcome(math.inf), Outcome(None, "zero_map")]),

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from vlx.eval.boxes import Box
-from vlx.eval.records import DataError
-from vlx.eval.visual_genome import read_image_data, read_regions
+from vlx.eval.data.records import DataError
+from vlx.eval.data.visual_genome import read_image_data, read_regions
+from vlx.eval.measures.boxes import Box
 
 PLACE = {"x": 11, "y": 21, "width": 30, "height": 40, "phrase": " a red dog "}
 

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from vlx.eval.records import DataError
-from vlx.eval.vqa import (
+from vlx.eval.data.records import DataError
+from vlx.eval.data.vqa import (
     Question,
     read_annotations,
     read_questions,

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from vlx.adapters.captioner import CNNLSTMCaptioner
-from vlx.adapters.classifier import Classifier
-from vlx.adapters.networks import CaptionNetwork, QuestionNetwork, VggLike
-from vlx.adapters.vocabulary import Vocabulary, treebank_tokens
-from vlx.adapters.vqa import DeeperLSTM
+from vlx.adapters.nets.captioning import CaptionNetwork, QuestionNetwork, VggLike
+from vlx.adapters.parts.captioner import CNNLSTMCaptioner
+from vlx.adapters.parts.classifier import Classifier
+from vlx.adapters.parts.deeper_lstm import DeeperLSTM
+from vlx.adapters.parts.vocabulary import Vocabulary, treebank_tokens
 from vlx.images.preprocess import Preprocess, Squash
 from vlx.scenes.texts import caption_vocabulary
 

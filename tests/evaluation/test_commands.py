@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from tests.conftest import Run
 from vlx.cli.app import app
-from vlx.evaluation.rows import need_pyarrow
-from vlx.evaluation.tasks import EVALUATORS
+from vlx.eval.items.rows import need_pyarrow
+from vlx.eval.tasks.all import EVALUATORS
 
 COMMANDS = ("boxes", "pointing", "attention", "occlusion", "sanity")
 RESULTS = {"results.parquet", "summary.json", "summary.md", "summary.tex", "settings.json", "parts"}

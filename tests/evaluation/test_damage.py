@@ -12,15 +12,15 @@ from PIL import Image
 
 from tests.conftest import Run
 from tests.evaluation import small
-from vlx.evaluation.attention import ATTENTION
-from vlx.evaluation.boxes import BOXES
-from vlx.evaluation.folder import look
-from vlx.evaluation.items import Item, checked
-from vlx.evaluation.models import with_controls
-from vlx.evaluation.options import Options
-from vlx.evaluation.pointing import POINTING
-from vlx.evaluation.rows import SCORE
-from vlx.evaluation.sanity import SANITY
+from vlx.eval.data.folder import look
+from vlx.eval.items.item import Item, checked
+from vlx.eval.items.models import with_controls
+from vlx.eval.items.options import Options
+from vlx.eval.items.rows import SCORE
+from vlx.eval.tasks.attention import ATTENTION
+from vlx.eval.tasks.boxes import BOXES
+from vlx.eval.tasks.pointing import POINTING
+from vlx.eval.tasks.sanity import SANITY
 from vlx.methods.values import grad_cam
 
 FILES = ("captions", "instances", "results", "questions", "annotations")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from vlx.eval.records import DataError
-from vlx.evaluation.attention import ATTENTION
-from vlx.evaluation.boxes import BOXES
-from vlx.evaluation.folder import CAPTIONS, SOURCES, check, look
-from vlx.evaluation.items import Region, Segments, digest, drawn, seed_of
-from vlx.evaluation.occlusion import OCCLUSION
-from vlx.evaluation.options import Options
-from vlx.evaluation.pointing import POINTING
+from vlx.eval.data.folder import CAPTIONS, SOURCES, check, look
+from vlx.eval.data.records import DataError
+from vlx.eval.items.item import Region, Segments, digest, drawn, seed_of
+from vlx.eval.items.options import Options
+from vlx.eval.tasks.attention import ATTENTION
+from vlx.eval.tasks.boxes import BOXES
+from vlx.eval.tasks.occlusion import OCCLUSION
+from vlx.eval.tasks.pointing import POINTING
 
 
 def test_every_region_word_and_question_is_an_item(world: Path) -> None:

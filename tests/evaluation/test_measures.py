@@ -16,27 +16,27 @@ from scipy import stats
 import vlx
 import vlx.methods.occlusion.of_pass
 from tests.evaluation import small
-from vlx.eval.attention import each_annotator
-from vlx.eval.boxes import box_ratio
-from vlx.eval.coco import read_instances, union_mask
-from vlx.eval.controls import centre_prior
-from vlx.eval.hat import read_human_map
-from vlx.eval.maps import area_average
-from vlx.eval.pointing import pointing_hit
-from vlx.eval.summary import Outcome
-from vlx.evaluation.attention import ATTENTION
-from vlx.evaluation.blind import CONTROLS
-from vlx.evaluation.boxes import BOXES
-from vlx.evaluation.evaluator import Evaluator
-from vlx.evaluation.folder import look
-from vlx.evaluation.items import HumanFiles, Item, Region
-from vlx.evaluation.models import Models, with_controls
-from vlx.evaluation.occlusion import OCCLUSION
-from vlx.evaluation.options import Options
-from vlx.evaluation.pointing import POINTING
-from vlx.evaluation.rows import SCORE, Row
-from vlx.evaluation.sanity import SANITY
-from vlx.evaluation.tasks import EVALUATORS
+from vlx.eval.data.coco import read_instances, union_mask
+from vlx.eval.data.folder import look
+from vlx.eval.data.hat import read_human_map
+from vlx.eval.items.controls import CONTROLS
+from vlx.eval.items.item import HumanFiles, Item, Region
+from vlx.eval.items.models import Models, with_controls
+from vlx.eval.items.options import Options
+from vlx.eval.items.rows import SCORE, Row
+from vlx.eval.measures.attention import each_annotator
+from vlx.eval.measures.boxes import box_ratio
+from vlx.eval.measures.controls import centre_prior
+from vlx.eval.measures.maps import area_average
+from vlx.eval.measures.pointing import pointing_hit
+from vlx.eval.measures.statistics import Outcome
+from vlx.eval.tasks.all import EVALUATORS
+from vlx.eval.tasks.attention import ATTENTION
+from vlx.eval.tasks.boxes import BOXES
+from vlx.eval.tasks.evaluator import Evaluator
+from vlx.eval.tasks.occlusion import OCCLUSION
+from vlx.eval.tasks.pointing import POINTING
+from vlx.eval.tasks.sanity import SANITY
 from vlx.methods.occlusion.windows import occlusion
 from vlx.methods.values import Method, grad_cam, guided_backprop
 

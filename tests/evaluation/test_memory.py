@@ -11,10 +11,10 @@ import resource, sys
 from dataclasses import replace
 from pathlib import Path
 from tests.evaluation import small
-from vlx.evaluation.launch import Prepared, Request, prepare, repeatable
-from vlx.evaluation.models import with_controls
-from vlx.evaluation.pointing import POINTING
-from vlx.evaluation.run import local_work, run
+from vlx.eval.runs.launch import Prepared, Request, prepare, repeatable
+from vlx.eval.items.models import with_controls
+from vlx.eval.tasks.pointing import POINTING
+from vlx.eval.runs.batches import local_work, run
 
 world, out = Path(sys.argv[1]), Path(sys.argv[2])
 request = Request("small", str(world), threads=1, batch=20)

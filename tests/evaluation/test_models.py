@@ -10,8 +10,8 @@ from torch import nn
 
 from tests.evaluation import small
 from vlx.errors import VlxError
-from vlx.evaluation.models import in_precision, kind_of, networks, on_input, shuffled, weights_digest
-from vlx.evaluation.occlusion import prepared_view
+from vlx.eval.items.models import in_precision, kind_of, networks, on_input, shuffled, weights_digest
+from vlx.eval.tasks.occlusion import prepared_view
 from vlx.images.preprocess import Preprocess, ShortSide, Squash
 
 

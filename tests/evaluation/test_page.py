@@ -17,11 +17,11 @@ from tests.conftest import Run
 from tests.evaluation import small
 from vlx.cli.app import main
 from vlx.errors import VlxError
-from vlx.eval.summary import summarise
-from vlx.evaluation.cases import extremes
-from vlx.evaluation.page import write_page
-from vlx.evaluation.paper import PAPER, paper_value
-from vlx.evaluation.plots import category_plot, distribution_plot, means_plot
+from vlx.eval.measures.statistics import summarise
+from vlx.eval.page.examples import extremes
+from vlx.eval.page.page import write_page
+from vlx.eval.page.paper import PAPER, paper_value
+from vlx.eval.page.plots import category_plot, distribution_plot, means_plot
 
 HOSTILE = "<script>alert(1)</script>"
 

@@ -16,11 +16,11 @@ import torch
 from tests.conftest import Run
 from tests.evaluation import small
 from vlx.errors import VlxError
-from vlx.evaluation.boxes import BOXES
-from vlx.evaluation.launch import Request, launch, repeatable
-from vlx.evaluation.options import Options
-from vlx.evaluation.run import locked
-from vlx.evaluation.settings import Shard, parse_shard
+from vlx.eval.items.options import Options
+from vlx.eval.runs.batches import locked
+from vlx.eval.runs.launch import Request, launch, repeatable
+from vlx.eval.runs.settings import Shard, parse_shard
+from vlx.eval.tasks.boxes import BOXES
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ("results.parquet", "summary.json", "summary.md", "summary.tex")
@@ -153,7 +153,7 @@ def test_two_runs_never_share_a_folder(world: Path, tmp_path: Path, run: Run) ->
 
 
 def test_a_killed_run_leaves_no_lock(tmp_path: Path) -> None:
-    code = f"from pathlib import Path; from vlx.evaluation.run import locked; import time\n\
+    code = f"from pathlib import Path; from vlx.eval.runs.batches import locked; import time\n\
 with locked(Path({str(tmp_path)!r})):\n    print('held', flush=True); time.sleep(600)"
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -13,11 +13,11 @@ from tests.conftest import Run
 from tests.evaluation import small
 from tests.evaluation.test_run import contents, parts
 from vlx.errors import VlxError
-from vlx.evaluation import launch, ray_engine
-from vlx.evaluation.models import Models, with_controls
-from vlx.evaluation.pointing import POINTING
-from vlx.evaluation.run import run as run_batches
-from vlx.evaluation.tasks import EVALUATORS
+from vlx.eval.items.models import Models, with_controls
+from vlx.eval.runs import launch, ray_engine
+from vlx.eval.runs.batches import run as run_batches
+from vlx.eval.tasks.all import EVALUATORS
+from vlx.eval.tasks.pointing import POINTING
 
 GIVEN = ("--batch", 8, "--threads", 1, "--seed", 3)
 
@@ -27,7 +27,7 @@ def whole(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run without shards."""
     out = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vlx.evaluation.launch.load_models", _load)
+        patch.setattr("vlx.eval.runs.launch.load_models", _load)
         launch.launch(POINTING, _request(world), out)
     return out
 
@@ -81,7 +81,7 @@ def test_what_does_not_belong_together_is_not_merged(world: Path, tmp_path: Path
 
 
 def test_a_folder_of_an_unknown_evaluation_is_refused(whole: Path, tmp_path: Path) -> None:
-    from vlx.evaluation.merge import merge
+    from vlx.eval.runs.merge import merge
 
     with pytest.raises(VlxError, match="does not know"):
         merge([whole], tmp_path / "out", [one for one in EVALUATORS if one is not POINTING])

@@ -7,12 +7,9 @@ from pathlib import Path
 import pytest
 
 from vlx.errors import VlxError
-from vlx.eval.summary import Outcome
-from vlx.evaluation.boxes import BOXES
-from vlx.evaluation.items import Item
-from vlx.evaluation.options import Options
-from vlx.evaluation.pointing import POINTING
-from vlx.evaluation.rows import (
+from vlx.eval.items.item import Item
+from vlx.eval.items.options import Options
+from vlx.eval.items.rows import (
     SCORE,
     Row,
     as_text,
@@ -23,9 +20,12 @@ from vlx.evaluation.rows import (
     row_of,
     write_part,
 )
-from vlx.evaluation.sanity import SANITY
-from vlx.evaluation.summary import as_json, from_json, latex, markdown, measured
-from vlx.evaluation.tasks import EVALUATORS
+from vlx.eval.measures.statistics import Outcome
+from vlx.eval.runs.summary import as_json, from_json, latex, markdown, measured
+from vlx.eval.tasks.all import EVALUATORS
+from vlx.eval.tasks.boxes import BOXES
+from vlx.eval.tasks.pointing import POINTING
+from vlx.eval.tasks.sanity import SANITY
 
 VALUES: list[tuple[str, str, float | None, float]] = [
     ("1", "dog", 1.0, 0.5), ("1", "dog", 0.0, 0.5), ("2", "cat", 1.0, 0.0), ("3", "cat", None, 1.0),

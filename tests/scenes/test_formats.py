@@ -14,10 +14,10 @@ from scipy.stats import spearmanr
 
 from tests.scenes.said import read_phrase
 from vlx.errors import VlxError
-from vlx.eval.coco import instance_mask, read_captions, read_instances, union_mask
-from vlx.eval.densecap import image_sizes, read_densecap
-from vlx.eval.hat import find_human_maps, read_human_map
-from vlx.eval.vqa import read_annotations, read_questions
+from vlx.eval.data.coco import instance_mask, read_captions, read_instances, union_mask
+from vlx.eval.data.densecap import image_sizes, read_densecap
+from vlx.eval.data.hat import find_human_maps, read_human_map
+from vlx.eval.data.vqa import read_annotations, read_questions
 from vlx.images.files import list_images, open_image
 from vlx.scenes.formats import ANNOTATORS, REGIONS, write_world
 from vlx.scenes.inventory import CATEGORIES

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.scenes.said import read_caption
-from vlx.adapters.vocabulary import neuraltalk2_tokens, treebank_tokens
-from vlx.eval.lexicon import visual_words
+from vlx.adapters.parts.vocabulary import neuraltalk2_tokens, treebank_tokens
+from vlx.eval.data.lexicon import visual_words
 from vlx.scenes import scene_random
 from vlx.scenes.inventory import CATEGORIES
 from vlx.scenes.plan import plan_scene

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from vlx.adapters.networks import VggLike
+from vlx.adapters.nets.captioning import VggLike
 from vlx.scenes.cnn import normalised, small_vgg
 from vlx.scenes.inventory import CATEGORIES, COLOURS, GROUNDS
 from vlx.scenes.plan import SIDE, Item, Scene

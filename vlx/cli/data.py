@@ -19,8 +19,8 @@ def check(
 ) -> None:
     """Say which files evaluations can use, which are missing, and who publishes them."""
     from vlx.errors import VlxError
-    from vlx.evaluation.folder import IMAGES, SOURCES, look
-    from vlx.evaluation.folder import check as lines
+    from vlx.eval.data.folder import IMAGES, SOURCES, look
+    from vlx.eval.data.folder import check as lines
 
     found = look(folder)
     print("\n".join(lines(found)))

@@ -7,9 +7,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vlx.api import explain_answer, explain_caption
-from vlx.evaluation.summary import markdown, short
+from vlx.eval.runs.in_memory import held_out_scores
+from vlx.eval.runs.summary import markdown, short
 from vlx.explanation import Explanation
-from vlx.heldout import held_out_scores
 from vlx.images.files import open_image
 from vlx.methods.values import grad_cam, guided_grad_cam
 from vlx.scenes.models import ASSETS, load_captioner, load_vqa

@@ -195,8 +195,8 @@ def everything(
 ) -> None:
     """Everything that models and data allow, and one page."""
     given = dict(locals())
-    from vlx.evaluation.everything import evaluate_all
-    from vlx.evaluation.tasks import EVALUATORS
+    from vlx.eval.page.everything import evaluate_all
+    from vlx.eval.tasks.all import EVALUATORS
 
     names = dict.fromkeys(model or ["scenes/captioner", "scenes/vqa"])
     requests = [request_of({**given, "model": name, "layer": None}, None) for name in names]
@@ -211,8 +211,8 @@ def merge(
     out: Annotated[Path, typer.Option(help="Where the joined results go.")],
 ) -> None:
     """Join the results of shards."""
-    from vlx.evaluation.merge import merge as join
-    from vlx.evaluation.tasks import EVALUATORS
+    from vlx.eval.runs.merge import merge as join
+    from vlx.eval.tasks.all import EVALUATORS
 
     _show(join(folders, out, EVALUATORS))
 
@@ -224,9 +224,9 @@ def _show(folder: Path) -> None:
 
 def _run(task: str, given: dict[str, Any]) -> None:
     """Run one evaluation with the options of its command, and print its table."""
-    from vlx.evaluation.launch import launch
-    from vlx.evaluation.settings import parse_shard
-    from vlx.evaluation.tasks import EVALUATORS
+    from vlx.eval.runs.launch import launch
+    from vlx.eval.runs.settings import parse_shard
+    from vlx.eval.tasks.all import EVALUATORS
 
     shard = None if given["shard"] is None else parse_shard(given["shard"])
     out = given["out"] or Path("vlx-evaluation") / task

@@ -77,8 +77,8 @@ def request_of(given: dict[str, Any], shard: Any) -> Any:
     Raises VlxError for a device that cannot be used.
     """
     from vlx.cli.explaining import check_device, number_or_text
-    from vlx.evaluation.launch import Request
-    from vlx.evaluation.options import Options
+    from vlx.eval.items.options import Options
+    from vlx.eval.runs.launch import Request
 
     check_device(given["device"])
     plain = {name: value.value if isinstance(value, Enum) else value for name, value in given.items()}

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import vlx.scenes
-from vlx.adapters.captioner import CNNLSTMCaptioner
-from vlx.adapters.networks import CaptionNetwork, QuestionNetwork
-from vlx.adapters.vqa import DeeperLSTM
-from vlx.adapters.weights import fit_weights, load_weights, ready
+from vlx.adapters.files.weights import fit_weights, load_weights, ready
+from vlx.adapters.nets.captioning import CaptionNetwork, QuestionNetwork
+from vlx.adapters.parts.captioner import CNNLSTMCaptioner
+from vlx.adapters.parts.deeper_lstm import DeeperLSTM
 from vlx.errors import CheckpointError
 from vlx.images.preprocess import Preprocess, Squash
 from vlx.passes.site import Layer

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vlx.adapters.captioner import CNNLSTMCaptioner
-from vlx.adapters.vqa import DeeperLSTM
+from vlx.adapters.parts.captioner import CNNLSTMCaptioner
+from vlx.adapters.parts.deeper_lstm import DeeperLSTM
 from vlx.scenes.models import ASSETS, load_captioner, load_vqa
 from vlx.scenes.texts import named_categories
 from vlx.scenes.training.log import Log

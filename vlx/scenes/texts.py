@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from vlx.adapters.vocabulary import Tokenise, Vocabulary, neuraltalk2_tokens, treebank_tokens
+from vlx.adapters.parts.vocabulary import Tokenise, Vocabulary, neuraltalk2_tokens, treebank_tokens
 from vlx.scenes import scene_random
 from vlx.scenes.inventory import CATEGORIES, COLOURS, GROUNDS
 from vlx.scenes.language import Asked, captions, questions

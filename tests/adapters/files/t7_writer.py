@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vlx.adapters.files.t7 import Lua
+from vlx.adapters.files.torch7.reader import Lua
 
 KINDS = {
     torch.uint8: "Byte",

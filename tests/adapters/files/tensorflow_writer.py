@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from tests.adapters.files.wire_writer import block, fixed32, varint, whole
-from vlx.adapters.files.crc32c import masked_crc32c
+from vlx.adapters.files.tensorflow.crc32c import masked_crc32c
 
 DTYPES = {
     "float32": 1,

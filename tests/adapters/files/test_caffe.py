@@ -11,7 +11,7 @@ import torch
 from tests.adapters.files.caffe_writer import blob, write_caffemodel
 from tests.adapters.files.refusals import checked_refusal
 from tests.adapters.files.wire_writer import block, varint, whole
-from vlx.adapters.files.caffe import read_caffemodel
+from vlx.adapters.files.proto.caffe import read_caffemodel
 
 
 def layers() -> dict[str, list[np.ndarray]]:

@@ -20,7 +20,7 @@ from tests.adapters.files.t7_writer import write_t7
 from tests.adapters.files.tensorflow_writer import write_checkpoint
 from vlx.adapters.files.classifiers import of_torchvision
 from vlx.adapters.files.inspect import Inspected, inspect
-from vlx.adapters.files.t7 import Lua
+from vlx.adapters.files.torch7.reader import Lua
 
 
 def zeros(*sizes: int) -> Tensor:

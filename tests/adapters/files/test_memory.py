@@ -21,10 +21,10 @@ READ = """
 import resource, sys
 from pathlib import Path
 import torch
-from vlx.adapters.files.caffe import read_caffemodel
-from vlx.adapters.files.pickled import read_pickle, read_torch
-from vlx.adapters.files.t7 import read_t7
-from vlx.adapters.files.tensorflow import read_checkpoint
+from vlx.adapters.files.proto.caffe import read_caffemodel
+from vlx.adapters.files.pickle.reader import read_pickle, read_torch
+from vlx.adapters.files.torch7.reader import read_t7
+from vlx.adapters.files.tensorflow.checkpoint import read_checkpoint
 from vlx.errors import CheckpointError
 
 readers = {"t7": read_t7, "pkl": read_pickle, "pth": read_torch, "caffemodel": read_caffemodel}

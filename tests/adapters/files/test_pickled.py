@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tests.adapters.files.refusals import checked_refusal
-from vlx.adapters.files.pickled import Named, Standin, read_pickle
+from vlx.adapters.files.pickle.reader import Named, Standin, read_pickle
 
 PROTOCOLS = range(6)
 
@@ -457,7 +457,7 @@ def test_keys_that_can_be_made_to_collide_are_few(tmp_path: Path, monkeypatch: p
 
 
 def test_instructions_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vlx.adapters.files.instructions._MOST", 1000)
+    monkeypatch.setattr("vlx.adapters.files.pickle.instructions._MOST", 1000)
     assert read(tmp_path, b"N0" * 499 + b"N.") is None
     assert "over 1000 instructions" in refused(tmp_path, b"N0" * 500 + b"N.")
 

@@ -14,12 +14,12 @@ from tests.adapters.files.caffe_writer import write_caffemodel
 from tests.adapters.files.refusals import checked_refusal
 from tests.adapters.files.t7_writer import write_t7
 from tests.adapters.files.tensorflow_writer import write_checkpoint
-from vlx.adapters.files.caffe import read_caffemodel
-from vlx.adapters.files.pickled import read_pickle, read_torch
+from vlx.adapters.files.pickle.reader import read_pickle, read_torch
+from vlx.adapters.files.proto.caffe import read_caffemodel
 from vlx.adapters.files.source import Kind, kind_of
-from vlx.adapters.files.t7 import read_t7
-from vlx.adapters.files.tensorflow import read_checkpoint
-from vlx.adapters.weights import load_weights
+from vlx.adapters.files.tensorflow.checkpoint import read_checkpoint
+from vlx.adapters.files.torch7.reader import read_t7
+from vlx.adapters.files.weights import load_weights
 
 Read = Callable[[Path], object]
 READERS: dict[str, tuple[Read, str]] = {

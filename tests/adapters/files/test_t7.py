@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.adapters.files.refusals import checked_refusal
 from tests.adapters.files.t7_writer import KINDS, Function, write_t7
-from vlx.adapters.files.t7 import DEEPEST, Lua, Table, read_t7
+from vlx.adapters.files.torch7.reader import DEEPEST, Lua, Table, read_t7
 
 
 def back(path: Path, value: object, **how: Any) -> Any:

@@ -21,11 +21,11 @@ from tests.adapters.files.tensorflow_writer import (
     write_checkpoint,
 )
 from tests.adapters.files.wire_writer import block, fixed32, varint, whole
-from vlx.adapters.files import crc32c as crc_module
-from vlx.adapters.files.crc32c import crc32c, masked_crc32c
 from vlx.adapters.files.source import Source, one_line
-from vlx.adapters.files.table import unsnapped
-from vlx.adapters.files.tensorflow import read_checkpoint
+from vlx.adapters.files.tensorflow import crc32c as crc_module
+from vlx.adapters.files.tensorflow.checkpoint import read_checkpoint
+from vlx.adapters.files.tensorflow.crc32c import crc32c, masked_crc32c
+from vlx.adapters.files.tensorflow.table import unsnapped
 
 IM2TXT = {
     "InceptionV3/Conv2d_1a_3x3/weights": (3, 3, 3, 2),

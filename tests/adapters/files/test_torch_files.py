@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from tests.adapters.files.refusals import checked_refusal
-from vlx.adapters.files.pickled import Standin, read_torch, state_of
-from vlx.adapters.weights import load_weights
+from vlx.adapters.files.pickle.reader import Standin, read_torch, state_of
+from vlx.adapters.files.weights import load_weights
 
 LAYOUTS = ["zip", "legacy"]
 DTYPES = [

@@ -10,7 +10,7 @@ from tests.adapters.huggingface import tiny
 from tests.adapters.huggingface.test_speakers import noise
 from vlx.adapters.huggingface import load_huggingface, wrap
 from vlx.errors import CheckpointError, LayerError, VlxError
-from vlx.evaluation.models import in_precision
+from vlx.eval.items.models import in_precision
 
 SAID = "a red dog"
 TARGETS = [vlx.word(0), vlx.word("dog"), vlx.caption()]

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from vlx.adapters.networks import VggLike
-from vlx.adapters.weights import save_weights
+from vlx.adapters.files.weights import save_weights
+from vlx.adapters.nets.captioning import VggLike
 from vlx.scenes.cnn import small_vgg
 from vlx.scenes.formats import write_world
 from vlx.scenes.score import report

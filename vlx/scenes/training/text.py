@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vlx.adapters.decoding import greedy
-from vlx.adapters.networks import CaptionNetwork, QuestionNetwork
-from vlx.adapters.vocabulary import Vocabulary
-from vlx.adapters.weights import save_weights
+from vlx.adapters.files.weights import save_weights
+from vlx.adapters.nets.captioning import CaptionNetwork, QuestionNetwork
+from vlx.adapters.parts.decoding import greedy
+from vlx.adapters.parts.vocabulary import Vocabulary
 from vlx.scenes.cnn import FC
 from vlx.scenes.language import Asked
 from vlx.scenes.texts import (

@@ -1,0 +1,1 @@
+"""Published models, one file each: facts, preparation of images, loading, names of weights."""

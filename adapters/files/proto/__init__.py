@@ -1,0 +1,1 @@
+"""Messages of protocol buffers, and the files that consist of them."""

@@ -1,0 +1,74 @@
+"""The parts of what a Torch7 file holds, each an error in one line where it is not what it should be."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vlx.adapters.files.torch7.reader import Lua
+from vlx.errors import CheckpointError
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A value inside a file, and where it stands there."""
+
+    value: object
+    file: str
+    """What the file should be, for errors: ``model.t7 is no checkpoint of neuraltalk2``."""
+    where: str = ""
+
+    def __getitem__(self, key: str | int) -> "Part":
+        """A field of an object, or an entry of a table."""
+        held = self.value.fields if isinstance(self.value, Lua) else self.value
+        if not isinstance(held, Mapping) or key not in held:
+            raise self.wrong("is missing", f"{self.where}.{key}")
+        return Part(cast(Mapping[object, object], held)[key], self.file, f"{self.where}.{key}")
+
+    def __contains__(self, key: str | int) -> bool:
+        held = self.value.fields if isinstance(self.value, Lua) else self.value
+        return isinstance(held, Mapping) and key in held
+
+    @property
+    def kind(self) -> str:
+        """The class of an object without its library: ``Linear`` for ``nn.Linear``; empty for no object."""
+        return self.value.kind.rpartition(".")[2] if isinstance(self.value, Lua) else ""
+
+    def of(self, kind: str) -> "Part":
+        """Itself, if it is an object of this class."""
+        if self.kind != kind:
+            raise self.wrong(f"is no {kind}")
+        return self
+
+    def entries(self) -> list["Part"]:
+        """The entries 1, 2, 3 … of a table."""
+        found: list[Part] = []
+        while len(found) + 1 in self:
+            found.append(self[len(found) + 1])
+        return found
+
+    def tensor(self, dimensions: int) -> Float[Tensor, "*shape"]:
+        """A tensor of so many sides, in single precision."""
+        if not (isinstance(self.value, Tensor) and self.value.ndim == dimensions and self.value.numel()):
+            raise self.wrong(f"is no tensor of {dimensions} sides")
+        return self.value.to(torch.float32)
+
+    def whole(self) -> int:
+        """A whole number that is not negative."""
+        if not isinstance(self.value, int) or self.value < 0:
+            raise self.wrong("is no whole number")
+        return self.value
+
+    def text(self) -> str:
+        """A text."""
+        if not isinstance(self.value, str):
+            raise self.wrong("is no text")
+        return self.value
+
+    def wrong(self, what: str, where: str | None = None) -> CheckpointError:
+        """The error that says what is wrong with this part, or with one inside it."""
+        named = (self.where if where is None else where).removeprefix(".") or "what it holds"
+        return CheckpointError(f"{self.file}: {named} {what}")

@@ -1,0 +1,1 @@
+"""Networks as torch modules, at any size: they know no file and no family."""

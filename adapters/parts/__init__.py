@@ -1,0 +1,1 @@
+"""What published models share: adapters by kind, vocabularies, searches, the CNNs they look through."""

@@ -1,0 +1,176 @@
+"""CNN+LSTM captioners that read the image as the first step: neuraltalk2, Show and Tell."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Protocol, cast, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor, nn
+
+from vlx.adapters.nets.backbones import default_layer, input_size
+from vlx.adapters.parts.decoding import Search, beam_search, greedy
+from vlx.adapters.parts.vocabulary import Vocabulary, padded
+from vlx.errors import TextError, VlxError
+from vlx.images.preprocess import Preprocess, stack_images
+from vlx.passes.capture import capture, output_at
+from vlx.passes.forward import Pass, log_probabilities
+from vlx.passes.mean_gradient import map_offset
+from vlx.passes.prepare import prepared
+from vlx.passes.reading import Reading, Word
+from vlx.passes.site import Layer, Site, find_layer
+
+
+@runtime_checkable
+class WordByWord(Protocol):
+    """What the captioner needs of its network: scores of a whole caption, and of one word after another.
+
+    The network is an ``nn.Module``. Its state is a tuple of tensors with the batch on axis 1.
+    """
+
+    @property
+    def cnn(self) -> nn.Module:
+        """From pixels to what `first` takes; holds the layer that is explained."""
+        ...
+
+    @property
+    def vocabulary(self) -> nn.Module:
+        """The last part, from hidden rows, one for each step, to the logits of words."""
+        ...
+
+    @property
+    def start(self) -> int:
+        """The id of START."""
+        ...
+
+    def first(self, vector: Tensor, /) -> Any:
+        """The state after the image, before START."""
+        ...
+
+    def step(self, state: Any, said: Tensor, /) -> tuple[Any, Tensor]:
+        """Feed one word to each row: the new state, and the logits of the next word."""
+        ...
+
+    def __call__(self, pixels: Tensor, ids: Tensor, /) -> Tensor:
+        """Logits (batch, step, word) of every word at every step, the step after the last word included."""
+        ...
+
+
+class CNNLSTMCaptioner:
+    """A captioner that is stepped one word at a time: it reads the image first, then START, then the words.
+
+    Step t of its scores gives word t, counted from 0: the LSTM's output after START gives the first
+    word. ``layer`` is a layer of the CNN, by name or index; by default the last before its pooling.
+    ``beam`` is the width that `generate` takes if not told, ``search`` how a wider one than 1 searches.
+    """
+
+    def __init__(
+        self,
+        network: WordByWord,
+        vocabulary: Vocabulary,
+        preprocess: Preprocess,
+        *,
+        layer: Layer | None = None,
+        steps: int = 20,
+        beam: int = 1,
+        search: Search = beam_search,
+        name: str = "captioner",
+    ) -> None:
+        if network.start != vocabulary.start:
+            raise VlxError(
+                f"the network starts captions with token {network.start}, the vocabulary with "
+                f"{vocabulary.start}: build the network with start={vocabulary.start}"
+            )
+        self.network = network
+        self.vocabulary = vocabulary
+        self.preprocess = preprocess
+        self.steps = steps
+        self.beam = beam
+        self.search = search
+        self.name = name
+        chosen = default_layer(network.cnn, input_size(preprocess)) if layer is None else layer
+        self.layer, self._module = find_layer(network.cnn, chosen)
+
+    def at(self, layer: Layer) -> "CNNLSTMCaptioner":
+        """The same model, explained at another layer."""
+        return CNNLSTMCaptioner(
+            self.network, self.vocabulary, self.preprocess, layer=layer, steps=self.steps, beam=self.beam,
+            search=self.search, name=self.name,
+        )  # fmt: skip
+
+    def read(self, images: Sequence[Image.Image], captions: Sequence[str]) -> Pass:
+        """Score every word of the given captions, one for each image, by teacher forcing."""
+        if len(images) != len(captions):
+            raise TextError(f"{len(captions)} captions for {len(images)} images: give one for each")
+        pixels, frames = stack_images(self.preprocess, images, next(self._whole.parameters()))
+        encoded = [self.vocabulary.encode(caption) for caption in captions]
+        # An LSTM reads from the left, so padding on the right has no influence on the words.
+        ids = padded([ids for _, ids, _ in encoded], pixels.device)
+        site = Site(self._module, offset=map_offset)
+        with capture(self._whole, site, vocabulary=self.network.vocabulary) as seen:
+            scores = log_probabilities(self.network(pixels, ids))
+        return Pass(
+            features=seen.features,
+            scores=scores,
+            readings=tuple(self._reading(*item) for item in encoded),
+            frames=frames,
+            images=tuple(images),
+            cut=seen.cut,
+            offset=seen.offset,
+            pixels=pixels,
+            encode=partial(output_at, self.network.cnn, self._module),
+            rescore=partial(self._rescored, ids),
+            cnn=self.network.cnn,
+            model=self.name,
+            layer=self.layer,
+        )
+
+    def _rescored(
+        self, ids: Int[Tensor, "item step"], pixels: Float[Tensor, "batch 3 height width"], place: int
+    ) -> Float[Tensor, "batch steps word"]:
+        with prepared(self._whole), torch.no_grad():
+            return log_probabilities(self.network(pixels, ids[place].expand(len(pixels), -1)))
+
+    def generate(self, images: Sequence[Image.Image], beam: int | None = None) -> list[str]:
+        """Write one caption for each image: greedy with a beam of 1, else the best of the beam."""
+        pixels, _ = stack_images(self.preprocess, images, next(self._whole.parameters()))
+        return [self.vocabulary.text(ids) for ids in self.decode(pixels, self.beam if beam is None else beam)]
+
+    def decode(self, pixels: Float[Tensor, "batch 3 height width"], beam: int = 1) -> list[list[int]]:
+        """The word ids of one caption for each network input, without START and END."""
+        with prepared(self._whole), torch.no_grad():
+            state = self.network.first(self.network.cnn(pixels))
+            if beam == 1:
+                return greedy(state, self._step, len(pixels), *self._ends, self.steps, pixels.device)
+            return [
+                self.search(
+                    _rows(state, torch.tensor([row], device=pixels.device)),
+                    self._step, _rows, beam, *self._ends, self.steps, pixels.device,
+                )
+                for row in range(len(pixels))
+            ]  # fmt: skip
+
+    @property
+    def _ends(self) -> tuple[int, int]:
+        return self.vocabulary.start, self.vocabulary.end
+
+    @property
+    def _whole(self) -> nn.Module:
+        return cast(nn.Module, self.network)
+
+    def _step(self, state: Any, said: Int[Tensor, " row"]) -> tuple[Any, Tensor]:
+        state, logits = self.network.step(state, said)
+        return state, log_probabilities(logits)
+
+    def _reading(self, tokens: list[str], ids: list[int], unknown: tuple[str, ...]) -> Reading:
+        words = tuple(
+            Word(token, (step,), (index,))
+            for step, (token, index) in enumerate(zip(tokens, ids, strict=True))
+        )
+        end = Word("END", (len(words),), (self.vocabulary.end,))
+        return Reading("caption", words, self.vocabulary.choices, end, unknown=unknown)
+
+
+def _rows(state: tuple[Tensor, ...], rows: Int[Tensor, " row"]) -> tuple[Tensor, ...]:
+    return tuple(part[:, rows] for part in state)

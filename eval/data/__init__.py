@@ -1,0 +1,1 @@
+"""Readers of public data sets, and what a folder of them holds."""

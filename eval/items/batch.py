@@ -1,0 +1,235 @@
+"""One batch of items through a model: images opened, texts read, maps made, rows out.
+
+Items of one image and text share one run of the model, and all their maps come from one product.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vlx.errors import ImageError, TextError, VlxError
+from vlx.eval.items.controls import activations, blind_maps
+from vlx.eval.items.item import Item
+from vlx.eval.items.models import Models, kind_of
+from vlx.eval.items.rows import SCORE, Row, left_out, row_of
+from vlx.eval.measures.maps import Map
+from vlx.eval.measures.statistics import Outcome
+from vlx.explain import explain
+from vlx.images.files import open_image
+from vlx.methods.values import Method
+from vlx.passes.forward import Pass
+from vlx.passes.targets import Target
+
+Judge = Callable[[Map], Outcome]
+"""What a map is worth."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Why an item has no target or no truth."""
+
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Scoring:
+    """How the maps of one item are scored."""
+
+    score: Judge
+    """Of the method's map and of every control."""
+    extras: Mapping[str, Judge] = field(default_factory=dict[str, Judge])
+    """Further columns, of the method's map alone."""
+    facts: Mapping[str, Outcome] = field(default_factory=dict[str, Outcome])
+    """Columns that need no map."""
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """Items with their images, read by the model in one run."""
+
+    items: tuple[Item, ...]
+    images: tuple[Image.Image, ...]
+    """One for each item."""
+    places: tuple[int, ...]
+    """Which reading of the run belongs to each item."""
+    run: Pass
+
+
+TargetOf = Callable[[Opened, int], Target | LeftOut]
+"""The target of the item at a position."""
+ScoringOf = Callable[[Opened, int, Target], Scoring | LeftOut]
+"""How its maps are scored; may raise VlxError where the truth is damaged or does not fit the image."""
+
+
+def scored_rows(
+    models: Models,
+    items: Sequence[Item],
+    methods: Sequence[Method],
+    columns: Sequence[str],
+    target_of: TargetOf,
+    scoring_of: ScoringOf,
+    *,
+    seed: int = 0,
+    view: Callable[[Image.Image], Image.Image] | None = None,
+) -> list[Row]:
+    """Rows of a batch, in the order of the items and, for each, of the methods.
+
+    ``view`` changes every image before the model sees it; maps lie on what it gives.
+    """
+    names = [method.name for method in methods]
+    opened, unread = read_items(models.trained, items, view)
+    found = {item.id: left_out(item, names, columns, why.reason, why.detail) for item, why in unread}
+    for part in opened:
+        for at, made in enumerate(_measured(models, part, methods, target_of, scoring_of, seed)):
+            item = part.items[at]
+            if isinstance(made, LeftOut):
+                made = left_out(item, names, columns, made.reason, made.detail)
+            found[item.id] = made
+    return [row for item in items for row in found[item.id]]
+
+
+def read_items(
+    model: Any, items: Sequence[Item], view: Callable[[Image.Image], Image.Image] | None = None
+) -> tuple[list[Opened], list[tuple[Item, LeftOut]]]:
+    """Open the images and read the texts: what the model could read, and what not, with reasons.
+
+    All are read in one run; only where that fails, because sizes differ or a text is at fault, each
+    image and text is read alone.
+    """
+    ready: list[tuple[Item, Image.Image]] = []
+    unread: list[tuple[Item, LeftOut]] = []
+    photos: dict[Any, Image.Image] = {}
+    for item in items:
+        if item.left_out:
+            unread.append((item, LeftOut(item.left_out, item.detail)))
+            continue
+        try:
+            if item.image not in photos:
+                photo = open_image(item.image)
+                photos[item.image] = photo if view is None else view(photo)
+            ready.append((item, photos[item.image]))
+        except ImageError as error:
+            reason = "damaged_image" if item.image.is_file() else "no_image"
+            unread.append((item, LeftOut(reason, str(error))))
+    opened: list[Opened] = []
+    if ready:
+        _read_or_split(model, ready, opened, unread)
+    return opened, unread
+
+
+def _read_or_split(
+    model: Any,
+    ready: list[tuple[Item, Image.Image]],
+    opened: list[Opened],
+    unread: list[tuple[Item, LeftOut]],
+) -> None:
+    pairs = list(dict.fromkeys((item.image, item.text) for item, _ in ready))
+    photos = {item.image: photo for item, photo in ready}
+    try:
+        run = read(model, [photos[image] for image, _ in pairs], [text for _, text in pairs])
+    except (ImageError, TextError) as error:
+        if len(pairs) > 1:
+            for pair in pairs:
+                mine = [(item, photo) for item, photo in ready if (item.image, item.text) == pair]
+                _read_or_split(model, mine, opened, unread)
+            return
+        reason = "unreadable_text" if isinstance(error, TextError) else "damaged_image"
+        unread.extend((item, LeftOut(reason, str(error))) for item, _ in ready)
+        return
+    items, images = zip(*ready, strict=True)
+    opened.append(Opened(items, images, tuple(pairs.index((i.image, i.text)) for i in items), run))
+
+
+def read(model: Any, images: Sequence[Image.Image], texts: Sequence[str]) -> Pass:
+    """One run of any model; a classifier reads no text."""
+    return model.read(images) if kind_of(model) == "classifier" else model.read(images, texts)
+
+
+def again(model: Any, opened: Opened) -> Pass:
+    """The same images and texts through another model."""
+    first = [opened.places.index(place) for place in range(opened.run.batch)]
+    return read(model, [opened.images[at] for at in first], [opened.items[at].text for at in first])
+
+
+def maps_of(
+    opened: Opened, run: Pass, targets: Sequence[Target | LeftOut], method: Method
+) -> list[tuple[Map, str] | None]:
+    """The map of each item on the pixels of its image, with the name of its target; None without one."""
+    lists: list[list[Target]] = [[] for _ in range(run.batch)]
+    at: list[int] = []
+    for place, target in zip(opened.places, targets, strict=True):
+        at.append(len(lists[place]))
+        if isinstance(target, Target):
+            lists[place].append(target)
+    explained = explain(run, lists, method)
+    return [
+        (explained[place].maps[k].astype(np.float64), explained[place].targets[k].name)
+        if isinstance(target, Target)
+        else None
+        for place, k, target in zip(opened.places, at, targets, strict=True)
+    ]
+
+
+def _measured(
+    models: Models,
+    opened: Opened,
+    methods: Sequence[Method],
+    target_of: TargetOf,
+    scoring_of: ScoringOf,
+    seed: int,
+) -> list[list[Row] | LeftOut]:
+    count = len(opened.items)
+    targets = [target_of(opened, at) for at in range(count)]
+    results: list[list[Row] | LeftOut] = [t if isinstance(t, LeftOut) else [] for t in targets]
+    if all(isinstance(target, LeftOut) for target in targets):
+        return results
+    quiet = activations(opened.run, opened.places)
+    judges = [_judged(opened, at, targets[at], scoring_of, quiet[at], seed) for at in range(count)]
+    blind = again(models.shuffled, opened)
+    for method in methods:
+        own = maps_of(opened, opened.run, targets, method)
+        other = maps_of(opened, blind, targets, method)
+        for at, (judge, mine, shuffled) in enumerate(zip(judges, own, other, strict=True)):
+            if isinstance(judge, LeftOut):
+                results[at] = judge
+            elif mine is not None and shuffled is not None:
+                results[at] = _added(results[at], opened, at, method, judge, mine, shuffled[0])
+    return results
+
+
+def _judged(
+    opened: Opened, at: int, target: Target | LeftOut, scoring_of: ScoringOf, quiet: Map, seed: int
+) -> tuple[Scoring, dict[str, Outcome]] | LeftOut:
+    """How an item is scored, with the outcomes that are the same for every method."""
+    if isinstance(target, LeftOut):
+        return target
+    item, image = opened.items[at], opened.images[at]
+    try:
+        scoring = scoring_of(opened, at, target)
+        if isinstance(scoring, LeftOut):
+            return scoring
+        blind = {"mean_activation": quiet, **blind_maps(item, (image.height, image.width), seed)}
+        return scoring, {name: scoring.score(plane) for name, plane in blind.items()} | dict(scoring.facts)
+    except VlxError as error:
+        return LeftOut("damaged_record", " ".join(str(error).split()))
+
+
+def _added(
+    rows: list[Row] | LeftOut,
+    opened: Opened,
+    at: int,
+    method: Method,
+    judge: tuple[Scoring, dict[str, Outcome]],
+    mine: tuple[Map, str],
+    shuffled: Map,
+) -> list[Row]:
+    scoring, known = judge
+    outcomes = {SCORE: scoring.score(mine[0]), "random_weights": scoring.score(shuffled), **known}
+    outcomes |= {name: extra(mine[0]) for name, extra in scoring.extras.items()}
+    unknown = len(opened.run.readings[opened.places[at]].unknown)
+    row = row_of(opened.items[at], method.name, outcomes, target=mine[1], unknown=unknown)
+    return [*(rows if isinstance(rows, list) else []), row]

@@ -1,0 +1,140 @@
+"""Items of an evaluation: what is explained and against which truth, in one fixed order.
+
+Each item stands for itself, with its part of the annotations, so that it can be sent anywhere. A damaged
+record is an item too: it becomes a row that says so.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vlx.eval.data.coco import CocoImage, Instance
+from vlx.eval.data.records import DataError
+from vlx.eval.measures.boxes import Box
+
+
+@dataclass(frozen=True)
+class Region:
+    """A box with a caption, in pixels of an image whose longest side is ``longest``."""
+
+    box: Box
+    longest: int | None = None
+    """None where the box lies on the image file itself."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """The instances of one category in one image; none where it is absent."""
+
+    image: CocoImage
+    instances: tuple[Instance, ...]
+
+
+@dataclass(frozen=True)
+class HumanFiles:
+    """The attention maps of one question, annotators in order."""
+
+    paths: tuple[Path, ...]
+
+
+Truth = Region | Segments | HumanFiles | None
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One thing to explain and to score."""
+
+    id: str
+    image: Path
+    cluster: str
+    """The image; items of one image are not independent."""
+    text: str = ""
+    """The caption or the question."""
+    truth: Truth = None
+    word: str = ""
+    """The phrase of the caption that is explained, where it is not the whole caption."""
+    mention: int = 0
+    """Which mention of its category in the caption the word is, from 0."""
+    category: str = ""
+    """The COCO category of the word, or the type of the question."""
+    question_id: int | None = None
+    answer: str = ""
+    """The most frequent human answer, where it is known."""
+    left_out: str = ""
+    """Why the item cannot be scored, where that is known before any model runs."""
+    detail: str = ""
+    """More on that, for a person."""
+
+
+class Damage:
+    """Collects the damaged records that readers come upon, as items."""
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+
+    def __call__(self, error: DataError) -> None:
+        """Keep an item for this error."""
+        name = f"damaged record {len(self.items) + 1}"
+        self.items.append(
+            Item(name, Path(), name, left_out="damaged_record", detail=" ".join(str(error).split()))
+        )
+
+
+def drawn(items: Sequence[Item], limit: int | None, seed: int) -> list[Item]:
+    """The items of ``limit`` images drawn at random, in their order; None keeps all.
+
+    An image is drawn by a hash of the seed and its id, so the draw does not depend on the order.
+    """
+    if limit is None:
+        return list(items)
+    clusters = sorted({item.cluster for item in items}, key=lambda name: seed_of(seed, name))
+    kept = set(clusters[:limit])
+    return [item for item in items if item.cluster in kept]
+
+
+def seed_of(seed: int, name: str) -> int:
+    """A seed for random numbers that belongs to a name, whatever comes before or after it."""
+    return int.from_bytes(hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:16], "big")
+
+
+def checked(items: Iterable[Item]) -> list[Item]:
+    """The items with ids of their own: where several records give one id, the later ones are damaged."""
+    seen: set[str] = set()
+    result: list[Item] = []
+    for item in items:
+        name, number = item.id, 2
+        while name in seen:
+            name, number = f"{item.id} ({number})", number + 1
+        seen.add(name)
+        again = "its id stands twice in the data"
+        result.append(
+            item if name == item.id else replace(item, id=name, left_out="damaged_record", detail=again)
+        )
+    return result
+
+
+def digest(items: Iterable[Item]) -> str:
+    """A fingerprint of the items: texts and truth, but no folder in which they happen to lie."""
+    total = hashlib.sha256()
+    for item in items:
+        facts = (
+            item.id, item.image.name, item.cluster, item.text, item.word, item.mention, item.category,
+            item.question_id, item.answer, item.left_out, _facts(item.truth),
+        )  # fmt: skip
+        total.update(json.dumps(facts).encode() + b"\n")
+    return total.hexdigest()
+
+
+def _facts(truth: Truth) -> Any:
+    match truth:
+        case Region(box, longest):
+            return [box.x, box.y, box.width, box.height, longest]
+        case Segments(image, instances):
+            return [image.height, image.width, [instance.segmentation for instance in instances]]
+        case HumanFiles(paths):
+            return [path.name for path in paths]
+        case None:
+            return None

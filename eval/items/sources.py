@@ -1,0 +1,234 @@
+"""Items from the files of a data folder; each function reads the formats of one kind of evaluation."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from vlx.eval.data.coco import Caption, CocoImage, Instances, read_captions, read_instances
+from vlx.eval.data.densecap import BEST, read_densecap
+from vlx.eval.data.folder import (
+    ANSWERS_1,
+    ANSWERS_2,
+    ATTENTION,
+    CAPTIONS,
+    DENSECAP,
+    INSTANCES,
+    QUESTIONS_1,
+    QUESTIONS_2,
+    REGIONS,
+    DataFolder,
+)
+from vlx.eval.data.hat import find_human_maps
+from vlx.eval.data.lexicon import VisualWord, tokenize, visual_words
+from vlx.eval.data.records import DataError, read_record
+from vlx.eval.data.visual_genome import read_regions
+from vlx.eval.data.vqa import Annotation, Question, read_annotations, read_questions
+from vlx.eval.items.item import Damage, HumanFiles, Item, Region, Segments
+from vlx.eval.items.options import Options
+
+
+def region_items(folder: DataFolder, options: Options) -> list[Item]:
+    """Five region captions an image: DenseCap's best, or else the first of Visual Genome."""
+    del options
+    damage = Damage()
+    made = _densecap(folder, damage) if folder.has(DENSECAP) else _genome(folder, damage)
+    return [*made, *damage.items]
+
+
+def word_items(folder: DataFolder, options: Options, *, located: bool = True) -> list[Item]:
+    """The visual words of the reference captions; with ``located`` each with its category's masks."""
+    damage = Damage()
+    instances = read_instances(folder.path(INSTANCES), damage) if located else None
+    items: list[Item] = []
+    for image, path, caption in _captions(folder, options, damage):
+        tokens = tokenize(caption.text)
+        mentions: dict[str, int] = {}
+        for word in visual_words(tokens):
+            number = mentions.setdefault(word.category, 0)
+            mentions[word.category] += 1
+            items.append(_word_item(image, path, caption, tokens, word, number, instances))
+    return [*items, *damage.items]
+
+
+def caption_items(folder: DataFolder, options: Options) -> list[Item]:
+    """The reference captions, each as a whole."""
+    damage = Damage()
+    items = [
+        Item(f"{image.id}/{caption.id}", path, str(image.id), caption.text)
+        for image, path, caption in _captions(folder, options, damage)
+    ]
+    return [*items, *damage.items]
+
+
+def question_items(folder: DataFolder, options: Options) -> list[Item]:
+    """The questions of VQA v1, or else of v2, with their most frequent answers where these are there."""
+    del options
+    damage = Damage()
+    first = folder.has(QUESTIONS_1) or not folder.has(QUESTIONS_2)
+    questions, told = _asked(folder, damage, first)
+    images = _Images(folder)
+    made = [_question_item(question, told, images, damage) for question in questions.values()]
+    return [*(item for item in made if item is not None), *damage.items]
+
+
+def attention_items(folder: DataFolder, options: Options) -> list[Item]:
+    """The questions of VQA v1 that people's attention was recorded for, with the maps."""
+    del options
+    damage = Damage()
+    human = find_human_maps(folder.path(ATTENTION)).by_question
+    questions, told = _asked(folder, damage, True)
+    images = _Images(folder)
+    items: list[Item] = []
+    for question_id, paths in human.items():
+        question = questions.get(question_id)
+        if question is None:
+            damage(DataError(f"{paths[0].name}: no question {question_id} in the questions of VQA v1"))
+            continue
+        item = _question_item(question, told, images, damage, paths)
+        items += [] if item is None else [item]
+    return [*items, *damage.items]
+
+
+def image_items(folder: DataFolder, options: Options) -> list[Item]:
+    """The images of the COCO instances, without any text."""
+    del options
+    damage = Damage()
+    items: list[Item] = []
+    for image in read_instances(folder.path(INSTANCES), damage).images.values():
+        path = _image_path(folder, damage, image.file_name)
+        items += [] if path is None else [Item(f"image {image.id}", path, str(image.id))]
+    return [*items, *damage.items]
+
+
+def _densecap(folder: DataFolder, damage: Damage) -> Iterator[Item]:
+    path = folder.path(DENSECAP)
+    told = read_record(path).fields.get("opt")
+    size = told.get("image_size") if isinstance(told, dict) else None
+    longest = size if isinstance(size, int) else None
+    for image in read_densecap(path, best=BEST, damaged=damage):
+        file = _image_path(folder, damage, image.file_name)
+        for number, region in enumerate(image.regions if file else ()):
+            truth = Region(region.box, longest)
+            yield _region_item(f"{image.file_name}#{number}", file, region.caption, truth)
+
+
+def _genome(folder: DataFolder, damage: Damage) -> Iterator[Item]:
+    path = folder.path(DENSECAP if not folder.has(REGIONS) else REGIONS)
+    for image_id, regions in read_regions(path, damaged=damage).items():
+        file = folder.image(f"{image_id}.jpg")
+        for region in regions[:BEST]:
+            yield _region_item(f"{image_id}#{region.id}", file, region.phrase, Region(region.box))
+
+
+def _region_item(name: str, file: Path | None, text: str, region: Region) -> Item:
+    named = visual_words(text)
+    category = named[0].category if named else ""
+    return Item(name, file or Path(), name.rpartition("#")[0], text, region, category=category)
+
+
+def _captions(
+    folder: DataFolder, options: Options, damage: Damage
+) -> Iterator[tuple[CocoImage, Path, Caption]]:
+    captions = read_captions(folder.path(CAPTIONS), damage)
+    for image in captions.images.values():
+        path = _image_path(folder, damage, image.file_name)
+        for caption in captions.by_image.get(image.id, ())[: options.captions]:
+            if path is not None:
+                yield image, path, caption
+
+
+def _word_item(
+    image: CocoImage,
+    path: Path,
+    caption: Caption,
+    tokens: list[str],
+    word: VisualWord,
+    mention: int,
+    instances: Instances | None,
+) -> Item:
+    first, stop = word.span
+    make = partial(
+        Item,
+        id=f"{image.id}/{caption.id}/{first}",
+        image=path,
+        cluster=str(image.id),
+        text=caption.text,
+        word=" ".join(tokens[first:stop]),
+        mention=mention,
+        category=word.category,
+    )
+    if instances is None:
+        return make()
+    if word.category not in instances.categories:
+        return make(left_out="no_category")
+    if image.id not in instances.images:
+        return make(left_out="no_instances")
+    mine = tuple(one for one in instances.of(image.id) if one.category == word.category)
+    return make(truth=Segments(instances.images[image.id], mine))
+
+
+def _asked(
+    folder: DataFolder, damage: Damage, first: bool
+) -> tuple[Mapping[int, Question], Mapping[int, Annotation]]:
+    asked, answered = (QUESTIONS_1, ANSWERS_1) if first else (QUESTIONS_2, ANSWERS_2)
+    questions = read_questions(folder.path(asked), damage)
+    if not folder.has(answered):
+        return questions, {}
+    return questions, read_annotations(folder.path(answered), questions, damage)
+
+
+class _Images:
+    """Image files by COCO id: by their official names, or as the COCO files of the folder name them."""
+
+    def __init__(self, folder: DataFolder) -> None:
+        self._folder = folder
+        self._named: Mapping[int, CocoImage] | None = None
+
+    def path(self, image_id: int) -> Path:
+        """The file of an image; a path that does not exist where there is none."""
+        official = [f"COCO_{split}2014_{image_id:012d}.jpg" for split in ("val", "train")]
+        found = self._folder.image(*official, f"COCO_test2015_{image_id:012d}.jpg", f"{image_id:012d}.jpg")
+        if found.is_file():
+            return found
+        if self._named is None:
+            self._named = self._read()
+        return self._folder.image(self._named[image_id].file_name) if image_id in self._named else found
+
+    def _read(self) -> Mapping[int, CocoImage]:
+        for source, read in ((CAPTIONS, read_captions), (INSTANCES, read_instances)):
+            if self._folder.has(source):
+                return read(self._folder.path(source), lambda _error: None).images
+        return {}
+
+
+def _question_item(
+    question: Question,
+    told: Mapping[int, Annotation],
+    images: _Images,
+    damage: Damage,
+    paths: tuple[Path, ...] | None = None,
+) -> Item | None:
+    try:
+        file = images.path(question.image_id)
+    except DataError as error:
+        damage(error)
+        return None
+    answered = told.get(question.id)
+    return Item(
+        str(question.id),
+        file,
+        str(question.image_id),
+        question.text,
+        None if paths is None else HumanFiles(paths),
+        category=answered.question_type if answered else "",
+        question_id=question.id,
+        answer=answered.answer if answered else "",
+    )
+
+
+def _image_path(folder: DataFolder, damage: Damage, name: str) -> Path | None:
+    try:
+        return folder.image(name)
+    except DataError as error:
+        damage(error)
+        return None

@@ -1,0 +1,1 @@
+"""Measures: pure functions on arrays, and the statistics of what they give."""

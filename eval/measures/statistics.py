@@ -1,0 +1,222 @@
+"""Summaries of measured items: mean, spread, interval, and what was left out and why.
+
+An evaluator returns one Outcome for each item. What is undefined carries a reason instead of a
+value and enters no mean. Outcomes are kept in a Tally; tallies from several workers merge
+exactly, and a summary does not depend on the order in which items arrived.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from vlx.errors import VlxError
+from vlx.eval.measures.bootstrap import bootstrap_interval, clustered_error
+
+Cluster = int | str
+"""What groups items that are not independent, for example the image they belong to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The measured value of one item, or the reason why it has none."""
+
+    value: float | None
+    """The value; infinite where a quotient has a zero below and something above."""
+    left_out: str | None = None
+    """Why there is no value, for example ``zero_map``."""
+
+    def __post_init__(self) -> None:
+        if (self.value is None) == (self.left_out is None):
+            raise VlxError("an outcome has either a value or a reason for being left out")
+        if self.value is not None and math.isnan(self.value):
+            raise VlxError("an outcome cannot be NaN: give the reason for leaving it out")
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Outcomes kept for a summary; two tallies add up to the tally of all their items."""
+
+    values: tuple[float, ...] = ()
+    clusters: tuple[Cluster, ...] | None = None
+    """One cluster for each value; None where items are independent."""
+    left_out: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def __post_init__(self) -> None:
+        if self.clusters is not None and len(self.clusters) != len(self.values):
+            raise VlxError(f"{len(self.clusters)} clusters for {len(self.values)} values")
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return merge((self, other))
+
+
+def tally(
+    outcomes: Iterable[Outcome | float | int | None], clusters: Iterable[Cluster] | None = None
+) -> Tally:
+    """Collect outcomes, or plain numbers, into a Tally; None is left out as ``undefined``.
+
+    ``clusters`` names the cluster of each outcome, including those that are left out.
+    """
+    items = [_outcome(item) for item in outcomes]
+    names = None if clusters is None else list(clusters)
+    if names is not None and len(names) != len(items):
+        raise VlxError(f"{len(names)} clusters for {len(items)} outcomes")
+    kept = [place for place, item in enumerate(items) if item.value is not None]
+    return Tally(
+        values=tuple(item.value for item in items if item.value is not None),
+        clusters=None if names is None else tuple(names[place] for place in kept),
+        left_out=dict(Counter(item.left_out for item in items if item.left_out is not None)),
+    )
+
+
+def merge(tallies: Iterable[Tally]) -> Tally:
+    """Join tallies; raises VlxError where some have clusters and others have none."""
+    parts = [part for part in tallies if part.values or part.left_out]
+    valued = [part for part in parts if part.values]
+    clustered = [part.clusters is not None for part in valued]
+    if any(clustered) and not all(clustered):
+        raise VlxError("cannot merge a tally with clusters and one without")
+    left_out: Counter[str] = Counter()
+    for part in parts:
+        left_out.update(part.left_out)
+    return Tally(
+        values=tuple(value for part in valued for value in part.values),
+        clusters=tuple(name for part in valued for name in part.clusters or ()) if any(clustered) else None,
+        left_out=dict(left_out),
+    )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a set of outcomes amounts to. A number that is undefined for so few items is None."""
+
+    n: int
+    """Items in the mean: finite values."""
+    mean: float | None
+    standard_error: float | None
+    """SD / √n with ddof 1, as if all items were independent."""
+    sd: float | None
+    interval: tuple[float, float] | None
+    """Percentile bootstrap of the mean, resampling clusters where there are any."""
+    level: float
+    median: float | None
+    """Middle value, infinite values included."""
+    trimmed_mean: float | None
+    """Mean without the lowest and the highest tenth of the finite values."""
+    infinite: int
+    """Infinite values: in the median, not in the mean."""
+    left_out: Mapping[str, int]
+    """How many items had no value, by reason."""
+    clusters: int | None
+    """How many clusters there are; None where items are independent."""
+    clustered_error: float | None
+    """Standard error of the mean when only clusters are independent."""
+
+    @property
+    def seen(self) -> int:
+        """All items: in the mean, infinite, and left out."""
+        return self.n + self.infinite + sum(self.left_out.values())
+
+
+def summarise(
+    values: Tally | Iterable[Outcome | float | int | None],
+    clusters: Iterable[Cluster] | None = None,
+    *,
+    seed: int = 0,
+    resamples: int = 10_000,
+    level: float = 0.95,
+    trim: float = 0.1,
+) -> Summary:
+    """Summarise outcomes (or a Tally of them).
+
+    The mean, its errors and its interval are over finite values; the median keeps infinite ones.
+    The result depends on the items, not on their order: they are sorted before the seeded draw.
+    """
+    items = _tally_of(values, clusters)
+    order = sorted(range(len(items.values)), key=lambda place: _sort_key(items, place))
+    everything = np.array([items.values[place] for place in order], dtype=np.float64)
+    finite = np.isfinite(everything)
+    kept = everything[finite]
+    n = len(kept)
+    groups = _groups(items, [place for place, ok in zip(order, finite, strict=True) if ok])
+    mean = math.fsum(kept) / n if n else None
+    sd = float(np.std(kept, ddof=1)) if n > 1 else None
+    return Summary(
+        n=n,
+        mean=mean,
+        standard_error=None if sd is None else sd / math.sqrt(n),
+        sd=sd,
+        interval=bootstrap_interval(kept, groups, seed=seed, resamples=resamples, level=level),
+        level=level,
+        median=_median(everything),
+        trimmed_mean=float(stats.trim_mean(kept, trim)) if n else None,
+        infinite=int((~finite).sum()),
+        left_out=dict(sorted(items.left_out.items())),
+        clusters=None if items.clusters is None else len(set(groups.tolist())),
+        clustered_error=None if items.clusters is None else clustered_error(kept, groups),
+    )
+
+
+def by_group(outcomes: Sequence[Outcome], groups: Sequence[str], *, seed: int = 0) -> dict[str, Summary]:
+    """One summary for each group, for example for each category, in alphabetical order."""
+    if len(outcomes) != len(groups):
+        raise VlxError(f"{len(groups)} groups for {len(outcomes)} outcomes")
+    parts: dict[str, list[Outcome]] = {name: [] for name in sorted(set(groups))}
+    for item, name in zip(outcomes, groups, strict=True):
+        parts[name].append(item)
+    return {name: summarise(items, seed=seed) for name, items in parts.items()}
+
+
+def mean_over_groups(groups: Mapping[str, Summary], *, seed: int = 0) -> Summary:
+    """Summarise the means of groups, each group counting once (a macro average).
+
+    A group without a single defined item is left out as ``empty_group``; it is not a zero.
+    """
+    means = [
+        Outcome(None, "empty_group") if group.mean is None else Outcome(group.mean)
+        for group in groups.values()
+    ]
+    return summarise(means, seed=seed)
+
+
+def _outcome(item: Outcome | float | int | None) -> Outcome:
+    if isinstance(item, Outcome):
+        return item
+    return Outcome(None, "undefined") if item is None else Outcome(float(item))
+
+
+def _tally_of(
+    values: Tally | Iterable[Outcome | float | int | None], clusters: Iterable[Cluster] | None
+) -> Tally:
+    if not isinstance(values, Tally):
+        return tally(values, clusters)
+    if clusters is not None:
+        raise VlxError("a tally brings its own clusters: give them when it is made")
+    return values
+
+
+def _sort_key(items: Tally, place: int) -> tuple[str, Cluster, float]:
+    cluster = "" if items.clusters is None else items.clusters[place]
+    return type(cluster).__name__, cluster, items.values[place]
+
+
+def _groups(items: Tally, places: list[int]) -> np.ndarray:
+    """Number the clusters of the values at these places 0, 1, ... in sorted order."""
+    if items.clusters is None:
+        return np.arange(len(places))
+    numbers: dict[Cluster, int] = {}
+    return np.array(
+        [numbers.setdefault(items.clusters[place], len(numbers)) for place in places], dtype=np.intp
+    )
+
+
+def _median(values: Float[np.ndarray, " item"]) -> float | None:
+    if not len(values):
+        return None
+    with np.errstate(invalid="ignore"):  # the middle of -inf and inf
+        middle = float(np.median(values))
+    return None if math.isnan(middle) else middle

@@ -1,0 +1,63 @@
+"""All evaluations that some models and a data folder allow, and one page of them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from vlx.eval.data.records import DataError
+from vlx.eval.page.examples import cases, extremes, read_rows
+from vlx.eval.page.page import Section, section, write_page
+from vlx.eval.runs.launch import Prepared, Request, carry_out, load_models, prepare, repeatable
+from vlx.eval.tasks.evaluator import Evaluator
+from vlx.eval.tasks.occlusion import OCCLUSION
+
+
+def evaluate_all(
+    requests: Sequence[Request], evaluators: Sequence[Evaluator], out: Path, *, occluded: int
+) -> Path:
+    """Run every evaluation each model is for, in a folder of its own, and write ``report.html``.
+
+    ``occluded`` bounds the images of the occlusion, which takes hundreds of runs an item. An
+    evaluation whose data are missing is named on the page. Returns the page's path.
+    """
+    sections: list[Section] = []
+    missing: list[tuple[str, str]] = []
+    for request in requests:
+        with repeatable(request.threads):
+            models = load_models(request)
+            for evaluator in evaluators:
+                if models.kind not in evaluator.kinds:
+                    continue
+                mine = _bounded(request, occluded) if evaluator is OCCLUSION else request
+                try:
+                    ready = prepare(evaluator, mine, models)
+                except DataError as error:
+                    missing.append((f"{evaluator.name} of {request.model}", str(error)))
+                    continue
+                folder = carry_out(evaluator, mine, ready, out / f"{evaluator.name}-{_plain(request.model)}")
+                sections.append(_section(evaluator, ready, folder))
+    return write_page(out / "report.html", sections, missing)
+
+
+def _bounded(request: Request, images: int) -> Request:
+    limit = request.options.limit
+    fewer = images if limit is None else min(images, limit)
+    return replace(request, options=replace(request.options, limit=fewer))
+
+
+def _section(evaluator: Evaluator, ready: Prepared, folder: Path) -> Section:
+    rows = read_rows(folder)
+    method = ready.methods[0]
+    scores = {row["item"]: row["score"] for row in rows if row["method"] == method.name}
+    options = ready.settings.options
+    best, worst = (
+        cases(evaluator, ready.models, ready.items, method, options, {name: scores[name] for name in names})
+        for names in extremes(rows, method.name)
+    )
+    return section(evaluator, folder, rows, best, worst)
+
+
+def _plain(name: str) -> str:
+    """A model's name as a part of a folder's name."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")

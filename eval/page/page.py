@@ -1,0 +1,137 @@
+"""One self-contained page of several evaluations: measured beside the paper, plots, best and worst cases."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vlx.errors import VlxError
+from vlx.eval.items.controls import CONTROLS
+from vlx.eval.items.rows import SCORE
+from vlx.eval.page.examples import Case
+from vlx.eval.page.paper import PaperValue, paper_value
+from vlx.eval.page.plots import category_plot, distribution_plot, means_plot
+from vlx.eval.runs.summary import Measured, from_json
+from vlx.eval.runs.tables import table_cells, table_note
+from vlx.eval.tasks.evaluator import Evaluator
+from vlx.explanation import write_whole
+from vlx.show.cards import base64_text
+from vlx.show.html import part, policy, rendered
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """One evaluation of one model on a page."""
+
+    evaluator: Evaluator
+    found: Measured
+    settings: Mapping[str, Any]
+    best: Sequence[Case]
+    worst: Sequence[Case]
+    means: str
+    """SVG, as are the other plots."""
+    distribution: str
+    categories: str
+    """Empty where items have no categories."""
+
+    @property
+    def table(self) -> list[list[str]]:
+        """The summaries as text."""
+        return table_cells(self.found.alone, 3, self.found.by_image)
+
+    @property
+    def note(self) -> str:
+        """The protocol, and how errors were found."""
+        return table_note(self.found.alone, self.found.protocol, self.found.by_image)
+
+    @property
+    def differences(self) -> list[list[str]]:
+        """Score minus control, on the items that have both."""
+        return table_cells(self.found.paired)
+
+    @property
+    def beside(self) -> list[tuple[str, PaperValue | None]]:
+        """Each method with what the paper reports of it."""
+        task, kind = self.settings["task"], self.settings["kind"]
+        return [(name, paper_value(task, kind, name)) for name in self.settings["methods"]]
+
+
+def section(
+    evaluator: Evaluator,
+    folder: Path,
+    rows: Sequence[Mapping[str, Any]],
+    best: Sequence[Case],
+    worst: Sequence[Case],
+) -> Section:
+    """What a page shows of the finished evaluation in a folder; ``rows`` are those of its table."""
+    found, settings = from_json((folder / "summary.json").read_text(encoding="utf-8"))
+    methods: list[str] = settings["methods"]
+    labels = [evaluator.label(SCORE, method) for method in methods]
+    told = {name: paper_value(settings["task"], settings["kind"], name) for name in methods}
+    return Section(
+        evaluator=evaluator,
+        found=found,
+        settings=settings,
+        best=best,
+        worst=worst,
+        means=means_plot(found.by_image, labels, {n: one.value for n, one in told.items() if one}),
+        distribution=distribution_plot(
+            spread(evaluator, rows, methods), labels, ratio=evaluator.span is None
+        ),
+        categories=category_plot(found.categories[methods[0]]) if found.categories[methods[0]] else "",
+    )
+
+
+def spread(
+    evaluator: Evaluator, rows: Sequence[Mapping[str, Any]], methods: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """The values of each method and control, by the label of its row."""
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        first = row["method"] == methods[0]
+        shown = (SCORE, *CONTROLS) if first else (SCORE,)
+        for column in shown:
+            if row[column] is not None:
+                values.setdefault(evaluator.label(column, row["method"]), []).append(row[column])
+    return {name: np.array(found) for name, found in values.items()}
+
+
+def write_page(path: Path, sections: Sequence[Section], missing: Sequence[tuple[str, str]]) -> Path:
+    """Write the page; ``missing`` are evaluations that could not be made, with the reasons.
+
+    Raises VlxError where nothing was measured.
+    """
+    if not sections:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in missing)
+        raise VlxError(f"nothing was measured ({reasons})")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, page(sections, missing).encode("utf-8", "replace"))
+    return path
+
+
+def page(sections: Sequence[Section], missing: Sequence[tuple[str, str]]) -> str:
+    """The page as HTML text."""
+    from markupsafe import Markup
+
+    style = part("vlx.eval.page", "evaluation.css")
+    return rendered(
+        "vlx.eval.page",
+        "evaluation.html",
+        {"drawn": _drawn, "number": _number},
+        title="Explanations, measured",
+        sections=sections,
+        missing=missing,
+        style=Markup(style),
+        policy=policy(style),
+    )
+
+
+def _drawn(svg: str) -> str:
+    """A plot as the address of an image."""
+    return f"data:image/svg+xml;base64,{base64_text(svg.encode())}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}".replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,50 @@
+"""What the paper reports, to be set beside what is measured (Selvaraju et al., IJCV 2019)."""
+
+from dataclasses import dataclass
+
+from vlx.eval.items.models import Kind
+
+
+@dataclass(frozen=True)
+class PaperValue:
+    """One number of the paper, with its conditions."""
+
+    task: str
+    kinds: tuple[Kind, ...]
+    method: str
+    value: float
+    error: float | None
+    """As the paper prints it after ±; it does not say what it is."""
+    conditions: str
+
+
+_BOXES = "section 8.1: neuraltalk2 with VGG-16, five DenseCap captions an image, real photos; n not stated"
+_VQA = "section 8.2: the VQA model of Lu et al.; n, window, stride and resolution not stated"
+_CNN = "section 5.3: VGG-16 finetuned on VOC07, 2,510 images; window, stride and resolution not stated"
+
+PAPER = (
+    PaperValue("boxes", ("captioner",), "grad_cam", 3.27, 0.18, _BOXES),
+    PaperValue("boxes", ("captioner",), "guided_backprop", 2.32, 0.08, _BOXES),
+    PaperValue("boxes", ("captioner",), "guided_grad_cam", 6.38, 0.99, _BOXES),
+    PaperValue(
+        "pointing", ("captioner",), "grad_cam", 0.300, None,
+        "section 8.1.1: Show and Tell, 1,000 random COCO images, 830 words; tolerance not stated",
+    ),
+    PaperValue(
+        "attention", ("vqa",), "grad_cam", 0.136, None,
+        "section 8.2: the VQA model of Lu et al., 1,374 questions of VQA-HAT val; how annotators are "
+        "joined is not stated",
+    ),
+    PaperValue("occlusion", ("vqa",), "grad_cam", 0.60, 0.038, _VQA),
+    PaperValue("occlusion", ("vqa",), "guided_backprop", 0.42, 0.038, _VQA),
+    PaperValue("occlusion", ("classifier",), "grad_cam", 0.254, None, _CNN),
+    PaperValue("occlusion", ("classifier",), "guided_grad_cam", 0.261, None, _CNN),
+    PaperValue("occlusion", ("classifier",), "guided_backprop", 0.168, None, _CNN),
+)  # fmt: skip
+
+
+def paper_value(task: str, kind: str, method: str) -> PaperValue | None:
+    """The paper's number for an evaluation, a kind of model and a method, if it reports one."""
+    return next(
+        (one for one in PAPER if one.task == task and kind in one.kinds and one.method == method), None
+    )

@@ -1,0 +1,112 @@
+"""Plots of an evaluation as SVG: means with intervals, distributions beside controls, categories."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from vlx.eval.measures.statistics import Summary
+
+INK, QUIET, OWN, CONTROL, THEIRS = "#1d1d1f", "#5d5d63", "#7a1f5c", "#8a8f98", "#b35900"
+_BINS = 30
+_MOST = 24  # categories in one plot
+
+
+def means_plot(rows: Mapping[str, Summary], methods: Sequence[str], paper: Mapping[str, float]) -> str:
+    """The mean of each row with its 95 % interval by image; the paper's values as open diamonds."""
+    shown = [(name, summary) for name, summary in rows.items() if summary.mean is not None]
+    figure, axes = _axes(7.2, 0.9 + 0.33 * len(shown))
+    for place, (name, summary) in enumerate(shown):
+        colour = OWN if name in methods else CONTROL
+        if summary.interval is not None:
+            axes.plot(summary.interval, [place, place], color=colour, linewidth=2.2, solid_capstyle="butt")
+        axes.plot([summary.mean], [place], "o", color=colour, markersize=6)
+        if name in paper:
+            axes.plot([paper[name]], [place], "D", mfc="none", mec=THEIRS, markersize=7)
+    axes.set_yticks(range(len(shown)), [f"{_short(name)}  (n = {one.n})" for name, one in shown])
+    axes.invert_yaxis()
+    axes.set_xlabel("mean and 95 % interval, resampling images" + ("; ◇ the paper" if paper else ""))
+    axes.margins(y=0.08)
+    axes.grid(axis="x", color="#e4e3de")
+    return _svg(figure)
+
+
+def distribution_plot(
+    scores: Mapping[str, Float[np.ndarray, " _item"]], methods: Sequence[str], *, ratio: bool = False
+) -> str:
+    """How the scores of single items are spread, one line for each method and control.
+
+    With ``ratio`` the axis is logarithmic, and a ratio of 0 or infinity lies at its end.
+    """
+    filled = {name: values for name, values in scores.items() if len(values)}
+    figure, axes = _axes(7.2, 3.2)
+    shown = {name: _on_axis(values, ratio) for name, values in filled.items()}
+    everything = np.concatenate(list(shown.values())) if shown else np.zeros(1)
+    low, high = float(everything.min()), float(everything.max())
+    edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
+    styles = ["-", "--", "-.", ":"]
+    for number, (name, values) in enumerate(shown.items()):
+        heights = np.histogram(values, edges)[0] / len(values)
+        own = name in methods
+        axes.stairs(
+            heights, edges, label=_short(name), color=OWN if own else CONTROL,
+            linestyle=styles[number % len(styles)], linewidth=2 if own else 1.3,
+        )  # fmt: skip
+    axes.set_xlabel("log2 of the ratio, cut at -8 and 8" if ratio else "score of an item")
+    axes.set_ylabel("share of items")
+    if shown:
+        axes.legend(frameon=False, fontsize=8)
+    return _svg(figure)
+
+
+def category_plot(groups: Mapping[str, Summary]) -> str:
+    """The mean score of each category with its 95 % interval, the most frequent categories."""
+    known = [(name, one) for name, one in groups.items() if one.mean is not None]
+    often = sorted(known, key=lambda pair: (-pair[1].n, pair[0]))[:_MOST]
+    shown = sorted(often, key=lambda pair: (-(pair[1].mean or 0.0), pair[0]))
+    figure, axes = _axes(7.2, 0.9 + 0.26 * len(shown))
+    for place, (_, one) in enumerate(shown):
+        axes.barh(place, one.mean, color=OWN, alpha=0.75, height=0.7)
+        if one.interval is not None:
+            axes.plot(one.interval, [place, place], color=INK, linewidth=1.2)
+    axes.set_yticks(range(len(shown)), [f"{_short(name)}  (n = {one.n})" for name, one in shown])
+    axes.invert_yaxis()
+    axes.axvline(0, color=QUIET, linewidth=0.8)
+    rest = len(known) - len(shown)
+    axes.set_xlabel("mean score and 95 % interval" + (f"; {rest} rarer categories not shown" if rest else ""))
+    return _svg(figure)
+
+
+def _on_axis(values: Float[np.ndarray, " _item"], ratio: bool) -> Float[np.ndarray, " _item"]:
+    if not ratio:
+        return values
+    with np.errstate(divide="ignore"):
+        return np.clip(np.log2(values), -8, 8)
+
+
+def _axes(width: float, height: float) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(colors=INK, labelsize=9)
+    return figure, axes
+
+
+def _svg(figure: Any) -> str:
+    """The figure as SVG; the same figure gives the same text."""
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "vlx", "svg.fonttype": "path", "font.size": 9}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    return buffer.getvalue()
+
+
+def _short(name: str, length: int = 38) -> str:
+    """A label without what matplotlib would read as mathematics."""
+    plain = name.replace("$", r"\$")
+    return plain if len(plain) <= length else f"{plain[: length - 1]}…"

@@ -1,0 +1,53 @@
+"""Score the built-in captioner on its held-out scenes: the evaluations of ``vlx evaluate``, in memory."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from vlx.errors import VlxError
+from vlx.eval.data.folder import DataFolder, look
+from vlx.eval.items.item import checked, drawn
+from vlx.eval.items.models import Models, with_controls
+from vlx.eval.items.options import Options
+from vlx.eval.items.rows import Row
+from vlx.eval.runs.summary import Measured, measured
+from vlx.eval.tasks.boxes import BOXES
+from vlx.eval.tasks.evaluator import Evaluator
+from vlx.eval.tasks.pointing import POINTING
+from vlx.methods.values import Method, grad_cam, guided_grad_cam
+from vlx.scenes.models import ASSETS, load_captioner
+
+BATCH = 20
+METHODS = (grad_cam, guided_grad_cam)
+
+
+def score(
+    evaluator: Evaluator,
+    models: Models,
+    folder: DataFolder,
+    options: Options,
+    methods: Sequence[Method] = METHODS,
+) -> Measured:
+    """The summaries of methods and controls over the same items, nothing kept on disk."""
+    kind = models.kind
+    items = drawn(checked(evaluator.items(folder, kind, options)), options.limit, options.seed)
+
+    def rows() -> Iterator[Row]:
+        for at in tqdm(range(0, len(items), BATCH), desc=evaluator.name, leave=False):
+            yield from evaluator.rows(models, items[at : at + BATCH], methods, options)
+
+    return measured(evaluator, rows(), evaluator.protocol(options, kind), options.seed)
+
+
+def held_out_scores(limit: int | None = None, world: Path = ASSETS / "heldout") -> list[Measured]:
+    """Box ratio and word pointing on the held-out scenes, methods beside their controls.
+
+    ``limit`` is how many scenes, drawn at random but always the same. Raises VlxError where ``world``
+    holds no scenes.
+    """
+    if not (world / "instances.json").is_file():
+        raise VlxError(f"no scenes in {world}: write some with vlx scenes generate")
+    models, folder = with_controls(load_captioner()), look(world)
+    options = Options(limit=limit, captions=1)
+    return [score(evaluator, models, folder, options) for evaluator in (BOXES, POINTING)]

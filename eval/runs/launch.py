@@ -1,0 +1,200 @@
+"""From what a person asks for to a finished run: data, model, settings, then batches."""
+
+import os
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+import vlx.scenes
+from vlx.errors import VlxError
+from vlx.eval.data.folder import DataFolder, look
+from vlx.eval.items.item import Item, checked, digest, drawn
+from vlx.eval.items.models import Models, in_precision, kind_of, weights_digest, with_controls
+from vlx.eval.items.options import Options
+from vlx.eval.runs.batches import local_work, run
+from vlx.eval.runs.settings import Settings, Shard
+from vlx.eval.tasks.evaluator import Evaluator
+from vlx.methods.values import Method, method_named
+
+SCENES = "scenes"
+"""The data that come with the package."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asks for, the same for every evaluation."""
+
+    model: str
+    data: str = SCENES
+    methods: tuple[str, ...] = ("grad_cam",)
+    layer: str | int | None = None
+    split: str | None = None
+    batch: int = 16
+    device: str = "cpu"
+    precision: str = "float32"
+    threads: int | None = None
+    """CPU threads of one worker; None takes what torch would."""
+    damaged: float = 0.05
+    options: Options = field(default_factory=Options)
+    shard: Shard | None = None
+    engine: Literal["local", "ray"] = "local"
+    workers: int = 1
+    """Of Ray, each with a model of its own."""
+    progress: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A run that could begin."""
+
+    models: Models
+    items: Sequence[Item]
+    methods: Sequence[Method]
+    settings: Settings
+
+
+def launch(evaluator: Evaluator, request: Request, out: Path, model: Any = None) -> Path:
+    """Run one evaluation as asked, or the rest of it; returns the folder of the results.
+
+    ``model`` is one of your own, which ``request.model`` then only names; it runs on the local engine.
+    """
+    if model is not None and request.engine != "local":
+        raise VlxError("a model of your own runs on the local engine: other processes cannot load it")
+    with repeatable(request.threads):
+        loaded = None if model is None else _controlled(model, request)
+        return carry_out(evaluator, request, prepare(evaluator, request, loaded), out)
+
+
+def prepare(evaluator: Evaluator, request: Request, loaded: Models | None = None) -> Prepared:
+    """Load the model unless it is, list the items and fix the settings; CPU threads are those of now."""
+    methods = [method_named(name) for name in dict.fromkeys(request.methods)]
+    models = loaded or load_models(request)
+    items = items_for(evaluator, models, request)
+    settings = settings_for(evaluator, request, models, items, methods, torch.get_num_threads())
+    return Prepared(models, items, methods, settings)
+
+
+def carry_out(evaluator: Evaluator, request: Request, ready: Prepared, out: Path) -> Path:
+    """Measure what is missing in ``out`` on the engine that is asked for."""
+    if request.engine == "ray":
+        from vlx.eval.runs.ray_engine import ray_work
+
+        work = ray_work(evaluator, request, ready.items, ready.settings)
+    elif request.workers != 1:
+        raise VlxError(f"--workers {request.workers} is for --engine ray: run several shards instead")
+    else:
+        work = local_work(evaluator, ready.models, ready.items, ready.methods, ready.settings)
+    try:
+        return run(evaluator, ready.settings, work, out, shard=request.shard, progress=request.progress)
+    except torch.OutOfMemoryError:
+        raise VlxError(
+            f"the device is out of memory with {request.batch} items in a batch: give a smaller --batch"
+        ) from None
+
+
+def data_folder(data: str, split: str | None = None) -> DataFolder:
+    """The folder of some data; ``scenes`` is the held-out part of the built-in world."""
+    if data != SCENES:
+        return look(data, split)
+    world = Path(vlx.scenes.__file__).parent / "assets" / "heldout"
+    if not (world / "instances.json").is_file():
+        raise VlxError(
+            f"no scenes in {world}: write some with vlx scenes generate, and give --data their folder"
+        )
+    return look(world)
+
+
+def load_models(request: Request) -> Models:
+    """The model in its precision, with its copies under shuffled weights."""
+    from vlx.load import load
+
+    return _controlled(load(request.model, layer=request.layer, device=request.device), request)
+
+
+def _controlled(model: Any, request: Request) -> Models:
+    return with_controls(in_precision(model, request.precision), request.options.seed)
+
+
+def items_for(evaluator: Evaluator, models: Models, request: Request) -> list[Item]:
+    """The items to measure, in their order. Raises VlxError where the model or the data do not serve."""
+    kind = models.kind
+    if kind not in evaluator.kinds:
+        wanted = " or ".join(evaluator.kinds)
+        raise VlxError(f"{evaluator.name} needs a {wanted}, and {request.model} is a {kind}")
+    found = evaluator.items(data_folder(request.data, request.split), kind, request.options)
+    items = drawn(checked(found), request.options.limit, request.options.seed)
+    if not items:
+        raise VlxError(f"{request.data} holds nothing to measure for {evaluator.name}")
+    return items
+
+
+def settings_for(
+    evaluator: Evaluator,
+    request: Request,
+    models: Models,
+    items: Sequence[Item],
+    methods: Sequence[Method],
+    threads: int,
+) -> Settings:
+    """Everything that decides what the rows will be."""
+    return Settings(
+        task=evaluator.name,
+        model=request.model,
+        kind=kind_of(models.trained),
+        weights=weights_digest(models.trained),
+        layer=str(getattr(models.trained, "layer", "")),
+        methods=tuple(method.name for method in methods),
+        items=digest(items),
+        count=len(items),
+        batch=request.batch,
+        device=_device(request.device),
+        precision=request.precision,
+        threads=threads,
+        damaged=request.damaged,
+        options=request.options,
+        versions={name: _version(name) for name in ("vlx", "torch", "torchvision", "numpy", "Pillow")},
+    )
+
+
+@contextmanager
+def repeatable(threads: int | None) -> Generator[None, None, None]:
+    """A block in which the same batch always gives the same digits; everything is set back after it.
+
+    ``threads`` of the CPU; None takes what torch would.
+    """
+    before = torch.get_num_threads()
+    flags: list[tuple[Any, str, bool]] = [
+        (torch.backends.cudnn, "benchmark", False),
+        (torch.backends.cudnn, "deterministic", True),
+        (torch.backends.cudnn, "allow_tf32", False),
+        (torch.backends.cuda.matmul, "allow_tf32", False),
+    ]
+    kept = [(owner, name, getattr(owner, name)) for owner, name, _ in flags]
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS sums in a fixed order with it
+    try:
+        torch.set_num_threads(threads or before)
+        for owner, name, value in flags:
+            setattr(owner, name, value)
+        yield
+    finally:
+        for owner, name, value in kept:
+            setattr(owner, name, value)
+        torch.set_num_threads(before)
+
+
+def _device(name: str) -> str:
+    """What computes: digits may differ between two kinds of GPU."""
+    device = torch.device(name)
+    return f"cuda: {torch.cuda.get_device_name(device)}" if device.type == "cuda" else device.type
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

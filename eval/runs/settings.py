@@ -1,0 +1,124 @@
+"""Settings of a run, and the folder that belongs to them alone."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vlx.errors import VlxError
+from vlx.eval.items.options import Options
+from vlx.explanation import write_whole
+
+SETTINGS = "settings.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides what the rows are; two runs with the same settings give the same rows."""
+
+    task: str
+    model: str
+    kind: str
+    weights: str
+    """A fingerprint of the model's weights."""
+    layer: str
+    methods: tuple[str, ...]
+    items: str
+    """A fingerprint of the items."""
+    count: int
+    batch: int
+    device: str
+    precision: str
+    threads: int
+    """CPU threads of one worker; sums may be rounded differently with another number."""
+    damaged: float
+    """The largest share of items with a damaged image or record."""
+    options: Options
+    versions: Mapping[str, str]
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all settings."""
+        return fingerprint_of(self.plain)
+
+    @property
+    def batches(self) -> int:
+        """How many batches all items make."""
+        return -(-self.count // self.batch)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Every ``count``-th batch, from the ``index``-th on (counted from 1)."""
+
+    index: int = 1
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.index <= self.count:
+            raise VlxError(f"shard {self.index}/{self.count}: give 1/3, 2/3 and 3/3 for three shards")
+
+    def of(self, batches: int) -> range:
+        """The numbers of its batches."""
+        return range(self.index - 1, batches, self.count)
+
+
+def parse_shard(text: str) -> Shard:
+    """The shard that ``2/7`` means. Raises VlxError for anything else."""
+    index, _, count = text.partition("/")
+    if not (index.isdecimal() and count.isdecimal()):
+        raise VlxError(f"no shard {text!r}: give i/n, such as 1/4")
+    return Shard(int(index), int(count))
+
+
+def fingerprint_of(settings: Mapping[str, Any]) -> str:
+    """A fingerprint of settings as JSON holds them."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def read_settings(out: Path) -> tuple[dict[str, Any], Shard]:
+    """The settings and the shard of the results in a folder. Raises VlxError where there are none."""
+    try:
+        told: Any = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
+        return dict(told["settings"]), Shard(*told["shard"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise VlxError(f"{out} holds no results of vlx evaluate ({error})") from None
+
+
+def settings_of(plain: Mapping[str, Any]) -> Settings:
+    """Settings from what JSON holds of them."""
+    try:
+        facts: dict[str, Any] = dict(plain)
+        facts |= {"methods": tuple(plain["methods"]), "options": Options(**plain["options"])}
+        return Settings(**facts)
+    except (KeyError, TypeError) as error:
+        raise VlxError(f"these settings are of another version of vlx ({error})") from None
+
+
+def claim(out: Path, settings: Settings, shard: Shard) -> None:
+    """Write the settings into an empty folder, or make sure that they are those already there."""
+    told = {"settings": settings.plain, "shard": [shard.index, shard.count]}
+    if not (out / SETTINGS).exists():
+        if (out / "parts").exists():
+            raise VlxError(f"{out} holds batches without their settings: give --out another folder")
+        write_whole(out / SETTINGS, (json.dumps(told, indent=1) + "\n").encode())
+        return
+    there, part = read_settings(out)
+    mine = {**settings.plain, "shard": f"{shard.index}/{shard.count}"}
+    theirs = {**there, "shard": f"{part.index}/{part.count}"}
+    other = [name for name in mine if mine[name] != theirs.get(name)]
+    if other:
+        pairs = [f"{name} {_short(theirs.get(name))} there, {_short(mine[name])} now" for name in other]
+        raise VlxError(f"{out} holds other settings ({'; '.join(pairs)}): give --out another folder")
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

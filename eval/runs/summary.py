@@ -1,0 +1,206 @@
+"""Rows to summaries: means with their errors beside the controls; JSON, Markdown, LaTeX."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from vlx.eval.items.controls import CONTROLS
+from vlx.eval.items.rows import SCORE, Row
+from vlx.eval.measures.statistics import Outcome, Summary, by_group, mean_over_groups, summarise
+from vlx.eval.runs.tables import latex_table, markdown_table
+from vlx.eval.tasks.evaluator import Evaluator
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The summaries of one evaluation; every row of a table has the same items."""
+
+    title: str
+    protocol: str
+    items: int
+    images: int
+    damaged: int
+    """Items whose image or record is damaged."""
+    alone: Mapping[str, Summary]
+    """By the label of the row, items taken as independent."""
+    by_image: Mapping[str, Summary]
+    """The same with images as clusters."""
+    paired: Mapping[str, Summary]
+    """Score minus control over the items where both have a finite value, with images as clusters."""
+    categories: Mapping[str, Mapping[str, Summary]]
+    """For each method, its score by category."""
+
+    @property
+    def over_categories(self) -> Mapping[str, Summary]:
+        """For each method the mean of its categories' means."""
+        return {name: mean_over_groups(groups) for name, groups in self.categories.items() if groups}
+
+
+class Columns:
+    """Collects from rows what summaries need: numbers, images and categories, no texts."""
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._evaluator = evaluator
+        self._outcomes: dict[str, list[Outcome]] = {}
+        self._images: dict[str, list[str]] = {}
+        self._categories: dict[str, list[str]] = {}
+        self._scores: dict[str, list[Outcome]] = {}
+        self._paired: dict[str, list[Outcome]] = {}
+        self._first: str | None = None
+        self._known: set[str] = set()
+        self._damaged = 0
+
+    def add(self, row: Row) -> None:
+        """Take one row."""
+        self._first = self._first or row.method
+        once = {*self._evaluator.shared, *self._evaluator.facts}
+        for column in self._evaluator.columns:
+            if row.method == self._first or column not in once:
+                label = self._evaluator.label(column, row.method)
+                self._outcomes.setdefault(label, []).append(row.outcomes[column])
+                self._images.setdefault(label, []).append(row.image)
+        for column in CONTROLS if self._evaluator.comparable else ():
+            label = f"{row.method} minus {column.replace('_', ' ')}"
+            self._paired.setdefault(label, []).append(_difference(row.outcomes[SCORE], row.outcomes[column]))
+        self._scores.setdefault(row.method, []).append(row.outcomes[SCORE])
+        self._categories.setdefault(row.method, []).append(row.category)
+        if row.image != row.item:  # as it is for a damaged record, which names no image
+            self._known.add(row.image)
+        self._damaged += row.damaged and row.method == self._first
+
+    def measured(self, protocol: str, seed: int) -> Measured:
+        """The summaries of all rows so far; the seed is that of the bootstrap."""
+        first = self._scores.get(self._first or "", [])
+        clusters = next(iter(self._images.values()), [])[: len(first)]
+        return Measured(
+            title=self._evaluator.title,
+            protocol=protocol,
+            items=len(first),
+            images=len(self._known),
+            damaged=self._damaged,
+            alone={name: summarise(found, seed=seed) for name, found in self._outcomes.items()},
+            by_image={
+                name: summarise(found, self._images[name], seed=seed)
+                for name, found in self._outcomes.items()
+            },
+            paired={name: summarise(found, clusters, seed=seed) for name, found in self._paired.items()},
+            categories={name: self._grouped(name, seed) for name in self._scores},
+        )
+
+    def _grouped(self, method: str, seed: int) -> dict[str, Summary]:
+        pairs = zip(self._scores[method], self._categories[method], strict=True)
+        named = [(outcome, category) for outcome, category in pairs if category]
+        return by_group([outcome for outcome, _ in named], [name for _, name in named], seed=seed)
+
+
+def measured(evaluator: Evaluator, rows: Iterable[Row], protocol: str, seed: int = 0) -> Measured:
+    """The summaries of some rows."""
+    columns = Columns(evaluator)
+    for row in rows:
+        columns.add(row)
+    return columns.measured(protocol, seed)
+
+
+def markdown(found: Measured) -> str:
+    """A heading, the table with its protocol below, and the means over categories."""
+    table = markdown_table(found.alone, protocol=found.protocol, by_image=found.by_image)
+    parts = [f"{found.title}\n", table, _counts(found)]
+    if found.paired:
+        protocol = "as above; score minus control, over the items where both have a finite value"
+        parts.append(markdown_table(found.paired, protocol=protocol))
+    if found.over_categories:
+        protocol = "as above, then the mean over categories, each counting once"
+        parts.append(markdown_table(found.over_categories, protocol=protocol))
+    return "\n".join(parts)
+
+
+def short(found: Measured) -> str:
+    """The means with their intervals by image, for a terminal."""
+    rows = [("", "mean", "95% interval", "n")]
+    for name, one in found.by_image.items():
+        mean = "" if one.mean is None else f"{one.mean:.3f}"
+        low, high = one.interval or (math.nan, math.nan)
+        rows.append((name, mean, f"{low:.3f} to {high:.3f}" if one.interval else "", str(one.n)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    left, *right = widths
+    lines = [
+        "  ".join([name.ljust(left), *(cell.rjust(width) for cell, width in zip(cells, right, strict=True))])
+        for name, *cells in rows
+    ]
+    return "\n".join([found.title, *(f"  {line}".rstrip() for line in lines)]) + "\n"
+
+
+def latex(found: Measured) -> str:
+    """The table for a paper."""
+    return latex_table(found.alone, protocol=found.protocol, by_image=found.by_image)
+
+
+def as_json(found: Measured, settings: Mapping[str, Any]) -> str:
+    """Everything of the summaries as JSON; the same rows give the same bytes."""
+    facts = {
+        "title": found.title,
+        "protocol": found.protocol,
+        "settings": dict(settings),
+        "items": found.items,
+        "images": found.images,
+        "damaged": found.damaged,
+        "rows": {
+            name: {"items": _plain(summary), "by_image": _plain(found.by_image[name])}
+            for name, summary in found.alone.items()
+        },
+        "paired": {name: _plain(one) for name, one in found.paired.items()},
+        "over_categories": {name: _plain(one) for name, one in found.over_categories.items()},
+        "categories": {
+            method: {name: _plain(one) for name, one in groups.items()}
+            for method, groups in found.categories.items()
+        },
+    }
+    return json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def from_json(text: str) -> tuple[Measured, dict[str, Any]]:
+    """What `as_json` wrote: the summaries and the settings."""
+    facts: dict[str, Any] = json.loads(text)
+    found = Measured(
+        title=facts["title"],
+        protocol=facts["protocol"],
+        items=facts["items"],
+        images=facts["images"],
+        damaged=facts["damaged"],
+        alone={name: _summary(row["items"]) for name, row in facts["rows"].items()},
+        by_image={name: _summary(row["by_image"]) for name, row in facts["rows"].items()},
+        paired={name: _summary(one) for name, one in facts["paired"].items()},
+        categories={
+            method: {name: _summary(one) for name, one in groups.items()}
+            for method, groups in facts["categories"].items()
+        },
+    )
+    return found, facts["settings"]
+
+
+def _difference(score: Outcome, control: Outcome) -> Outcome:
+    if score.value is None or control.value is None:
+        return Outcome(None, score.left_out or f"control_{control.left_out}")
+    if math.isinf(score.value) or math.isinf(control.value):
+        return Outcome(None, "infinite")
+    return Outcome(score.value - control.value)
+
+
+def _counts(found: Measured) -> str:
+    return f"Items: {found.items}; images: {found.images}; damaged images or records: {found.damaged}.\n"
+
+
+def _plain(summary: Summary) -> dict[str, Any]:
+    """JSON has no infinity: an infinite median is written as text."""
+    facts = {**asdict(summary), "left_out": dict(summary.left_out), "seen": summary.seen}
+    return {name: str(v) if isinstance(v, float) and math.isinf(v) else v for name, v in facts.items()}
+
+
+def _summary(facts: Mapping[str, Any]) -> Summary:
+    kept = {name: value for name, value in facts.items() if name != "seen"}
+    kept["median"] = None if kept["median"] is None else float(kept["median"])
+    interval: Sequence[float] | None = kept["interval"]
+    kept["interval"] = None if interval is None else (interval[0], interval[1])
+    return Summary(**kept)

@@ -1,0 +1,82 @@
+"""Agreement with human attention: rank correlation with VQA-HAT (Das et al. 2016; paper 8.2)."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from vlx.errors import UnknownChoice
+from vlx.eval.data.hat import read_human_map
+from vlx.eval.items.batch import LeftOut, Opened, Scoring, scored_rows
+from vlx.eval.items.item import HumanFiles, Item
+from vlx.eval.items.models import Kind, Models
+from vlx.eval.items.options import Options
+from vlx.eval.items.rows import Row
+from vlx.eval.items.sources import attention_items
+from vlx.eval.measures.attention import each_annotator, first_annotator, human_agreement, mean_annotator
+from vlx.eval.tasks.evaluator import Evaluator
+from vlx.methods.values import Method
+from vlx.passes.targets import Target, answer, label
+
+_ANNOTATORS = {
+    "each": (each_annotator, "mean of the correlations with each annotator"),
+    "first": (first_annotator, "the first annotator alone"),
+    "mean": (mean_annotator, "the mean of the annotators' maps, each scaled to sum to 1"),
+}
+
+
+def protocol(options: Options, kind: Kind) -> str:
+    """What is measured."""
+    del kind
+    which = "predicted" if options.answer == "predicted" else "most frequent human"
+    return (
+        f"Rank correlation with VQA-HAT (Das et al. 2016; paper 8.2): Spearman with average ranks of both "
+        f"maps averaged over the cells of a 14 x 14 grid, {_ANNOTATORS[options.annotators][1]}; the logit "
+        f"of the {which} answer explained; maps rectified as their method says; constant maps left out. "
+        "Mean over questions"
+    )
+
+
+def answer_target(which: str, opened: Opened, at: int) -> Target | LeftOut:
+    """The predicted answer or class of an item, or the most frequent human answer."""
+    place = opened.places[at]
+    reading = opened.run.readings[place]
+    if which == "human":
+        try:
+            return answer(reading.choices.names[reading.choices.index(opened.items[at].answer)])
+        except UnknownChoice:
+            return LeftOut("unknown_answer")
+    best = int(opened.run.scores[place, 0].argmax())
+    return answer(reading.choices.names[best]) if reading.kind == "answer" else label(best)
+
+
+def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
+    return scored_rows(
+        models, items, methods, ATTENTION.columns, partial(answer_target, options.answer),
+        partial(_scoring, options), seed=options.seed,
+    )  # fmt: skip
+
+
+def _scoring(options: Options, opened: Opened, at: int, target: Target) -> Scoring:
+    del target
+    files = opened.items[at].truth
+    assert isinstance(files, HumanFiles)
+    humans = [read_human_map(path) for path in files.paths]
+    agree = _ANNOTATORS[options.annotators][0]
+    return Scoring(
+        lambda plane: agree(plane, humans),
+        {"first_annotator": lambda plane: first_annotator(plane, humans)},
+        {"human_agreement": human_agreement(humans)},
+    )
+
+
+ATTENTION = Evaluator(
+    "attention",
+    "Human attention: rank correlation (chance is 0)",
+    ("vqa",),
+    lambda folder, _kind, options: attention_items(folder, options),
+    lambda options, opened, at: answer_target(options.answer, opened, at),
+    _rows,
+    protocol,
+    extras=("first_annotator",),
+    facts=("human_agreement",),
+    span=(-1.0, 1.0),
+)

@@ -1,0 +1,61 @@
+"""Box ratio: how much stronger a region caption's map is inside its box than outside (paper 8.1)."""
+
+from collections.abc import Sequence
+
+from vlx.eval.data.densecap import resized_size
+from vlx.eval.items.batch import Opened, Scoring, scored_rows
+from vlx.eval.items.item import Item, Region
+from vlx.eval.items.models import Kind, Models
+from vlx.eval.items.options import Options
+from vlx.eval.items.rows import Row
+from vlx.eval.items.sources import region_items
+from vlx.eval.measures.boxes import Box, box_ratio
+from vlx.eval.tasks.evaluator import Evaluator
+from vlx.methods.values import Method
+from vlx.passes.targets import Target, caption
+
+
+def protocol(options: Options, kind: Kind) -> str:
+    """What is measured."""
+    del options, kind
+    return (
+        "Box ratio (paper 8.1): mean of the map inside over outside the box of a region caption, five "
+        "regions an image (DenseCap's best, or the first of Visual Genome), the log-probability of the "
+        "whole caption explained, words the model does not know read as its unknown token; maps on the "
+        "pixels of the image, not rectified or normalised beyond their method; guided maps absolute, "
+        "averaged over channels; a uniform map has ratio 1; infinite ratios are in the median, not in the "
+        "mean. Mean over pairs of image and box"
+    )
+
+
+def on_file(region: Region, size: tuple[int, int]) -> Box:
+    """The box on the pixels of the image file, whose (height, width) is ``size``."""
+    if region.longest is None or region.longest == max(size):
+        return region.box
+    height, width = resized_size(size, region.longest)
+    return region.box.scaled(size[1] / width, size[0] / height)
+
+
+def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
+    return scored_rows(
+        models, items, methods, BOXES.columns, lambda _opened, _at: caption(), _scoring, seed=options.seed
+    )
+
+
+def _scoring(opened: Opened, at: int, target: Target) -> Scoring:
+    del target
+    region, image = opened.items[at].truth, opened.images[at]
+    assert isinstance(region, Region)
+    box = on_file(region, (image.height, image.width))
+    return Scoring(lambda plane: box_ratio(plane, box))
+
+
+BOXES = Evaluator(
+    "boxes",
+    "Box ratio: inside over outside (a uniform map has 1)",
+    ("captioner",),
+    lambda folder, _kind, options: region_items(folder, options),
+    lambda _options, _opened, _at: caption(),
+    _rows,
+    protocol,
+)

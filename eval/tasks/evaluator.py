@@ -1,0 +1,58 @@
+"""What makes an evaluation: its items, how a batch of them becomes rows, and what it says it measured."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vlx.eval.data.folder import DataFolder
+from vlx.eval.items.batch import LeftOut, Opened
+from vlx.eval.items.controls import CONTROLS
+from vlx.eval.items.item import Item
+from vlx.eval.items.models import Kind, Models
+from vlx.eval.items.options import Options
+from vlx.eval.items.rows import SCORE, Row
+from vlx.methods.values import Method
+from vlx.passes.targets import Target
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluator:
+    """One evaluation as a value."""
+
+    name: str
+    title: str
+    """For a heading, with what a number of it means."""
+    kinds: tuple[Kind, ...]
+    """The models it is for."""
+    items: Callable[[DataFolder, Kind, Options], list[Item]]
+    target: Callable[[Options, Opened, int], Target | LeftOut]
+    """What is explained of the item at a position."""
+    rows: Callable[[Models, Sequence[Item], Sequence[Method], Options], list[Row]]
+    protocol: Callable[[Options, Kind], str]
+    """One sentence or several, printed beside every number."""
+    extras: tuple[str, ...] = ()
+    """Columns of the method's map beyond its score."""
+    facts: tuple[str, ...] = ()
+    """Columns that are the same for every method, beyond the controls."""
+    said: Mapping[str, str] = field(default_factory=dict[str, str])
+    """How a table calls a column, where its name with blanks does not do."""
+    shared: tuple[str, ...] = ("mean_activation", "centre_prior", "random_map")
+    """Controls that are the same for every method."""
+    span: tuple[float, float] | None = None
+    """The lowest and the highest score there can be; None where there is no highest."""
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the score and its controls are scores of the same kind, so that they can be subtracted."""
+        return bool(self.shared)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column with an outcome, in the order of the table."""
+        return (SCORE, *CONTROLS, *self.extras, *self.facts)
+
+    def label(self, column: str, method: str) -> str:
+        """How a table calls a column of a method."""
+        if column == SCORE and column not in self.said:
+            return method
+        name = self.said.get(column, column.replace("_", " "))
+        return name if column in (*self.shared, *self.facts) else f"{method}, {name}"

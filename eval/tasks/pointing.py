@@ -1,0 +1,90 @@
+"""Word pointing: whether the maximum of a word's map lies on its object (paper 8.1.1)."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from vlx.eval.data.coco import instance_mask
+from vlx.eval.data.lexicon import visual_words
+from vlx.eval.items.batch import LeftOut, Opened, Scoring, scored_rows
+from vlx.eval.items.item import Item, Segments
+from vlx.eval.items.models import Kind, Models
+from vlx.eval.items.options import Options
+from vlx.eval.items.rows import Row
+from vlx.eval.items.sources import word_items
+from vlx.eval.measures.maps import Mask
+from vlx.eval.measures.pointing import chance_hit, pointing_hit
+from vlx.eval.tasks.evaluator import Evaluator
+from vlx.methods.values import Method
+from vlx.passes.targets import Target, word
+
+
+def protocol(options: Options, kind: Kind) -> str:
+    """What is measured."""
+    del kind
+    count = options.captions
+    which = "all reference captions" if count is None else f"the first {count} reference caption(s)"
+    return (
+        "Word pointing (paper 8.1.1): the maximum of each visual word's map against the union mask of its "
+        f"COCO category, crowds included, tolerance {options.tolerance:g} pixels of the original image; "
+        f"{which} of each image, visual words by the built-in lexicon, the head noun's log-probability at "
+        "its own step explained under teacher forcing; ties by the share of maxima inside; words whose "
+        "category is absent from the image left out, and words the model does not know. Mean over words"
+    )
+
+
+def mention(opened: Opened, at: int) -> int | LeftOut:
+    """The position of the item's word among the words as the model reads the caption."""
+    item, reading = opened.items[at], opened.run.readings[opened.places[at]]
+    tokens = [one.text for one in reading.words]
+    mine = [found for found in visual_words(tokens) if found.category == item.category]
+    if item.mention >= len(mine):
+        return LeftOut("other_tokens", f"the model reads {' '.join(tokens)!r}")
+    first, stop = mine[item.mention].span
+    if set(tokens[first:stop]) & set(reading.unknown):
+        return LeftOut("unknown_word")
+    return stop - 1
+
+
+def word_target(opened: Opened, at: int) -> Target | LeftOut:
+    """The head noun of the item's word."""
+    place = mention(opened, at)
+    return place if isinstance(place, LeftOut) else word(place)
+
+
+def union(segments: Segments) -> Mask:
+    """The pixels of all instances; raises DataError where one is damaged."""
+    mask = np.zeros((segments.image.height, segments.image.width), dtype=bool)
+    for instance in segments.instances:
+        mask |= instance_mask(instance, segments.image)
+    return mask
+
+
+def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
+    scoring = partial(_scoring, options.tolerance)
+    return scored_rows(models, items, methods, POINTING.columns, word_target, scoring, seed=options.seed)
+
+
+def _scoring(tolerance: float, opened: Opened, at: int, target: Target) -> Scoring:
+    del target
+    segments = opened.items[at].truth
+    assert isinstance(segments, Segments)
+    mask = union(segments)
+    return Scoring(
+        lambda plane: pointing_hit(plane, mask, tolerance=tolerance),
+        facts={"random_pixel": chance_hit(mask, tolerance=tolerance)},
+    )
+
+
+POINTING = Evaluator(
+    "pointing",
+    "Word pointing: hits of the maximum",
+    ("captioner",),
+    lambda folder, _kind, options: word_items(folder, options),
+    lambda _options, opened, at: word_target(opened, at),
+    _rows,
+    protocol,
+    facts=("random_pixel",),
+    span=(0.0, 1.0),
+)

@@ -1,0 +1,178 @@
+"""Sanity: whether a map depends on what the model learned and on what is asked (Adebayo et al. 2018).
+
+Each score is the rank correlation of another map with the method's map of the trained model on the same
+item. A method passes where these are low; 1 means that nothing changed.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from vlx.eval.data.folder import DataFolder
+from vlx.eval.data.lexicon import visual_words
+from vlx.eval.items.batch import LeftOut, Opened, again, maps_of, read_items
+from vlx.eval.items.controls import activations, blind_maps
+from vlx.eval.items.item import Item
+from vlx.eval.items.models import Kind, Models
+from vlx.eval.items.options import Options
+from vlx.eval.items.rows import SCORE, Row, left_out, row_of
+from vlx.eval.items.sources import image_items, question_items, word_items
+from vlx.eval.measures.attention import GRID
+from vlx.eval.measures.maps import Map, area_average, leveled, rank_correlation
+from vlx.eval.measures.statistics import Outcome
+from vlx.eval.tasks.attention import answer_target
+from vlx.eval.tasks.evaluator import Evaluator
+from vlx.eval.tasks.pointing import word_target
+from vlx.methods.values import Method
+from vlx.passes.targets import Target, answer, label, word
+
+
+def protocol(options: Options, kind: Kind) -> str:
+    """What is measured."""
+    what = {
+        "captioner": "visual words of reference captions",
+        "vqa": "answers to questions",
+        "classifier": "the predicted class",
+    }[kind]
+    del options
+    return (
+        f"Sanity (after Adebayo et al. 2018), on {what}: Spearman correlation with average ranks on a "
+        "14 x 14 grid between the map of the trained model and, on the same item, the map of the same method "
+        "after the weights of the last layer were shuffled (the score), after all weights were shuffled, "
+        "for another target of the same image (another visual word of the caption, the next likely answer "
+        "or class), and maps without a model. Low is good: the map depends on what was learned and "
+        "asked. Mean over items"
+    )
+
+
+def items_for(folder: DataFolder, kind: Kind, options: Options) -> list[Item]:
+    """Visual words for a captioner, questions for a VQA model, images for a classifier."""
+    if kind == "captioner":
+        return word_items(folder, options, located=False)
+    return (question_items if kind == "vqa" else image_items)(folder, options)
+
+
+def agreement(plane: Map, original: Map) -> Outcome:
+    """The rank correlation of a map with the original one on a 14 x 14 grid.
+
+    Left out: ``flat_map`` and ``flat_original``, which have no ranks.
+    """
+    other, own = leveled(area_average(plane, GRID)), leveled(area_average(original, GRID))
+    if np.ptp(own) == 0:
+        return Outcome(None, "flat_original")
+    if np.ptp(other) == 0:
+        return Outcome(None, "flat_map")
+    return Outcome(rank_correlation(other, own))
+
+
+def first_target(which: str, opened: Opened, at: int) -> Target | LeftOut:
+    """What is explained: the item's word, or the answer or class."""
+    if opened.run.readings[0].kind == "caption":
+        return word_target(opened, at)
+    return answer_target(which, opened, at)
+
+
+def second_target(opened: Opened, at: int, first: Target) -> Target | LeftOut:
+    """What else could be explained: a word of another category, the next likely answer or class."""
+    place = opened.places[at]
+    reading, scores = opened.run.readings[place], opened.run.scores[place, 0]
+    if reading.kind == "caption":
+        return _other_word(opened, at)
+    order = scores.detach().argsort(descending=True, stable=True).tolist()
+    mine = first.resolve(reading).terms[0].choice
+    rest = [choice for choice in order if choice != mine]
+    if not rest:
+        return LeftOut("one_choice")
+    return answer(str(reading.choices.names[rest[0]])) if reading.kind == "answer" else label(rest[0])
+
+
+def _other_word(opened: Opened, at: int) -> Target | LeftOut:
+    """The first other visual word, by the order of the caption, whose category is another one."""
+    item, reading = opened.items[at], opened.run.readings[opened.places[at]]
+    found = visual_words([one.text for one in reading.words])
+    others = [one.span[1] - 1 for one in found if one.category != item.category]
+    return word(others[0]) if others else LeftOut("one_category")
+
+
+def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
+    names = [method.name for method in methods]
+    opened, unread = read_items(models.trained, items)
+    found = {item.id: left_out(item, names, SANITY.columns, why.reason, why.detail) for item, why in unread}
+    for part in opened:
+        _measure(models, part, methods, options, found)
+    return [row for item in items for row in found[item.id]]
+
+
+def _measure(
+    models: Models, opened: Opened, methods: Sequence[Method], options: Options, found: dict[str, list[Row]]
+) -> None:
+    """Add the rows of the items of one run."""
+    targets = [first_target(options.answer, opened, at) for at in range(len(opened.items))]
+    names = [method.name for method in methods]
+    for item, target in zip(opened.items, targets, strict=True):
+        found[item.id] = []
+        if isinstance(target, LeftOut):
+            found[item.id] = left_out(item, names, SANITY.columns, target.reason, target.detail)
+    if all(isinstance(target, LeftOut) for target in targets):
+        return
+    others = [t if isinstance(t, LeftOut) else second_target(opened, at, t) for at, t in enumerate(targets)]
+    runs = {SCORE: again(models.top_shuffled, opened), "random_weights": again(models.shuffled, opened)}
+    quiet = activations(opened.run, opened.places)
+    for method in methods:
+        own = maps_of(opened, opened.run, targets, method)
+        changed = {name: maps_of(opened, run, targets, method) for name, run in runs.items()}
+        changed["other_target"] = _other_maps(opened, others, method)
+        for at, item in enumerate(opened.items):
+            mine = own[at]
+            if mine is not None:
+                planes = {name: _plane(maps[at], others[at]) for name, maps in changed.items()}
+                outcomes = _outcomes(item, mine[0], {**planes, "mean_activation": quiet[at]}, options.seed)
+                unknown = len(opened.run.readings[opened.places[at]].unknown)
+                row = row_of(item, method.name, outcomes, target=mine[1], unknown=unknown)
+                found[item.id].append(row)
+
+
+def _outcomes(item: Item, mine: Map, planes: Mapping[str, Map | LeftOut], seed: int) -> dict[str, Outcome]:
+    """How far each of the other maps agrees with the item's own."""
+    shape = (mine.shape[0], mine.shape[1])
+    return {
+        name: Outcome(None, plane.reason) if isinstance(plane, LeftOut) else agreement(plane, mine)
+        for name, plane in {**planes, **blind_maps(item, shape, seed)}.items()
+    }
+
+
+def _other_maps(
+    opened: Opened, others: Sequence[Target | LeftOut], method: Method
+) -> list[tuple[Map, str] | None]:
+    if all(isinstance(other, LeftOut) for other in others):
+        return [None] * len(others)
+    return maps_of(opened, opened.run, others, method)
+
+
+def _plane(found: tuple[Map, str] | None, other: Target | LeftOut) -> Map | LeftOut:
+    """A map, or why there is no other target; the item itself has one."""
+    if found is not None:
+        return found[0]
+    return other if isinstance(other, LeftOut) else LeftOut("no_map")
+
+
+SANITY = Evaluator(
+    "sanity",
+    "Sanity: what remains of a map after shuffling (0: nothing, good; 1: all)",
+    ("captioner", "vqa", "classifier"),
+    items_for,
+    lambda options, opened, at: first_target(options.answer, opened, at),
+    _rows,
+    protocol,
+    extras=("other_target",),
+    said={
+        SCORE: "last layer shuffled",
+        "random_weights": "all weights shuffled",
+        "other_target": "another target",
+        "mean_activation": "against mean activation",
+        "centre_prior": "against centre prior",
+        "random_map": "against random map",
+    },
+    shared=(),
+    span=(-1.0, 1.0),
+)
