@@ -5,10 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import vlx.scenes
 from vlx.cli.app import main
 from vlx.scenes.render import FONT
+
+# Property tests: the same examples in every run, and no limit on a slow machine.
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady")
 
 Run = Callable[..., tuple[int, str, str]]
 """Runs the command line: its status, what it printed and what it complained."""

@@ -9,8 +9,8 @@ from torch import nn
 import vlx
 from tests import tiny
 from tests.explained import photo
+from tests.passes.test_capture import state_of
 from tests.speakers import ANSWERS, Chooser, Speaker
-from tests.test_capture import state_of
 from vlx.errors import ImageError, LayerError, TextError, UnknownChoice, VlxError
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import nn
 
 import vlx
-from tests.test_capture import state_of
+from tests.passes.test_capture import state_of
 from vlx.images.preprocess import stack_images
 
 SIGNED = vlx.grad_cam_with(rectify=False)

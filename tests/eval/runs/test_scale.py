@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Run
-from tests.evaluation import small
-from tests.evaluation.test_run import contents, parts
+from tests.eval import small
+from tests.eval.runs.test_batches import contents, parts
 from vlx.errors import VlxError
 from vlx.eval.items.models import Models, with_controls
 from vlx.eval.runs import launch, ray_engine
@@ -94,7 +94,7 @@ def cluster() -> Iterator[None]:
     """Ray on this machine, its workers able to import the tests."""
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'vlx[ray]'")
     with pytest.MonkeyPatch.context() as patch:
-        root = str(Path(__file__).parents[2])
+        root = str(Path(__file__).parents[3])
         patch.setenv("PYTHONPATH", os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]))
         patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="ERROR")

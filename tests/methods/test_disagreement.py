@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
 import vlx
-from tests.test_agreement import assert_near, classified, library, maps, pooled, scaled
+from tests.methods.test_agreement import assert_near, classified, library, maps, pooled, scaled
 
 
 def test_small_gradients_are_lost_there_to_a_constant_in_grad_cam_pp():

@@ -11,7 +11,7 @@ from torch import nn
 import vlx
 import vlx.methods.occlusion.incremental
 from tests.adapters import small
-from tests.test_capture import Broken, state_of
+from tests.passes.test_capture import Broken, state_of
 from vlx.adapters.nets.backbones import torchvision_network
 from vlx.adapters.parts.classifier import Classifier
 from vlx.methods.occlusion.incremental import Axis, Span, Step, changes_only

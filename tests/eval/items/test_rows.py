@@ -15,7 +15,7 @@ from scipy import stats
 
 import vlx
 import vlx.methods.occlusion.of_pass
-from tests.evaluation import small
+from tests.eval import small
 from vlx.eval.data.coco import read_instances, union_mask
 from vlx.eval.data.folder import look
 from vlx.eval.data.hat import read_human_map

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.evaluation import small
+from tests.eval import small
 from vlx.errors import VlxError
 from vlx.eval.data.folder import look
 from vlx.eval.items.models import with_controls

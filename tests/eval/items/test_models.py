@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tests.evaluation import small
+from tests.eval import small
 from vlx.errors import VlxError
 from vlx.eval.items.models import in_precision, kind_of, networks, on_input, shuffled, weights_digest
 from vlx.eval.tasks.occlusion import prepared_view

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from tests.conftest import Run
-from tests.evaluation import small
+from tests.eval import small
 from vlx.errors import VlxError
 from vlx.eval.items.options import Options
 from vlx.eval.runs.batches import locked
@@ -22,7 +22,7 @@ from vlx.eval.runs.launch import Request, launch, repeatable
 from vlx.eval.runs.settings import Shard, parse_shard
 from vlx.eval.tasks.boxes import BOXES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RESULTS = ("results.parquet", "summary.json", "summary.md", "summary.tex")
 
 
@@ -36,7 +36,7 @@ def parts(folder: Path) -> list[str]:
 
 def started(world: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
     """An evaluation in another process, slow enough to be killed within."""
-    code = [sys.executable, "-m", "tests.evaluation.small", "evaluate", "pointing"]
+    code = [sys.executable, "-m", "tests.eval.small", "evaluate", "pointing"]
     settings = ["--data", str(world), "--out", str(out), "--batch", "4", "--threads", "1", *more]
     return subprocess.Popen(
         [*code, *settings], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -168,7 +168,7 @@ class Made:
         return (1,), {"width": 2}
 
 
-HERE = "tests.adapters.files.test_pickled."
+HERE = "tests.adapters.files.pickle.test_reader."
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

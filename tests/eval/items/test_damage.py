@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Run
-from tests.evaluation import small
+from tests.eval import small
 from vlx.eval.data.folder import look
 from vlx.eval.items.item import Item, checked
 from vlx.eval.items.models import with_controls

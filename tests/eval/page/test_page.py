@@ -14,7 +14,7 @@ import pytest
 
 from tests.browser import browser
 from tests.conftest import Run
-from tests.evaluation import small
+from tests.eval import small
 from vlx.cli.app import main
 from vlx.errors import VlxError
 from vlx.eval.measures.statistics import summarise

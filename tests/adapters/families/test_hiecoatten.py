@@ -18,8 +18,8 @@ from tests.adapters import published, small
 from tests.adapters.conformance import CHECKS, Case, check_patch
 from tests.adapters.files.caffe_writer import write_caffemodel
 from tests.adapters.files.t7_writer import write_t7
-from tests.adapters.test_coattention import literal_logits, network, published_vectors
-from tests.adapters.test_lua_modules import network as pre_activation
+from tests.adapters.nets.test_coattention import literal_logits, network, published_vectors
+from tests.adapters.nets.test_lua import network as pre_activation
 from tests.adapters.tiny_resnet import tiny_resnet
 from vlx.adapters.families.hiecoatten import RESIDUAL, VGG, HieCoAtten, load_eye, load_hiecoatten, spread_of
 from vlx.adapters.nets.caffe import VGG19

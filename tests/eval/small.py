@@ -60,7 +60,7 @@ def load(name: str, **_settings: object) -> Any:
 
 
 def main() -> None:
-    """The command line with these models: ``python -m tests.evaluation.small evaluate boxes ...``."""
+    """The command line with these models: ``python -m tests.eval.small evaluate boxes ...``."""
     sys.modules["vlx.load"].load = load  # type: ignore[attr-defined]
     from vlx.cli.app import main as command
 

@@ -10,7 +10,7 @@ from torch import nn
 
 import vlx
 from tests.adapters import small
-from tests.test_capture import Broken
+from tests.passes.test_capture import Broken
 from vlx.adapters.parts.classifier import Classifier
 from vlx.errors import VlxError
 from vlx.images.preprocess import AsIs

@@ -11,7 +11,7 @@ from transformers.pytorch_utils import Conv1D
 import vlx
 from tests.adapters import small
 from tests.explained import photo
-from tests.test_capture import Broken, state_of
+from tests.passes.test_capture import Broken, state_of
 from vlx.adapters.nets.backbones import torchvision_network
 from vlx.adapters.nets.captioning import GlobalPool
 from vlx.adapters.parts.classifier import Classifier

@@ -4,13 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 CODE = """
 import resource, sys
 from dataclasses import replace
 from pathlib import Path
-from tests.evaluation import small
+from tests.eval import small
 from vlx.eval.runs.launch import Prepared, Request, prepare, repeatable
 from vlx.eval.items.models import with_controls
 from vlx.eval.tasks.pointing import POINTING
