@@ -321,10 +321,10 @@ def test_columns_line_up() -> None:
 def test_demo_is_given_its_folder_and_photo(
     run: Run, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vlx.cli import demo
+    from vlx.cli import demonstration
 
     seen: list[tuple[Path, Path | None]] = []
-    monkeypatch.setattr(demo, "run_demo", lambda out, image: seen.append((out, image)))
+    monkeypatch.setattr(demonstration, "run_demo", lambda out, image: seen.append((out, image)))
     assert run("demo", "--out", tmp_path, "--image", picture)[0] == 0
     assert run("demo")[0] == 0
     assert seen == [(tmp_path, picture), (Path("vlx-demo"), None)]
@@ -334,6 +334,7 @@ def test_scenes_commands_pass_their_options_on(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from vlx.scenes import formats, score
+    from vlx.scenes.training import stages
 
     seen: list[object] = []
     monkeypatch.setattr(formats, "write_world", lambda *a, **k: seen.append((a, k)) or a[0])
@@ -354,7 +355,7 @@ def test_scenes_commands_pass_their_options_on(
 
 
 def _process(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vlx.cli.app", *map(str, arguments)]
+    command = [sys.executable, "-m", "vlx.cli", *map(str, arguments)]
     settings = {**os.environ, **environment}
     return subprocess.run(
         command, capture_output=True, text=True, check=False, env=settings, errors="replace"

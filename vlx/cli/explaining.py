@@ -11,15 +11,6 @@ from typing import Any
 import typer
 from PIL import Image
 
-from vlx.api import (
-    Matcher,
-    Responder,
-    explain_answer,
-    explain_caption,
-    explain_label,
-    explain_match,
-    written,
-)
 from vlx.errors import ImageError, TextError, UnknownChoice, VlxError
 from vlx.explanation import Explanation, write_whole
 from vlx.images.files import list_images, open_image
@@ -53,16 +44,6 @@ def methods_named(names: Sequence[str] | None) -> list[Method]:
     return [method_named(name) for name in dict.fromkeys(names or ["grad_cam"])]
 
 
-def chosen_words(text: str | None) -> list[str | int] | None:
-    """The words that ``--words`` names: texts, or positions where a part is a number."""
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts:
-        raise VlxError("--words is empty: give words of the caption, as in --words dog,bike")
-    return [number_or_text(part) for part in parts]
-
-
 def load_models(
     names: Sequence[str],
     layers: Sequence[str] | None,
@@ -91,60 +72,6 @@ def load_models(
         model.name += f" ({own[model.name]})" if own[model.name] > 1 else ""
         found += [model, *(model.at(layer) for layer in chosen[1:])]
     return found
-
-
-def caption_with(
-    models: Sequence[Any],
-    methods: Sequence[Method],
-    text: str | None,
-    words: list[str | int] | None,
-    beam: int | None,
-    prompt: str | None,
-) -> Explained:
-    """Explain one caption of an image by each method and layer: the given text, or what the model says."""
-
-    def explained(image: Image.Image) -> list[Explanation]:
-        said = written(models[0], [image], prompt, beam)[0] if text is None else text
-        return [
-            explain_caption(model, image, said, prompt=prompt, words=words, method=method)
-            for model in models
-            for method in methods
-        ]
-
-    return explained
-
-
-def answer_with(
-    models: Sequence[Any], methods: Sequence[Method], question: str, answers: Sequence[str] | None
-) -> Explained:
-    """Explain answers to a question by each model and method: the given ones, or each model's likeliest."""
-
-    def explained(image: Image.Image) -> list[Explanation]:
-        made: list[Explanation] = []
-        for model in models:
-            said = answers or None
-            if said is None and isinstance(model, Responder):
-                said = written(model, [image], question)  # once for all methods
-            made += [explain_answer(model, image, question, said, method=method) for method in methods]
-        return made
-
-    return explained
-
-
-def label_with(models: Sequence[Any], methods: Sequence[Method], labels: Sequence[str] | None) -> Explained:
-    """Explain classes of an image by each model and method: the given ones, or each model's likeliest.
-
-    A model that compares images with texts takes its classes from them.
-    """
-    if not labels and any(isinstance(model, Matcher) for model in models):
-        raise VlxError("this model compares images with texts: give some, as in --label 'a red bus'")
-
-    def one(model: Any, image: Image.Image, method: Method) -> Explanation:
-        if isinstance(model, Matcher):
-            return explain_match(model, image, labels or (), method=method)
-        return explain_label(model, image, labels or None, method=method)
-
-    return lambda image: [one(model, image, method) for model in models for method in methods]
 
 
 def run_all(

@@ -1,0 +1,29 @@
+"""Arguments and options that the commands which explain images share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Images = Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files, or folders of them.")]
+Model = Annotated[str, typer.Option(help="A name that `vlx models` lists.")]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method",
+        help="How to explain, by default grad_cam; give it several times to compare methods.",
+    ),
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", help="A name that `vlx models` lists; several are compared."),
+]
+Layers = Annotated[
+    list[str] | None,
+    typer.Option("--layer", help="A layer, by dotted name or index; several are compared."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="A folder for figures (PNG), maps (NPZ), facts (JSON) and report.html."),
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps; auto spreads hf: models.")]

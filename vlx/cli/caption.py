@@ -1,0 +1,78 @@
+"""``vlx caption``: explain the words of captions."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from PIL import Image
+
+from vlx.api import explain_caption, written
+from vlx.cli.arguments import Device, Images, Layers, Methods, Model, Out
+from vlx.cli.explaining import Explained, finish, listed, load_models, methods_named, number_or_text, run_all
+from vlx.errors import VlxError
+from vlx.explanation import Explanation
+from vlx.methods.values import Method
+
+
+def caption(
+    images: Images,
+    text: Annotated[
+        str | None,
+        typer.Option("--caption", help="Explain this caption instead of the model's own."),
+    ] = None,
+    words: Annotated[
+        str | None,
+        typer.Option(help="Only these words: texts or positions from 0, as in dog,bike or 1,4."),
+    ] = None,
+    beam: Annotated[
+        int | None,
+        typer.Option(min=1, help="Width of the beam that writes the caption; by default the model's own."),
+    ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            help="What to ask the model, where it takes a prompt: its answer is explained by words."
+        ),
+    ] = None,
+    model: Model = "scenes/captioner",
+    method: Methods = None,
+    layer: Layers = None,
+    out: Out = None,
+    device: Device = "cpu",
+) -> None:
+    """Explain the words of a caption, the model's own or yours."""
+    paths, methods, chosen = listed(images), methods_named(method), chosen_words(words)
+    captioners = load_models([model], layer, device, ("generate",), "write captions", "scenes/captioner")
+    explained = caption_with(captioners, methods, text, chosen, beam, prompt)
+    finish(run_all(paths, explained, out, "Captions, word by word"))
+
+
+def caption_with(
+    models: Sequence[Any],
+    methods: Sequence[Method],
+    text: str | None,
+    words: list[str | int] | None,
+    beam: int | None,
+    prompt: str | None,
+) -> Explained:
+    """Explain one caption of an image by each method and layer: the given text, or what the model says."""
+
+    def explained(image: Image.Image) -> list[Explanation]:
+        said = written(models[0], [image], prompt, beam)[0] if text is None else text
+        return [
+            explain_caption(model, image, said, prompt=prompt, words=words, method=method)
+            for model in models
+            for method in methods
+        ]
+
+    return explained
+
+
+def chosen_words(text: str | None) -> list[str | int] | None:
+    """The words that ``--words`` names: texts, or positions where a part is a number."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
+        raise VlxError("--words is empty: give words of the caption, as in --words dog,bike")
+    return [number_or_text(part) for part in parts]

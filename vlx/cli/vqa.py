@@ -1,0 +1,54 @@
+"""``vlx vqa``: explain answers to a question about an image."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from PIL import Image
+
+from vlx.api import Responder, explain_answer, written
+from vlx.cli.arguments import Device, Layers, Methods, Models, Out
+from vlx.cli.explaining import Explained, finish, load_models, methods_named, run_all
+from vlx.explanation import Explanation
+from vlx.methods.values import Method
+
+
+def vqa(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image file.")],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What to ask about it.")],
+    answer: Annotated[
+        list[str] | None,
+        typer.Option(help="Explain this answer instead of the likeliest; may be given several times."),
+    ] = None,
+    model: Models = None,
+    method: Methods = None,
+    layer: Layers = None,
+    out: Out = None,
+    device: Device = "cpu",
+) -> None:
+    """Explain answers to a question about an image."""
+    methods = methods_named(method)
+    answering = ("answers", "respond")
+    answerers = load_models(
+        model or ["scenes/vqa"], layer, device, answering, "answer questions", "scenes/vqa"
+    )
+    explained = answer_with(answerers, methods, question, answer)
+    finish(run_all([image], explained, out, "Answers side by side"))
+
+
+def answer_with(
+    models: Sequence[Any], methods: Sequence[Method], question: str, answers: Sequence[str] | None
+) -> Explained:
+    """Explain answers to a question by each model and method: the given ones, or each model's likeliest."""
+
+    def explained(image: Image.Image) -> list[Explanation]:
+        made: list[Explanation] = []
+        for model in models:
+            said = answers or None
+            if said is None and isinstance(model, Responder):
+                said = written(model, [image], question)  # once for all methods
+            made += [explain_answer(model, image, question, said, method=method) for method in methods]
+        return made
+
+    return explained
