@@ -46,7 +46,7 @@ class Page:
         """Run the body of a function and return its result."""
         return self._post("execute/sync", {"script": code, "args": list(given)})
 
-    def wait(self, condition: str, seconds: float = 5.0) -> None:
+    def wait(self, condition: str, seconds: float = 60.0) -> None:
         """Wait until an expression is true in the page."""
         end = time.monotonic() + seconds
         while not self.js(f"return Boolean({condition})"):
@@ -140,7 +140,7 @@ def _started(base: str, binary: str, profile: Path) -> Any:
         "goog:chromeOptions": options,
         "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
     }
-    for _ in range(200):
+    for _ in range(1200):
         try:
             return _call("POST", base, {"capabilities": {"alwaysMatch": wanted}})
         except urllib.error.URLError as error:

@@ -29,7 +29,7 @@ def main() -> int:
         if any(cell.get("outputs") for cell in notebook.cells):
             print(f"{path.name} holds output: clear it before committing")
             return 1
-        NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(FOLDER)}}).execute()
+        NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(FOLDER)}}).execute()
         nbformat.write(notebook, kept / path.name)
         print(f"{path.name}: {sum(cell.cell_type == 'code' for cell in notebook.cells)} cells ran")
     return 0
