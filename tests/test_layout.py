@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import architecture
+
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(p for folder in ("vlx", "adapters", "eval") for p in (ROOT / folder).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
@@ -77,3 +79,32 @@ def test_the_check_of_tests_can_fail():
     tree = ast.parse("def test_x():\n    1 == 2\n")
     assert silent(tree) == [2]
     assert not checks_something(tree.body[0])
+
+
+@pytest.fixture(scope="module")
+def imports():
+    return architecture.graph()
+
+
+def test_no_files_import_one_another_in_a_circle(imports):
+    found = list(architecture.pairs(imports))
+    assert ("vlx.explain", "vlx.passes.forward") in found
+    assert architecture.circles(found) == []
+
+
+def test_the_check_of_circles_can_fail():
+    assert architecture.circles([("a", "b"), ("b", "c"), ("c", "a"), ("c", "d")]) == [["a", "b", "c"]]
+
+
+def test_every_file_has_a_room_and_arrows_point_down(imports):
+    rooms = {name: architecture.room(name) for name in imports.modules}
+    doors = {"vlx", "vlx.adapters", "vlx.eval"}
+    assert {name for name, room in rooms.items() if room is None} == doors
+    row = {name: row for name, (_, row) in architecture.ROOMS.items()}
+    assert [(a, b) for a, b in architecture.corridors(imports) if row[a] >= row[b]] == []
+
+
+def test_the_document_shows_the_tree_as_it_is(imports):
+    page = architecture.PAGE.read_text(encoding="utf-8")
+    assert page == architecture.with_tree(page), "run python -m tests.architecture"
+    assert architecture.PICTURE.read_text(encoding="utf-8") == architecture.picture(imports)
