@@ -23,6 +23,7 @@ from vlx.adapters.parts.vocabulary import Vocabulary, treebank_tokens
 from vlx.cli import explaining
 from vlx.cli.app import app, main
 from vlx.images.preprocess import Preprocess, Squash
+from vlx.scenes.training import stages
 
 PREPROCESS = Preprocess(Squash((32, 32)))
 LAYER = "features.4"
