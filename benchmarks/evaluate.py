@@ -35,7 +35,8 @@ from vlx.eval.items.options import Options
 from vlx.eval.tasks.pointing import POINTING
 from vlx.images.files import open_image
 from vlx.images.preprocess import stack_images
-from vlx.scenes.models import ASSETS, PREPROCESS, load_captioner, load_vqa
+from vlx.scenes import held_out_scenes
+from vlx.scenes.models import PREPROCESS, load_captioner, load_vqa
 from vlx.scenes.texts import caption_vocabulary
 
 BATCH = 16
@@ -55,7 +56,7 @@ def vgg_captioner() -> CNNLSTMCaptioner:
 
 def batch_of_images(images: int = BATCH) -> list[Item]:
     """All word items of the first images of the held-out scenes."""
-    items = checked(POINTING.items(look(ASSETS / "heldout"), "captioner", OPTIONS))
+    items = checked(POINTING.items(look(held_out_scenes()), "captioner", OPTIONS))
     chosen = list(dict.fromkeys(item.image for item in items))[:images]
     return [item for item in items if item.image in chosen]
 
@@ -133,7 +134,7 @@ def explained(model: CNNLSTMCaptioner, items: Sequence[Item]) -> object:
 def print_memory(model: CNNLSTMCaptioner, count: int = 2000) -> None:
     """Resident memory of this process while it evaluates so many items."""
     models = with_controls(model)
-    items = checked(POINTING.items(look(ASSETS / "heldout"), "captioner", Options()))
+    items = checked(POINTING.items(look(held_out_scenes()), "captioner", Options()))
     told: list[str] = []
     for at, start in enumerate(range(0, count, BATCH)):
         some = [items[index % len(items)] for index in range(start, start + BATCH)]

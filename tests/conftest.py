@@ -1,14 +1,14 @@
 """Fixtures that several tests share."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-import vlx.scenes
 from vlx.cli.app import main
+from vlx.scenes import held_out_scenes
 from vlx.scenes.render import FONT
 
 # Property tests: the same examples in every run, and no limit on a slow machine.
@@ -51,7 +51,16 @@ def emoji_font() -> Path:
     return FONT
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of the tests' own, also for the processes they start."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("VLX_CACHE", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
-def held_out() -> Path:
+def held_out(own_cache: Path) -> Path:
     """The held-out scenes that come with the package."""
-    return Path(vlx.scenes.__file__).parent / "assets" / "heldout"
+    return held_out_scenes()

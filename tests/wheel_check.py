@@ -32,8 +32,9 @@ def main() -> int:
             held = {name for name in archive.namelist() if ".dist-info/" not in name}
             archive.extractall(Path(folder) / "site")
         missing, extra = sorted(expected() - held), sorted(held - expected())
-        code = "import vlx.adapters, vlx.eval, vlx; print(vlx.__file__)"
-        alone = {"PYTHONPATH": str(Path(folder) / "site"), "PATH": ""}
+        code = "import vlx.adapters, vlx.eval, vlx.scenes; vlx.scenes.held_out_scenes(); print(vlx.__file__)"
+        site, cache = str(Path(folder) / "site"), str(Path(folder) / "cache")
+        alone = {"PYTHONPATH": site, "PATH": "", "VLX_CACHE": cache}
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, env=alone, check=False
         )

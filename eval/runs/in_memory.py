@@ -16,7 +16,8 @@ from vlx.eval.tasks.boxes import BOXES
 from vlx.eval.tasks.evaluator import Evaluator
 from vlx.eval.tasks.pointing import POINTING
 from vlx.methods.values import Method, grad_cam, guided_grad_cam
-from vlx.scenes.models import ASSETS, load_captioner
+from vlx.scenes import held_out_scenes
+from vlx.scenes.models import load_captioner
 
 BATCH = 20
 METHODS = (grad_cam, guided_grad_cam)
@@ -40,12 +41,13 @@ def score(
     return measured(evaluator, rows(), evaluator.protocol(options, kind), options.seed)
 
 
-def held_out_scores(limit: int | None = None, world: Path = ASSETS / "heldout") -> list[Measured]:
+def held_out_scores(limit: int | None = None, world: Path | None = None) -> list[Measured]:
     """Box ratio and word pointing on the held-out scenes, methods beside their controls.
 
-    ``limit`` is how many scenes, drawn at random but always the same. Raises VlxError where ``world``
-    holds no scenes.
+    ``limit`` is how many scenes, drawn at random but always the same; ``world`` is a folder of other ones.
+    Raises VlxError where it holds no scenes.
     """
+    world = world or held_out_scenes()
     if not (world / "instances.json").is_file():
         raise VlxError(f"no scenes in {world}: write some with vlx scenes generate")
     models, folder = with_controls(load_captioner()), look(world)

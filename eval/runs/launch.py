@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import torch
 
-import vlx.scenes
 from vlx.errors import VlxError
 from vlx.eval.data.folder import DataFolder, look
 from vlx.eval.items.item import Item, checked, digest, drawn
@@ -20,6 +19,7 @@ from vlx.eval.runs.batches import local_work, run
 from vlx.eval.runs.settings import Settings, Shard
 from vlx.eval.tasks.evaluator import Evaluator
 from vlx.methods.values import Method, method_named
+from vlx.scenes import held_out_scenes
 
 SCENES = "scenes"
 """The data that come with the package."""
@@ -101,7 +101,7 @@ def data_folder(data: str, split: str | None = None) -> DataFolder:
     """The folder of some data; ``scenes`` is the held-out part of the built-in world."""
     if data != SCENES:
         return look(data, split)
-    world = Path(vlx.scenes.__file__).parent / "assets" / "heldout"
+    world = held_out_scenes()
     if not (world / "instances.json").is_file():
         raise VlxError(
             f"no scenes in {world}: write some with vlx scenes generate, and give --data their folder"

@@ -8,9 +8,13 @@ import pytest
 import torch
 
 from vlx.adapters.nets.captioning import VggLike
+from vlx.scenes import held_out_scenes
 from vlx.scenes.cnn import normalised, small_vgg
+from vlx.scenes.formats import write_world
+from vlx.scenes.held_out import ARCHIVE
 from vlx.scenes.inventory import CATEGORIES, COLOURS, GROUNDS
 from vlx.scenes.plan import SIDE, Item, Scene
+from vlx.scenes.training import stages
 from vlx.scenes.training.cnn import pooled_maps
 from vlx.scenes.training.crops import WINDOW, windows
 from vlx.scenes.training.data import GLYPHS, PLACE, glyph_index, labels, plans
@@ -114,3 +118,22 @@ def test_a_finished_stage_is_not_repeated(tmp_path, monkeypatch):
     assert torch.equal(first, again)
     assert drawn == [9]
     assert len(lines) == 1
+
+
+def test_held_out_scenes_are_written_as_the_archive_that_scores_read(tmp_path, monkeypatch, emoji_font):
+    monkeypatch.setattr(stages, "HELD_OUT_SCENES", 2)
+    out = tmp_path / "out"
+    out.mkdir()
+    stages._held_out_stage(tmp_path / "work", out)
+    assert [path.name for path in out.iterdir()] == [ARCHIVE.name]
+    packed = (out / ARCHIVE.name).read_bytes()
+    stages._held_out_stage(tmp_path / "work", out)
+    assert (out / ARCHIVE.name).read_bytes() == packed
+    folder, world = (
+        held_out_scenes(out / ARCHIVE.name),
+        write_world(tmp_path / "new", 2, stages.HELD_OUT_SEED),
+    )
+    found, expected = (
+        {path.relative_to(root): path.read_bytes() for path in root.rglob("*.*")} for root in (folder, world)
+    )
+    assert found == expected

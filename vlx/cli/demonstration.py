@@ -12,7 +12,8 @@ from vlx.eval.runs.summary import markdown, short
 from vlx.explanation import Explanation
 from vlx.images.files import open_image
 from vlx.methods.values import grad_cam, guided_grad_cam
-from vlx.scenes.models import ASSETS, load_captioner, load_vqa
+from vlx.scenes import held_out_scenes
+from vlx.scenes.models import load_captioner, load_vqa
 from vlx.show.report import write_report
 
 SCENES = 6  # scenes shown with caption and one question each
@@ -47,19 +48,18 @@ def run_demo(out: Path, image: Path | None = None) -> Path:
 
 
 def _explained(own: list[tuple[str, Path]]) -> Iterator[tuple[str, list[Explanation]]]:
-    captioner, vqa = load_captioner(), load_vqa()
+    captioner, vqa, world = load_captioner(), load_vqa(), held_out_scenes()
     methods = (grad_cam, guided_grad_cam)
-    for name, path in [*own, *_scenes()]:
+    for name, path in [*own, *_scenes(world)]:
         image = open_image(path)
         text = captioner.generate([image])[0]
         yield name, [explain_caption(captioner, image, text, method=method) for method in methods]
-        for question, answers in _questions(path):
+        for question, answers in _questions(world, path):
             yield name, [explain_answer(vqa, image, question, answers, method=method) for method in methods]
 
 
-def _scenes() -> list[tuple[str, Path]]:
+def _scenes(world: Path) -> list[tuple[str, Path]]:
     """Some held-out scenes with several objects each."""
-    world = ASSETS / "heldout"
     facts = json.loads((world / "instances.json").read_text(encoding="utf-8"))
     several = [
         entry
@@ -71,9 +71,8 @@ def _scenes() -> list[tuple[str, Path]]:
     ]
 
 
-def _questions(path: Path) -> list[tuple[str, list[str]]]:
+def _questions(world: Path, path: Path) -> list[tuple[str, list[str]]]:
     """A scene's first question with its answer and another one of the same kind; fixed ones for photos."""
-    world = ASSETS / "heldout"
     if path.parent != world / "images":
         return [(question, ["yes", "no"]) for question in OWN_QUESTIONS]
     told = json.loads((world / "annotations.json").read_text(encoding="utf-8"))["annotations"]

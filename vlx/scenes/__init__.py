@@ -2,6 +2,10 @@
 
 import numpy as np
 
+from vlx.scenes.held_out import held_out_scenes
+
+__all__ = ["held_out_scenes", "scene_random"]
+
 
 def scene_random(seed: int, index: int) -> np.random.Generator:
     """The random numbers of scene ``index`` of a world: the same on every machine."""

@@ -11,12 +11,13 @@ from PIL import Image
 
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.adapters.parts.deeper_lstm import DeeperLSTM
+from vlx.scenes.held_out import ARCHIVE, held_out_scenes
 from vlx.scenes.models import ASSETS, load_captioner, load_vqa
 from vlx.scenes.texts import named_categories
 from vlx.scenes.training.log import Log
 
 BATCH = 64
-HIDDEN = 32  # grey level of an attention map from which a pixel counts as its region
+HIDDEN = 32  # grey level of a simulated attention map from which a pixel counts as its region
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
 
 def report(folder: Path, log: Log) -> None:
     """Score the models in ``folder`` on its held-out scenes, a line for each score."""
-    world = folder / "heldout"
+    world = held_out_scenes(folder / ARCHIVE.name)
     images = _images(world)
     precision, recall = object_words(load_captioner(folder=folder), images, _present(world))
     log(f"held-out scenes: {len(images)}")
@@ -103,7 +104,7 @@ def _questions(world: Path) -> list[tuple[int, int, str, str, str]]:
 
 
 def _without(world: Path, image: Image.Image, question_id: int) -> Image.Image:
-    """The image with the region of the answer, as all annotators saw it, filled with its mean colour."""
+    """The image with the answer's region, as the simulated annotators saw it, filled with its mean colour."""
     pixels = np.array(image)
     paths = sorted((world / "attention").glob(f"{question_id}_*.png"))
     region = np.max([np.asarray(Image.open(path)) for path in paths], axis=0) >= HIDDEN

@@ -2,8 +2,8 @@
 
 The convolutions learn from windows and scenes, the fully connected layers from feature maps, then the
 captioner, the VQA model and a question-only model from fixed fc7 vectors, each on scenes that the
-stage before has not seen. Writes weights, held-out scenes, scores and the log. A stage that is done
-is kept in ``--work`` and not repeated, so an interrupted run goes on where it was.
+stage before has not seen. Writes weights, the archive of held-out scenes, scores and the log. A stage
+that is done is kept in ``--work`` and not repeated, so an interrupted run goes on where it was.
 """
 
 import random
@@ -19,6 +19,7 @@ from vlx.adapters.files.weights import save_weights
 from vlx.adapters.nets.captioning import VggLike
 from vlx.scenes.cnn import small_vgg
 from vlx.scenes.formats import write_world
+from vlx.scenes.held_out import ARCHIVE, pack
 from vlx.scenes.score import report
 from vlx.scenes.training.cnn import pooled_maps, train_cnn
 from vlx.scenes.training.data import drawn, labels, pictures, plans
@@ -52,7 +53,7 @@ def train(work: Path, out: Path, device: torch.device) -> None:
             _seed_everything()
             stage(out, world, checks, device, log)
             done.touch()
-    write_world(out / "heldout", HELD_OUT_SCENES, HELD_OUT_SEED)
+    _held_out_stage(work, out)
     report(out, log)
     log("done")
     (out / "training.log").write_text((work / "training.log").read_text(encoding="utf-8"), encoding="utf-8")
@@ -90,6 +91,11 @@ def _fc_stage(work: Path, cnn: VggLike, maps: dict[int, Tensor], device: torch.d
         train_fc(cnn, (torch.cat([maps[seed] for seed in seeds]), truth), check, device, log)
         save_weights(path, cnn)
     cnn.load_state_dict(load_file(path))
+
+
+def _held_out_stage(work: Path, out: Path) -> None:
+    """Render the scenes that scores are taken on, and pack them."""
+    pack(write_world(work / "held_out", HELD_OUT_SCENES, HELD_OUT_SEED), out / ARCHIVE.name)
 
 
 def _loaded(path: Path, device: torch.device) -> VggLike:
