@@ -18,7 +18,7 @@ def generate(
     seed: Annotated[int, typer.Option(min=0, help="Scenes of one seed are always the same.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes that render.")] = 1,
 ) -> None:
-    """Render scenes with captions, questions, boxes, masks and attention maps in the usual formats."""
+    """Render scenes with captions, questions, boxes, masks and simulated attention maps."""
     from vlx.scenes.formats import write_world
 
     print(write_world(out, count, seed, workers=workers))

@@ -1,4 +1,4 @@
-"""Write scenes as data sets: COCO instances and captions, DenseCap results, VQA v1, VQA-HAT maps."""
+"""Write scenes as data sets: COCO instances and captions, DenseCap results, VQA v1, simulated VQA-HAT."""
 
 import json
 from collections.abc import Sequence
@@ -40,9 +40,9 @@ def write_world(out: str | Path, count: int, seed: int = 0, *, workers: int = 1)
     """Render ``count`` scenes and write them to the folder ``out``; returns it.
 
     Files: ``images/`` (JPEG), ``instances.json``, ``captions.json``, ``results.json`` (DenseCap),
-    ``questions.json``, ``annotations.json`` and ``attention/<question_id>_<k>.png``. The same seed
-    gives the same files; scenes that an earlier call left there are replaced. Raises VlxError where
-    the font is missing, ``count`` is not positive, or the folder holds other images.
+    ``questions.json``, ``annotations.json`` and ``attention/<question_id>_<k>.png`` (simulated). The
+    same seed gives the same files; scenes that an earlier call left there are replaced. Raises VlxError
+    where the font is missing, ``count`` is not positive, or the folder holds other images.
     """
     need_font()
     if count < 1:
@@ -182,7 +182,7 @@ def _annotation(asked: Asked, image_id: int, question_id: int) -> dict[str, Any]
 def _attention(
     masks: Bool[np.ndarray, "item height width"], random: np.random.Generator
 ) -> UInt8[np.ndarray, "height width"]:
-    """What one annotator uncovers: a soft blob over each object, its centre and size a little off."""
+    """What a simulated annotator uncovers: a soft blob over each object, centre and size a little off."""
     rows, cols = np.mgrid[0:SIDE, 0:SIDE] + 0.5
     found = np.zeros((SIDE, SIDE))
     for mask in masks:
