@@ -19,7 +19,6 @@ from vlx.errors import VlxError
 from vlx.eval.items.options import Options
 from vlx.eval.runs.batches import locked
 from vlx.eval.runs.launch import Request, launch, repeatable
-from vlx.eval.runs.settings import Shard, parse_shard
 from vlx.eval.tasks.boxes import BOXES
 
 ROOT = Path(__file__).parents[3]
@@ -163,16 +162,6 @@ with locked(Path({str(tmp_path)!r})):\n    print('held', flush=True); time.sleep
         process.kill()
     with locked(tmp_path):
         assert (tmp_path / "lock").exists()
-
-
-def test_shards_are_disjoint_and_complete() -> None:
-    for count in (1, 2, 7, 20):
-        numbers = [number for i in range(count) for number in Shard(i + 1, count).of(12)]
-        assert sorted(numbers) == list(range(12))
-    assert parse_shard("2/7") == Shard(2, 7)
-    for wrong in ("0/2", "3/2", "2", "a/b", "-1/2", "1/0", ""):
-        with pytest.raises(VlxError, match="shard"):
-            parse_shard(wrong)
 
 
 def test_rows_hold_everything_of_an_item(world: Path, tmp_path: Path, run: Run) -> None:
