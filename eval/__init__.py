@@ -3,10 +3,11 @@
 ``vlx evaluate`` runs an evaluation by name; with a model of your own::
 
     from pathlib import Path
+    from vlx.eval.runs.evaluate import evaluate
+    from vlx.eval.runs.request import Request
     from vlx.eval.tasks.boxes import BOXES
-    from vlx.eval.runs.launch import Request, launch
 
-    launch(BOXES, Request("mine", data="coco/"), Path("runs/boxes"), model)
+    evaluate(BOXES, Request("mine", data="coco/"), Path("runs/boxes"), model)
 """
 
 if __name__ != "vlx.eval":

@@ -8,7 +8,9 @@ from pathlib import Path
 from vlx.eval.data.records import DataError
 from vlx.eval.page.examples import cases, extremes, read_rows
 from vlx.eval.page.page import Section, section, write_page
-from vlx.eval.runs.launch import Prepared, Request, carry_out, load_models, prepare, repeatable
+from vlx.eval.runs.evaluate import evaluate_prepared
+from vlx.eval.runs.repeatable import repeatable
+from vlx.eval.runs.request import Prepared, Request, load_models, prepare
 from vlx.eval.tasks.evaluator import Evaluator
 from vlx.eval.tasks.occlusion import OCCLUSION
 
@@ -35,7 +37,9 @@ def evaluate_all(
                 except DataError as error:
                     missing.append((f"{evaluator.name} of {request.model}", str(error)))
                     continue
-                folder = carry_out(evaluator, mine, ready, out / f"{evaluator.name}-{_plain(request.model)}")
+                folder = evaluate_prepared(
+                    evaluator, mine, ready, out / f"{evaluator.name}-{_plain(request.model)}"
+                )
                 sections.append(_section(evaluator, ready, folder))
     return write_page(out / "report.html", sections, missing)
 

@@ -43,7 +43,7 @@ def local_work(
     return work
 
 
-def run(
+def run_batches(
     evaluator: Evaluator,
     settings: Settings,
     work: Work,

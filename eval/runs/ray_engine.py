@@ -16,8 +16,10 @@ from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models
 from vlx.eval.items.rows import Row, as_text, from_text
 from vlx.eval.runs.batches import Work, batch_items
-from vlx.eval.runs.launch import Request, load_models, repeatable
+from vlx.eval.runs.repeatable import repeatable
+from vlx.eval.runs.request import Request, load_models
 from vlx.eval.runs.settings import Settings
+from vlx.eval.tasks.all import EVALUATORS
 from vlx.eval.tasks.evaluator import Evaluator
 from vlx.methods.values import method_named
 
@@ -28,8 +30,6 @@ class Worker:
     """One actor: loads the model once, then measures batches as they come."""
 
     def __init__(self, evaluator: str, request: Request, settings: Settings, load: Load) -> None:
-        from vlx.eval.tasks.all import EVALUATORS
-
         self._evaluator = next(one for one in EVALUATORS if one.name == evaluator)
         self._settings = settings
         self._methods = [method_named(name) for name in settings.methods]

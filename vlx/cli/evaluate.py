@@ -224,7 +224,7 @@ def _show(folder: Path) -> None:
 
 def _run(task: str, given: dict[str, Any]) -> None:
     """Run one evaluation with the options of its command, and print its table."""
-    from vlx.eval.runs.launch import launch
+    from vlx.eval.runs import evaluate as runs
     from vlx.eval.runs.settings import parse_shard
     from vlx.eval.tasks.all import EVALUATORS
 
@@ -233,4 +233,4 @@ def _run(task: str, given: dict[str, Any]) -> None:
     if shard is not None:
         out = out / f"shard-{shard.index}-of-{shard.count}"
     evaluator = next(one for one in EVALUATORS if one.name == task)
-    _show(launch(evaluator, request_of(given, shard), out))
+    _show(runs.evaluate(evaluator, request_of(given, shard), out))

@@ -78,7 +78,7 @@ def request_of(given: dict[str, Any], shard: Any) -> Any:
     """
     from vlx.cli.explaining import check_device, number_or_text
     from vlx.eval.items.options import Options
-    from vlx.eval.runs.launch import Request
+    from vlx.eval.runs.request import Request
 
     check_device(given["device"])
     plain = {name: value.value if isinstance(value, Enum) else value for name, value in given.items()}

@@ -6,31 +6,17 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as parquet
 import pytest
-import torch
 
 from tests.conftest import Run
-from tests.eval import small
+from tests.eval.runs.measured import contents, parts
 from vlx.errors import VlxError
-from vlx.eval.items.options import Options
 from vlx.eval.runs.batches import locked
-from vlx.eval.runs.launch import Request, launch, repeatable
-from vlx.eval.tasks.boxes import BOXES
 
 ROOT = Path(__file__).parents[3]
-RESULTS = ("results.parquet", "summary.json", "summary.md", "summary.tex")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in RESULTS}
-
-
-def parts(folder: Path) -> list[str]:
-    return sorted(path.name for path in (folder / "parts").glob("*.json"))
 
 
 def started(world: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
@@ -87,46 +73,6 @@ def test_leftovers_of_a_killed_write_do_no_harm(world: Path, tmp_path: Path, run
     (out / "settings.json").unlink()
     status, _, err = run(*given, "--out", out)
     assert (status, "batches without their settings" in err) == (1, True)
-
-
-def test_a_model_of_ones_own_is_measured_without_a_name(world: Path, tmp_path: Path, run: Run) -> None:
-    assert run("evaluate", "boxes", "--data", world, "--out", tmp_path / "named", "--limit", 2)[0] == 0
-    request = Request("scenes/captioner", str(world), options=Options(limit=2), progress=False)
-    launch(BOXES, request, tmp_path / "own", small.captioner())
-    assert contents(tmp_path / "own") == contents(tmp_path / "named")
-    with pytest.raises(VlxError, match="local engine"):
-        launch(BOXES, replace(request, engine="ray"), tmp_path / "ray", small.captioner())
-
-
-def test_too_little_memory_is_said_in_one_line(world: Path, tmp_path: Path) -> None:
-    model = small.captioner()
-    request = Request("small", str(world), options=Options(limit=1), progress=False)
-
-    def full(*_arguments: object) -> object:
-        raise torch.OutOfMemoryError("CUDA out of memory\nTried to allocate")
-
-    model.read = full
-    with pytest.raises(VlxError, match="16 items in a batch: give a smaller --batch"):
-        launch(BOXES, request, tmp_path, model)
-    model.read = small.captioner().read
-    assert launch(BOXES, request, tmp_path, model) == tmp_path  # goes on as if nothing had been
-
-
-def test_settings_of_the_process_come_back(world: Path, tmp_path: Path) -> None:
-    threads = torch.get_num_threads()
-    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    inside: list[object] = []
-
-    def failing() -> None:
-        with repeatable(threads + 1):
-            inside.extend([torch.get_num_threads(), torch.backends.cudnn.deterministic])
-            raise VlxError("x")
-
-    with pytest.raises(VlxError, match="x"):
-        failing()
-    assert inside == [threads + 1, True]
-    assert torch.get_num_threads() == threads
-    assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == before
 
 
 def test_other_settings_are_refused_and_named(world: Path, tmp_path: Path, run: Run) -> None:

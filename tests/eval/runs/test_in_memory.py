@@ -11,7 +11,8 @@ from vlx.eval.data.folder import look
 from vlx.eval.items.models import with_controls
 from vlx.eval.items.options import Options
 from vlx.eval.runs import in_memory
-from vlx.eval.runs.launch import Request, launch
+from vlx.eval.runs.evaluate import evaluate
+from vlx.eval.runs.request import Request
 from vlx.eval.runs.summary import markdown, short
 from vlx.eval.tasks.pointing import POINTING
 from vlx.methods.values import grad_cam
@@ -29,9 +30,9 @@ def test_scores_in_memory_are_those_of_a_run(
     options = Options(captions=1)
     models = with_controls(small.captioner())
     found = in_memory.score(POINTING, models, look(world), options, [grad_cam])
-    monkeypatch.setattr("vlx.eval.runs.launch.load_models", lambda _request: models)
+    monkeypatch.setattr("vlx.eval.runs.request.load_models", lambda _request: models)
     request = Request("small", str(world), options=options, batch=in_memory.BATCH, progress=False)
-    told = json.loads((launch(POINTING, request, tmp_path) / "summary.json").read_text(encoding="utf-8"))
+    told = json.loads((evaluate(POINTING, request, tmp_path) / "summary.json").read_text(encoding="utf-8"))
     for name, summary in found.alone.items():
         assert summary.mean == pytest.approx(told["rows"][name]["items"]["mean"], abs=1e-6)
         assert summary.n == told["rows"][name]["items"]["n"]

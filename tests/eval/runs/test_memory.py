@@ -11,10 +11,11 @@ import resource, sys
 from dataclasses import replace
 from pathlib import Path
 from tests.eval import small
-from vlx.eval.runs.launch import Prepared, Request, prepare, repeatable
+from vlx.eval.runs.repeatable import repeatable
+from vlx.eval.runs.request import Request, prepare
 from vlx.eval.items.models import with_controls
 from vlx.eval.tasks.pointing import POINTING
-from vlx.eval.runs.batches import local_work, run
+from vlx.eval.runs.batches import local_work, run_batches
 
 world, out = Path(sys.argv[1]), Path(sys.argv[2])
 request = Request("small", str(world), threads=1, batch=20)
@@ -32,7 +33,7 @@ with repeatable(1):
                 print(number, pages * resource.getpagesize() // 2**20, flush=True)
             yield number, rows
 
-    run(POINTING, settings, watched, out, progress=False)
+    run_batches(POINTING, settings, watched, out, progress=False)
 """
 
 

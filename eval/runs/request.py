@@ -1,8 +1,6 @@
-"""From what a person asks for to a finished run: data, model, settings, then batches."""
+"""What a person asks for, and what it takes before the first batch: data, model, items, settings."""
 
-import os
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +13,6 @@ from vlx.eval.data.folder import DataFolder, look
 from vlx.eval.items.item import Item, checked, digest, drawn
 from vlx.eval.items.models import Models, in_precision, kind_of, weights_digest, with_controls
 from vlx.eval.items.options import Options
-from vlx.eval.runs.batches import local_work, run
 from vlx.eval.runs.settings import Settings, Shard
 from vlx.eval.tasks.evaluator import Evaluator
 from vlx.methods.values import Method, method_named
@@ -58,18 +55,6 @@ class Prepared:
     settings: Settings
 
 
-def launch(evaluator: Evaluator, request: Request, out: Path, model: Any = None) -> Path:
-    """Run one evaluation as asked, or the rest of it; returns the folder of the results.
-
-    ``model`` is one of your own, which ``request.model`` then only names; it runs on the local engine.
-    """
-    if model is not None and request.engine != "local":
-        raise VlxError("a model of your own runs on the local engine: other processes cannot load it")
-    with repeatable(request.threads):
-        loaded = None if model is None else _controlled(model, request)
-        return carry_out(evaluator, request, prepare(evaluator, request, loaded), out)
-
-
 def prepare(evaluator: Evaluator, request: Request, loaded: Models | None = None) -> Prepared:
     """Load the model unless it is, list the items and fix the settings; CPU threads are those of now."""
     methods = [method_named(name) for name in dict.fromkeys(request.methods)]
@@ -77,24 +62,6 @@ def prepare(evaluator: Evaluator, request: Request, loaded: Models | None = None
     items = items_for(evaluator, models, request)
     settings = settings_for(evaluator, request, models, items, methods, torch.get_num_threads())
     return Prepared(models, items, methods, settings)
-
-
-def carry_out(evaluator: Evaluator, request: Request, ready: Prepared, out: Path) -> Path:
-    """Measure what is missing in ``out`` on the engine that is asked for."""
-    if request.engine == "ray":
-        from vlx.eval.runs.ray_engine import ray_work
-
-        work = ray_work(evaluator, request, ready.items, ready.settings)
-    elif request.workers != 1:
-        raise VlxError(f"--workers {request.workers} is for --engine ray: run several shards instead")
-    else:
-        work = local_work(evaluator, ready.models, ready.items, ready.methods, ready.settings)
-    try:
-        return run(evaluator, ready.settings, work, out, shard=request.shard, progress=request.progress)
-    except torch.OutOfMemoryError:
-        raise VlxError(
-            f"the device is out of memory with {request.batch} items in a batch: give a smaller --batch"
-        ) from None
 
 
 def data_folder(data: str, split: str | None = None) -> DataFolder:
@@ -113,10 +80,11 @@ def load_models(request: Request) -> Models:
     """The model in its precision, with its copies under shuffled weights."""
     from vlx.load import load
 
-    return _controlled(load(request.model, layer=request.layer, device=request.device), request)
+    return controlled(load(request.model, layer=request.layer, device=request.device), request)
 
 
-def _controlled(model: Any, request: Request) -> Models:
+def controlled(model: Any, request: Request) -> Models:
+    """A model in the precision that is asked for, with its copies under shuffled weights."""
     return with_controls(in_precision(model, request.precision), request.options.seed)
 
 
@@ -159,32 +127,6 @@ def settings_for(
         options=request.options,
         versions={name: _version(name) for name in ("vlx", "torch", "torchvision", "numpy", "Pillow")},
     )
-
-
-@contextmanager
-def repeatable(threads: int | None) -> Generator[None, None, None]:
-    """A block in which the same batch always gives the same digits; everything is set back after it.
-
-    ``threads`` of the CPU; None takes what torch would.
-    """
-    before = torch.get_num_threads()
-    flags: list[tuple[Any, str, bool]] = [
-        (torch.backends.cudnn, "benchmark", False),
-        (torch.backends.cudnn, "deterministic", True),
-        (torch.backends.cudnn, "allow_tf32", False),
-        (torch.backends.cuda.matmul, "allow_tf32", False),
-    ]
-    kept = [(owner, name, getattr(owner, name)) for owner, name, _ in flags]
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS sums in a fixed order with it
-    try:
-        torch.set_num_threads(threads or before)
-        for owner, name, value in flags:
-            setattr(owner, name, value)
-        yield
-    finally:
-        for owner, name, value in kept:
-            setattr(owner, name, value)
-        torch.set_num_threads(before)
 
 
 def _device(name: str) -> str:
