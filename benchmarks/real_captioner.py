@@ -27,8 +27,8 @@ from vlx.eval.items.rows import SCORE, Row
 from vlx.eval.measures.statistics import Outcome
 from vlx.eval.runs.summary import markdown, measured
 from vlx.eval.tasks.boxes import BOXES
-from vlx.eval.tasks.evaluator import Evaluator
 from vlx.eval.tasks.pointing import POINTING
+from vlx.eval.tasks.task import Task
 from vlx.images.preprocess import Preprocess, Squash, stack_images
 
 BATCH = 20
@@ -100,19 +100,19 @@ def load(data: Path) -> Flickr8k:
     return Flickr8k(*theirs.load())
 
 
-def rows_of(evaluator: Evaluator, models: Models, items: Sequence[Item], options: Options) -> list[Row]:
+def rows_of(task: Task, models: Models, items: Sequence[Item], options: Options) -> list[Row]:
     """Every row of every method."""
     found: list[Row] = []
-    for at in tqdm(range(0, len(items), BATCH), desc=evaluator.name):
-        found += evaluator.rows(models, items[at : at + BATCH], METHODS, options)
+    for at in tqdm(range(0, len(items), BATCH), desc=task.name):
+        found += task.rows(models, items[at : at + BATCH], METHODS, options)
     return found
 
 
-def evaluated(evaluator: Evaluator, models: Models, folder: Path, options: Options) -> list[Row]:
+def evaluated(task: Task, models: Models, folder: Path, options: Options) -> list[Row]:
     """Print the table of an evaluation; returns its rows."""
-    items = checked(evaluator.items(look(folder), "captioner", options))
-    rows = rows_of(evaluator, models, items, options)
-    print(markdown(measured(evaluator, rows, evaluator.protocol(options, "captioner"))))
+    items = checked(task.items(look(folder), "captioner", options))
+    rows = rows_of(task, models, items, options)
+    print(markdown(measured(task, rows, task.protocol(options, "captioner"))))
     return rows
 
 

@@ -40,7 +40,7 @@ def read_regions(
 ) -> Mapping[int, tuple[GenomeRegion, ...]]:
     """The regions of each image, by image id.
 
-    Empty boxes and empty phrases stay in; evaluators leave the first out and count them. A damaged
+    Empty boxes and empty phrases stay in; measures leave the first out and count them. A damaged
     image raises DataError, or is skipped and told to ``damaged``.
     """
     shift = 1.0 if one_based else 0.0

@@ -13,7 +13,7 @@ from PIL import Image
 from vlx.errors import ImageError, TextError, VlxError
 from vlx.eval.items.controls import activations, blind_maps
 from vlx.eval.items.item import Item
-from vlx.eval.items.models import Models, kind_of
+from vlx.eval.items.models import Models, type_of
 from vlx.eval.items.rows import SCORE, Row, left_out, row_of
 from vlx.eval.measures.maps import Map
 from vlx.eval.measures.statistics import Outcome
@@ -146,7 +146,7 @@ def _read_or_split(
 
 def read(model: Any, images: Sequence[Image.Image], texts: Sequence[str]) -> Pass:
     """One run of any model; a classifier reads no text."""
-    return model.read(images) if kind_of(model) == "classifier" else model.read(images, texts)
+    return model.read(images) if type_of(model) == "classifier" else model.read(images, texts)
 
 
 def again(model: Any, opened: Opened) -> Pass:

@@ -11,7 +11,8 @@ from torch import nn
 from vlx.errors import VlxError
 from vlx.images.preprocess import AsIs
 
-Kind = Literal["captioner", "vqa", "classifier"]
+ModelType = Literal["captioner", "vqa", "classifier"]
+"""What a model does."""
 
 PRECISIONS = {
     "float64": torch.float64,
@@ -32,21 +33,21 @@ class Models:
     """Only the last layer shuffled; where it is asked for."""
 
     @property
-    def kind(self) -> Kind:
+    def type(self) -> ModelType:
         """What the model does."""
-        return kind_of(self.trained)
+        return type_of(self.trained)
 
 
-def kind_of(model: Any) -> Kind:
+def type_of(model: Any) -> ModelType:
     """What a model does, told by what it offers. Raises VlxError where it is none of the three."""
-    offers: tuple[tuple[str, Kind], ...] = (
+    offers: tuple[tuple[str, ModelType], ...] = (
         ("generate", "captioner"),
         ("answers", "vqa"),
         ("labels", "classifier"),
     )
-    for name, kind in offers:
+    for name, model_type in offers:
         if hasattr(model, name):
-            return kind
+            return model_type
     raise VlxError(
         f"{type(model).__name__} has neither generate (a captioner) nor answers (a VQA model) nor labels"
     )

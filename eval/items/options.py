@@ -1,4 +1,4 @@
-"""Settings of the evaluators, all recorded beside every number."""
+"""Options of the evaluations, all recorded beside every number."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Maps as evaluators take them: checked, reduced to one number a pixel, resized, ranked."""
+"""Maps as measures take them: checked, reduced to one number a pixel, resized, ranked."""
 
 from functools import lru_cache
 

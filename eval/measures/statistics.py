@@ -1,6 +1,6 @@
 """Summaries of measured items: mean, spread, interval, and what was left out and why.
 
-An evaluator returns one Outcome for each item. What is undefined carries a reason instead of a
+A measure gives one Outcome for each item. What is undefined carries a reason instead of a
 value and enters no mean. Outcomes are kept in a Tally; tallies from several workers merge
 exactly, and a summary does not depend on the order in which items arrived.
 """

@@ -11,13 +11,11 @@ from vlx.eval.page.page import Section, section, write_page
 from vlx.eval.runs.evaluate import evaluate_prepared
 from vlx.eval.runs.repeatable import repeatable
 from vlx.eval.runs.request import Prepared, Request, load_models, prepare
-from vlx.eval.tasks.evaluator import Evaluator
 from vlx.eval.tasks.occlusion import OCCLUSION
+from vlx.eval.tasks.task import Task
 
 
-def evaluate_all(
-    requests: Sequence[Request], evaluators: Sequence[Evaluator], out: Path, *, occluded: int
-) -> Path:
+def evaluate_all(requests: Sequence[Request], tasks: Sequence[Task], out: Path, *, occluded: int) -> Path:
     """Run every evaluation each model is for, in a folder of its own, and write ``report.html``.
 
     ``occluded`` bounds the images of the occlusion, which takes hundreds of runs an item. An
@@ -28,19 +26,17 @@ def evaluate_all(
     for request in requests:
         with repeatable(request.threads):
             models = load_models(request)
-            for evaluator in evaluators:
-                if models.kind not in evaluator.kinds:
+            for task in tasks:
+                if models.type not in task.model_types:
                     continue
-                mine = _bounded(request, occluded) if evaluator is OCCLUSION else request
+                mine = _bounded(request, occluded) if task is OCCLUSION else request
                 try:
-                    ready = prepare(evaluator, mine, models)
+                    ready = prepare(task, mine, models)
                 except DataError as error:
-                    missing.append((f"{evaluator.name} of {request.model}", str(error)))
+                    missing.append((f"{task.name} of {request.model}", str(error)))
                     continue
-                folder = evaluate_prepared(
-                    evaluator, mine, ready, out / f"{evaluator.name}-{_plain(request.model)}"
-                )
-                sections.append(_section(evaluator, ready, folder))
+                folder = evaluate_prepared(task, mine, ready, out / f"{task.name}-{_plain(request.model)}")
+                sections.append(_section(task, ready, folder))
     return write_page(out / "report.html", sections, missing)
 
 
@@ -50,16 +46,16 @@ def _bounded(request: Request, images: int) -> Request:
     return replace(request, options=replace(request.options, limit=fewer))
 
 
-def _section(evaluator: Evaluator, ready: Prepared, folder: Path) -> Section:
+def _section(task: Task, ready: Prepared, folder: Path) -> Section:
     rows = read_rows(folder)
     method = ready.methods[0]
     scores = {row["item"]: row["score"] for row in rows if row["method"] == method.name}
     options = ready.settings.options
     best, worst = (
-        cases(evaluator, ready.models, ready.items, method, options, {name: scores[name] for name in names})
+        cases(task, ready.models, ready.items, method, options, {name: scores[name] for name in names})
         for names in extremes(rows, method.name)
     )
-    return section(evaluator, folder, rows, best, worst)
+    return section(task, folder, rows, best, worst)
 
 
 def _plain(name: str) -> str:

@@ -18,8 +18,8 @@ from vlx.eval.items.models import Models
 from vlx.eval.items.options import Options
 from vlx.eval.measures.maps import Map
 from vlx.eval.tasks.boxes import on_file
-from vlx.eval.tasks.evaluator import Evaluator
 from vlx.eval.tasks.pointing import union
+from vlx.eval.tasks.task import Task
 from vlx.methods.values import Method
 from vlx.show.cards import base64_text
 from vlx.show.colours import overlay, shared_scale
@@ -66,7 +66,7 @@ def extremes(rows: Sequence[Mapping[str, Any]], method: str) -> tuple[list[str],
 
 
 def cases(
-    evaluator: Evaluator,
+    task: Task,
     models: Models,
     items: Sequence[Item],
     method: Method,
@@ -79,7 +79,7 @@ def cases(
     for name, score in wanted.items():
         opened, _ = read_items(models.trained, [by_id[name]])
         for part in opened:
-            target = evaluator.target(options, part, 0)
+            target = task.target(options, part, 0)
             made = None if isinstance(target, LeftOut) else maps_of(part, part.run, [target], method)[0]
             if made is not None:
                 picture = _picture(part.images[0], made[0], part.items[0])

@@ -15,7 +15,7 @@ from vlx.eval.page.paper import PaperValue, paper_value
 from vlx.eval.page.plots import category_plot, distribution_plot, means_plot
 from vlx.eval.runs.summary import Measured, from_json
 from vlx.eval.runs.tables import table_cells, table_note
-from vlx.eval.tasks.evaluator import Evaluator
+from vlx.eval.tasks.task import Task
 from vlx.explanation import write_whole
 from vlx.show.cards import base64_text
 from vlx.show.html import part, policy, rendered
@@ -25,7 +25,7 @@ from vlx.show.html import part, policy, rendered
 class Section:
     """One evaluation of one model on a page."""
 
-    evaluator: Evaluator
+    task: Task
     found: Measured
     settings: Mapping[str, Any]
     best: Sequence[Case]
@@ -54,12 +54,12 @@ class Section:
     @property
     def beside(self) -> list[tuple[str, PaperValue | None]]:
         """Each method with what the paper reports of it."""
-        task, kind = self.settings["task"], self.settings["kind"]
-        return [(name, paper_value(task, kind, name)) for name in self.settings["methods"]]
+        task, model_type = self.settings["task"], self.settings["kind"]
+        return [(name, paper_value(task, model_type, name)) for name in self.settings["methods"]]
 
 
 def section(
-    evaluator: Evaluator,
+    task: Task,
     folder: Path,
     rows: Sequence[Mapping[str, Any]],
     best: Sequence[Case],
@@ -68,25 +68,21 @@ def section(
     """What a page shows of the finished evaluation in a folder; ``rows`` are those of its table."""
     found, settings = from_json((folder / "summary.json").read_text(encoding="utf-8"))
     methods: list[str] = settings["methods"]
-    labels = [evaluator.label(SCORE, method) for method in methods]
+    labels = [task.label(SCORE, method) for method in methods]
     told = {name: paper_value(settings["task"], settings["kind"], name) for name in methods}
     return Section(
-        evaluator=evaluator,
+        task=task,
         found=found,
         settings=settings,
         best=best,
         worst=worst,
         means=means_plot(found.by_image, labels, {n: one.value for n, one in told.items() if one}),
-        distribution=distribution_plot(
-            spread(evaluator, rows, methods), labels, ratio=evaluator.span is None
-        ),
+        distribution=distribution_plot(spread(task, rows, methods), labels, ratio=task.span is None),
         categories=category_plot(found.categories[methods[0]]) if found.categories[methods[0]] else "",
     )
 
 
-def spread(
-    evaluator: Evaluator, rows: Sequence[Mapping[str, Any]], methods: Sequence[str]
-) -> dict[str, np.ndarray]:
+def spread(task: Task, rows: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> dict[str, np.ndarray]:
     """The values of each method and control, by the label of its row."""
     values: dict[str, list[float]] = {}
     for row in rows:
@@ -94,7 +90,7 @@ def spread(
         shown = (SCORE, *CONTROLS) if first else (SCORE,)
         for column in shown:
             if row[column] is not None:
-                values.setdefault(evaluator.label(column, row["method"]), []).append(row[column])
+                values.setdefault(task.label(column, row["method"]), []).append(row[column])
     return {name: np.array(found) for name, found in values.items()}
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vlx.eval.items.models import Kind
+from vlx.eval.items.models import ModelType
 
 
 @dataclass(frozen=True)
@@ -10,7 +10,7 @@ class PaperValue:
     """One number of the paper, with its conditions."""
 
     task: str
-    kinds: tuple[Kind, ...]
+    model_types: tuple[ModelType, ...]
     method: str
     value: float
     error: float | None
@@ -43,8 +43,9 @@ PAPER = (
 )  # fmt: skip
 
 
-def paper_value(task: str, kind: str, method: str) -> PaperValue | None:
-    """The paper's number for an evaluation, a kind of model and a method, if it reports one."""
+def paper_value(task: str, model_type: str, method: str) -> PaperValue | None:
+    """The paper's number for an evaluation, a type of model and a method, if it reports one."""
     return next(
-        (one for one in PAPER if one.task == task and kind in one.kinds and one.method == method), None
+        (one for one in PAPER if one.task == task and model_type in one.model_types and one.method == method),
+        None,
     )

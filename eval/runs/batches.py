@@ -17,7 +17,7 @@ from vlx.eval.items.models import Models
 from vlx.eval.items.rows import Row, need_pyarrow, parquet, read_part, write_part
 from vlx.eval.runs.settings import Settings, Shard, claim
 from vlx.eval.runs.summary import Columns, as_json, latex, markdown
-from vlx.eval.tasks.evaluator import Evaluator
+from vlx.eval.tasks.task import Task
 from vlx.explanation import write_whole
 from vlx.methods.values import Method
 
@@ -31,20 +31,20 @@ def batch_items(items: Sequence[Item], size: int, number: int) -> Sequence[Item]
 
 
 def local_work(
-    evaluator: Evaluator, models: Models, items: Sequence[Item], methods: Sequence[Method], settings: Settings
+    task: Task, models: Models, items: Sequence[Item], methods: Sequence[Method], settings: Settings
 ) -> Work:
     """Measure batches here, one after another."""
 
     def work(numbers: Sequence[int]) -> Iterator[tuple[int, list[Row]]]:
         for number in numbers:
             batch = batch_items(items, settings.batch, number)
-            yield number, evaluator.rows(models, batch, methods, settings.options)
+            yield number, task.rows(models, batch, methods, settings.options)
 
     return work
 
 
 def run_batches(
-    evaluator: Evaluator,
+    task: Task,
     settings: Settings,
     work: Work,
     out: Path,
@@ -66,19 +66,19 @@ def run_batches(
         limit = _Limit(settings, numbers, damaged)
         limit.check()
         todo = [number for number in numbers if number not in done]
-        with _bar(evaluator, settings, numbers, done, progress) as bar:
+        with _bar(task, settings, numbers, done, progress) as bar:
             for number, rows in work(todo) if todo else ():
                 write_part(out, number, settings.fingerprint, rows)
                 limit.add(rows)
                 bar.update(_size(settings, number))
                 limit.check()
-        finish(evaluator, settings, out, numbers)
+        finish(task, settings, out, numbers)
     return out
 
 
-def finish(evaluator: Evaluator, settings: Settings, out: Path, numbers: Iterable[int]) -> None:
+def finish(task: Task, settings: Settings, out: Path, numbers: Iterable[int]) -> None:
     """Write the table and the summaries from the finished batches of these numbers."""
-    columns = Columns(evaluator)
+    columns = Columns(task)
 
     def rows() -> Iterator[Row]:
         for number in numbers:
@@ -86,9 +86,8 @@ def finish(evaluator: Evaluator, settings: Settings, out: Path, numbers: Iterabl
                 columns.add(row)
                 yield row
 
-    parquet(out / "results.parquet", rows(), evaluator.columns)
-    kind: Any = settings.kind
-    found = columns.measured(evaluator.protocol(settings.options, kind), settings.options.seed)
+    parquet(out / "results.parquet", rows(), task.columns)
+    found = columns.measured(task.protocol(settings.options, settings.model_type), settings.options.seed)
     texts = {
         "summary.json": as_json(found, settings.plain),
         "summary.md": markdown(found),
@@ -148,13 +147,13 @@ def _done(out: Path, settings: Settings, numbers: Iterable[int]) -> tuple[set[in
     return done, damaged
 
 
-def _bar(evaluator: Evaluator, settings: Settings, numbers: range, done: set[int], shown: bool) -> Any:
+def _bar(task: Task, settings: Settings, numbers: range, done: set[int], shown: bool) -> Any:
     from tqdm import tqdm
 
     return tqdm(
         total=sum(_size(settings, number) for number in numbers),
         initial=sum(_size(settings, number) for number in done),
-        desc=evaluator.name, unit="item", file=sys.stderr, disable=not shown,
+        desc=task.name, unit="item", file=sys.stderr, disable=not shown,
         mininterval=0.5 if sys.stderr.isatty() else 30,
     )  # fmt: skip
 

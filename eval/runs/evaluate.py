@@ -10,10 +10,10 @@ from vlx.eval.runs.batches import local_work, run_batches
 from vlx.eval.runs.ray_engine import ray_work
 from vlx.eval.runs.repeatable import repeatable
 from vlx.eval.runs.request import Prepared, Request, controlled, prepare
-from vlx.eval.tasks.evaluator import Evaluator
+from vlx.eval.tasks.task import Task
 
 
-def evaluate(evaluator: Evaluator, request: Request, out: Path, model: Any = None) -> Path:
+def evaluate(task: Task, request: Request, out: Path, model: Any = None) -> Path:
     """Run one evaluation as asked, or the rest of it; returns the folder of the results.
 
     ``model`` is one of your own, which ``request.model`` then only names; it runs on the local engine.
@@ -22,21 +22,19 @@ def evaluate(evaluator: Evaluator, request: Request, out: Path, model: Any = Non
         raise VlxError("a model of your own runs on the local engine: other processes cannot load it")
     with repeatable(request.threads):
         loaded = None if model is None else controlled(model, request)
-        return evaluate_prepared(evaluator, request, prepare(evaluator, request, loaded), out)
+        return evaluate_prepared(task, request, prepare(task, request, loaded), out)
 
 
-def evaluate_prepared(evaluator: Evaluator, request: Request, ready: Prepared, out: Path) -> Path:
+def evaluate_prepared(task: Task, request: Request, ready: Prepared, out: Path) -> Path:
     """Measure what is missing in ``out`` on the engine that is asked for."""
     if request.engine == "ray":
-        work = ray_work(evaluator, request, ready.items, ready.settings)
+        work = ray_work(task, request, ready.items, ready.settings)
     elif request.workers != 1:
         raise VlxError(f"--workers {request.workers} is for --engine ray: run several shards instead")
     else:
-        work = local_work(evaluator, ready.models, ready.items, ready.methods, ready.settings)
+        work = local_work(task, ready.models, ready.items, ready.methods, ready.settings)
     try:
-        return run_batches(
-            evaluator, ready.settings, work, out, shard=request.shard, progress=request.progress
-        )
+        return run_batches(task, ready.settings, work, out, shard=request.shard, progress=request.progress)
     except torch.OutOfMemoryError:
         raise VlxError(
             f"the device is out of memory with {request.batch} items in a batch: give a smaller --batch"

@@ -13,8 +13,8 @@ from vlx.eval.items.options import Options
 from vlx.eval.items.rows import Row
 from vlx.eval.runs.summary import Measured, measured
 from vlx.eval.tasks.boxes import BOXES
-from vlx.eval.tasks.evaluator import Evaluator
 from vlx.eval.tasks.pointing import POINTING
+from vlx.eval.tasks.task import Task
 from vlx.methods.values import Method, grad_cam, guided_grad_cam
 from vlx.scenes import held_out_scenes
 from vlx.scenes.models import load_captioner
@@ -24,21 +24,20 @@ METHODS = (grad_cam, guided_grad_cam)
 
 
 def score(
-    evaluator: Evaluator,
+    task: Task,
     models: Models,
     folder: DataFolder,
     options: Options,
     methods: Sequence[Method] = METHODS,
 ) -> Measured:
     """The summaries of methods and controls over the same items, nothing kept on disk."""
-    kind = models.kind
-    items = drawn(checked(evaluator.items(folder, kind, options)), options.limit, options.seed)
+    items = drawn(checked(task.items(folder, models.type, options)), options.limit, options.seed)
 
     def rows() -> Iterator[Row]:
-        for at in tqdm(range(0, len(items), BATCH), desc=evaluator.name, leave=False):
-            yield from evaluator.rows(models, items[at : at + BATCH], methods, options)
+        for at in tqdm(range(0, len(items), BATCH), desc=task.name, leave=False):
+            yield from task.rows(models, items[at : at + BATCH], methods, options)
 
-    return measured(evaluator, rows(), evaluator.protocol(options, kind), options.seed)
+    return measured(task, rows(), task.protocol(options, models.type), options.seed)
 
 
 def held_out_scores(limit: int | None = None, world: Path | None = None) -> list[Measured]:
@@ -52,4 +51,4 @@ def held_out_scores(limit: int | None = None, world: Path | None = None) -> list
         raise VlxError(f"no scenes in {world}: write some with vlx scenes generate")
     models, folder = with_controls(load_captioner()), look(world)
     options = Options(limit=limit, captions=1)
-    return [score(evaluator, models, folder, options) for evaluator in (BOXES, POINTING)]
+    return [score(task, models, folder, options) for task in (BOXES, POINTING)]

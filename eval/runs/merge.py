@@ -8,11 +8,11 @@ from vlx.errors import VlxError
 from vlx.eval.items.rows import need_pyarrow, part_path, read_part
 from vlx.eval.runs.batches import finish, locked
 from vlx.eval.runs.settings import Settings, Shard, claim, read_settings, settings_of
-from vlx.eval.tasks.evaluator import Evaluator
+from vlx.eval.tasks.task import Task
 from vlx.explanation import write_whole
 
 
-def merge(folders: Sequence[Path], out: Path, evaluators: Sequence[Evaluator]) -> Path:
+def merge(folders: Sequence[Path], out: Path, tasks: Sequence[Task]) -> Path:
     """Copy the batches of all shards to ``out`` and write the table and the summary; returns ``out``.
 
     Raises VlxError where settings differ, a shard is missing or unfinished, or two hold the same batch.
@@ -21,8 +21,8 @@ def merge(folders: Sequence[Path], out: Path, evaluators: Sequence[Evaluator]) -
     if not folders:
         raise VlxError("no shards to merge: name the folders that vlx evaluate --shard wrote")
     settings = settings_of(_agreed(folders))
-    evaluator = next((one for one in evaluators if one.name == settings.task), None)
-    if evaluator is None:
+    task = next((one for one in tasks if one.name == settings.task), None)
+    if task is None:
         raise VlxError(f"{folders[0]} holds results of {settings.task!r}, which this version does not know")
     homes = _homes(folders, settings)
     with locked(out):
@@ -32,7 +32,7 @@ def merge(folders: Sequence[Path], out: Path, evaluators: Sequence[Evaluator]) -
                 path = part_path(out, number)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(path, part_path(home, number).read_bytes())
-        finish(evaluator, settings, out, range(settings.batches))
+        finish(task, settings, out, range(settings.batches))
     return out
 
 

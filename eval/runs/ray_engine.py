@@ -19,8 +19,8 @@ from vlx.eval.runs.batches import Work, batch_items
 from vlx.eval.runs.repeatable import repeatable
 from vlx.eval.runs.request import Request, load_models
 from vlx.eval.runs.settings import Settings
-from vlx.eval.tasks.all import EVALUATORS
-from vlx.eval.tasks.evaluator import Evaluator
+from vlx.eval.tasks.all import TASKS
+from vlx.eval.tasks.task import Task
 from vlx.methods.values import method_named
 
 Load = Callable[[Request], Models]
@@ -29,8 +29,8 @@ Load = Callable[[Request], Models]
 class Worker:
     """One actor: loads the model once, then measures batches as they come."""
 
-    def __init__(self, evaluator: str, request: Request, settings: Settings, load: Load) -> None:
-        self._evaluator = next(one for one in EVALUATORS if one.name == evaluator)
+    def __init__(self, task: str, request: Request, settings: Settings, load: Load) -> None:
+        self._task = next(one for one in TASKS if one.name == task)
         self._settings = settings
         self._methods = [method_named(name) for name in settings.methods]
         with repeatable(settings.threads):
@@ -43,12 +43,12 @@ class Worker:
             with repeatable(self._settings.threads):
                 items: Sequence[Item] = pickle.loads(packed)
                 options = self._settings.options
-                made.append(as_text(self._evaluator.rows(self._models, items, self._methods, options)))
+                made.append(as_text(self._task.rows(self._models, items, self._methods, options)))
         return {"number": list(batch["number"]), "rows": made}
 
 
 def ray_work(
-    evaluator: Evaluator,
+    task: Task,
     request: Request,
     items: Sequence[Item],
     settings: Settings,
@@ -71,7 +71,7 @@ def ray_work(
             ]
             done = ray.data.from_items(packed, override_num_blocks=len(packed)).map_batches(
                 Worker,
-                fn_constructor_args=(evaluator.name, theirs, settings, load),
+                fn_constructor_args=(task.name, theirs, settings, load),
                 batch_size=1,
                 compute=ray.data.ActorPoolStrategy(size=min(request.workers, len(packed))),
                 num_gpus=1 if gpu else 0,

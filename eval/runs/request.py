@@ -11,10 +11,10 @@ import torch
 from vlx.errors import VlxError
 from vlx.eval.data.folder import DataFolder, look
 from vlx.eval.items.item import Item, checked, digest, drawn
-from vlx.eval.items.models import Models, in_precision, kind_of, weights_digest, with_controls
+from vlx.eval.items.models import Models, in_precision, weights_digest, with_controls
 from vlx.eval.items.options import Options
 from vlx.eval.runs.settings import Settings, Shard
-from vlx.eval.tasks.evaluator import Evaluator
+from vlx.eval.tasks.task import Task
 from vlx.methods.values import Method, method_named
 from vlx.scenes import held_out_scenes
 
@@ -55,12 +55,12 @@ class Prepared:
     settings: Settings
 
 
-def prepare(evaluator: Evaluator, request: Request, loaded: Models | None = None) -> Prepared:
+def prepare(task: Task, request: Request, loaded: Models | None = None) -> Prepared:
     """Load the model unless it is, list the items and fix the settings; CPU threads are those of now."""
     methods = [method_named(name) for name in dict.fromkeys(request.methods)]
     models = loaded or load_models(request)
-    items = items_for(evaluator, models, request)
-    settings = settings_for(evaluator, request, models, items, methods, torch.get_num_threads())
+    items = items_for(task, models, request)
+    settings = settings_for(task, request, models, items, methods, torch.get_num_threads())
     return Prepared(models, items, methods, settings)
 
 
@@ -88,21 +88,20 @@ def controlled(model: Any, request: Request) -> Models:
     return with_controls(in_precision(model, request.precision), request.options.seed)
 
 
-def items_for(evaluator: Evaluator, models: Models, request: Request) -> list[Item]:
+def items_for(task: Task, models: Models, request: Request) -> list[Item]:
     """The items to measure, in their order. Raises VlxError where the model or the data do not serve."""
-    kind = models.kind
-    if kind not in evaluator.kinds:
-        wanted = " or ".join(evaluator.kinds)
-        raise VlxError(f"{evaluator.name} needs a {wanted}, and {request.model} is a {kind}")
-    found = evaluator.items(data_folder(request.data, request.split), kind, request.options)
+    if models.type not in task.model_types:
+        wanted = " or ".join(task.model_types)
+        raise VlxError(f"{task.name} needs a {wanted}, and {request.model} is a {models.type}")
+    found = task.items(data_folder(request.data, request.split), models.type, request.options)
     items = drawn(checked(found), request.options.limit, request.options.seed)
     if not items:
-        raise VlxError(f"{request.data} holds nothing to measure for {evaluator.name}")
+        raise VlxError(f"{request.data} holds nothing to measure for {task.name}")
     return items
 
 
 def settings_for(
-    evaluator: Evaluator,
+    task: Task,
     request: Request,
     models: Models,
     items: Sequence[Item],
@@ -111,9 +110,9 @@ def settings_for(
 ) -> Settings:
     """Everything that decides what the rows will be."""
     return Settings(
-        task=evaluator.name,
+        task=task.name,
         model=request.model,
-        kind=kind_of(models.trained),
+        model_type=models.type,
         weights=weights_digest(models.trained),
         layer=str(getattr(models.trained, "layer", "")),
         methods=tuple(method.name for method in methods),
@@ -130,7 +129,7 @@ def settings_for(
 
 
 def _device(name: str) -> str:
-    """What computes: digits may differ between two kinds of GPU."""
+    """What computes: digits may differ between two model_types of GPU."""
     device = torch.device(name)
     return f"cuda: {torch.cuda.get_device_name(device)}" if device.type == "cuda" else device.type
 

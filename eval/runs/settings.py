@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from vlx.errors import VlxError
+from vlx.eval.items.models import ModelType
 from vlx.eval.items.options import Options
 from vlx.explanation import write_whole
 
 SETTINGS = "settings.json"
+_KEYS = {"model_type": "kind"}  # fields that the file calls otherwise
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Settings:
 
     task: str
     model: str
-    kind: str
+    model_type: ModelType
+    """``kind`` in the file."""
     weights: str
     """A fingerprint of the model's weights."""
     layer: str
@@ -41,7 +44,8 @@ class Settings:
     @property
     def plain(self) -> dict[str, Any]:
         """As JSON holds it."""
-        return json.loads(json.dumps(asdict(self)))
+        told: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return {_KEYS.get(name, name): value for name, value in told.items()}
 
     @property
     def fingerprint(self) -> str:
@@ -95,7 +99,8 @@ def read_settings(out: Path) -> tuple[dict[str, Any], Shard]:
 def settings_of(plain: Mapping[str, Any]) -> Settings:
     """Settings from what JSON holds of them."""
     try:
-        facts: dict[str, Any] = dict(plain)
+        fields = {key: name for name, key in _KEYS.items()}
+        facts: dict[str, Any] = {fields.get(key, key): value for key, value in plain.items()}
         facts |= {"methods": tuple(plain["methods"]), "options": Options(**plain["options"])}
         return Settings(**facts)
     except (KeyError, TypeError) as error:

@@ -10,7 +10,7 @@ from vlx.eval.items.controls import CONTROLS
 from vlx.eval.items.rows import SCORE, Row
 from vlx.eval.measures.statistics import Outcome, Summary, by_group, mean_over_groups, summarise
 from vlx.eval.runs.tables import latex_table, markdown_table
-from vlx.eval.tasks.evaluator import Evaluator
+from vlx.eval.tasks.task import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +41,8 @@ class Measured:
 class Columns:
     """Collects from rows what summaries need: numbers, images and categories, no texts."""
 
-    def __init__(self, evaluator: Evaluator) -> None:
-        self._evaluator = evaluator
+    def __init__(self, task: Task) -> None:
+        self._task = task
         self._outcomes: dict[str, list[Outcome]] = {}
         self._images: dict[str, list[str]] = {}
         self._categories: dict[str, list[str]] = {}
@@ -55,13 +55,13 @@ class Columns:
     def add(self, row: Row) -> None:
         """Take one row."""
         self._first = self._first or row.method
-        once = {*self._evaluator.shared, *self._evaluator.facts}
-        for column in self._evaluator.columns:
+        once = {*self._task.shared, *self._task.facts}
+        for column in self._task.columns:
             if row.method == self._first or column not in once:
-                label = self._evaluator.label(column, row.method)
+                label = self._task.label(column, row.method)
                 self._outcomes.setdefault(label, []).append(row.outcomes[column])
                 self._images.setdefault(label, []).append(row.image)
-        for column in CONTROLS if self._evaluator.comparable else ():
+        for column in CONTROLS if self._task.comparable else ():
             label = f"{row.method} minus {column.replace('_', ' ')}"
             self._paired.setdefault(label, []).append(_difference(row.outcomes[SCORE], row.outcomes[column]))
         self._scores.setdefault(row.method, []).append(row.outcomes[SCORE])
@@ -75,7 +75,7 @@ class Columns:
         first = self._scores.get(self._first or "", [])
         clusters = next(iter(self._images.values()), [])[: len(first)]
         return Measured(
-            title=self._evaluator.title,
+            title=self._task.title,
             protocol=protocol,
             items=len(first),
             images=len(self._known),
@@ -95,9 +95,9 @@ class Columns:
         return by_group([outcome for outcome, _ in named], [name for _, name in named], seed=seed)
 
 
-def measured(evaluator: Evaluator, rows: Iterable[Row], protocol: str, seed: int = 0) -> Measured:
+def measured(task: Task, rows: Iterable[Row], protocol: str, seed: int = 0) -> Measured:
     """The summaries of some rows."""
-    columns = Columns(evaluator)
+    columns = Columns(task)
     for row in rows:
         columns.add(row)
     return columns.measured(protocol, seed)

@@ -7,12 +7,12 @@ from vlx.errors import UnknownChoice
 from vlx.eval.data.hat import read_human_map
 from vlx.eval.items.batch import LeftOut, Opened, Scoring, scored_rows
 from vlx.eval.items.item import HumanFiles, Item
-from vlx.eval.items.models import Kind, Models
+from vlx.eval.items.models import Models, ModelType
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import Row
 from vlx.eval.items.sources import attention_items
 from vlx.eval.measures.attention import each_annotator, first_annotator, human_agreement, mean_annotator
-from vlx.eval.tasks.evaluator import Evaluator
+from vlx.eval.tasks.task import Task
 from vlx.methods.values import Method
 from vlx.passes.targets import Target, answer, label
 
@@ -23,9 +23,9 @@ _ANNOTATORS = {
 }
 
 
-def protocol(options: Options, kind: Kind) -> str:
+def protocol(options: Options, model_type: ModelType) -> str:
     """What is measured."""
-    del kind
+    del model_type
     which = "predicted" if options.answer == "predicted" else "most frequent human"
     return (
         f"Rank correlation with VQA-HAT (Das et al. 2016; paper 8.2): Spearman with average ranks of both "
@@ -68,11 +68,11 @@ def _scoring(options: Options, opened: Opened, at: int, target: Target) -> Scori
     )
 
 
-ATTENTION = Evaluator(
+ATTENTION = Task(
     "attention",
     "Human attention: rank correlation (chance is 0)",
     ("vqa",),
-    lambda folder, _kind, options: attention_items(folder, options),
+    lambda folder, _type, options: attention_items(folder, options),
     lambda options, opened, at: answer_target(options.answer, opened, at),
     _rows,
     protocol,

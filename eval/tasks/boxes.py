@@ -5,19 +5,19 @@ from collections.abc import Sequence
 from vlx.eval.data.densecap import resized_size
 from vlx.eval.items.batch import Opened, Scoring, scored_rows
 from vlx.eval.items.item import Item, Region
-from vlx.eval.items.models import Kind, Models
+from vlx.eval.items.models import Models, ModelType
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import Row
 from vlx.eval.items.sources import region_items
 from vlx.eval.measures.boxes import Box, box_ratio
-from vlx.eval.tasks.evaluator import Evaluator
+from vlx.eval.tasks.task import Task
 from vlx.methods.values import Method
 from vlx.passes.targets import Target, caption
 
 
-def protocol(options: Options, kind: Kind) -> str:
+def protocol(options: Options, model_type: ModelType) -> str:
     """What is measured."""
-    del options, kind
+    del options, model_type
     return (
         "Box ratio (paper 8.1): mean of the map inside over outside the box of a region caption, five "
         "regions an image (DenseCap's best, or the first of Visual Genome), the log-probability of the "
@@ -50,11 +50,11 @@ def _scoring(opened: Opened, at: int, target: Target) -> Scoring:
     return Scoring(lambda plane: box_ratio(plane, box))
 
 
-BOXES = Evaluator(
+BOXES = Task(
     "boxes",
     "Box ratio: inside over outside (a uniform map has 1)",
     ("captioner",),
-    lambda folder, _kind, options: region_items(folder, options),
+    lambda folder, _type, options: region_items(folder, options),
     lambda _options, _opened, _at: caption(),
     _rows,
     protocol,

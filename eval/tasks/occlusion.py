@@ -16,28 +16,28 @@ from vlx.errors import VlxError
 from vlx.eval.data.folder import DataFolder
 from vlx.eval.items.batch import LeftOut, Opened, Scoring, scored_rows
 from vlx.eval.items.item import Item
-from vlx.eval.items.models import Kind, Models, on_input
+from vlx.eval.items.models import Models, ModelType, on_input
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import Row
 from vlx.eval.items.sources import caption_items, image_items, question_items
 from vlx.eval.measures.maps import Map
 from vlx.eval.measures.occlusion import occlusion_correlation
 from vlx.eval.tasks.attention import answer_target
-from vlx.eval.tasks.evaluator import Evaluator
+from vlx.eval.tasks.task import Task
 from vlx.methods.occlusion.of_pass import occlusion_maps
 from vlx.methods.occlusion.windows import Windows
 from vlx.methods.values import Method
 from vlx.passes.targets import Resolved, Target, caption
 
 
-def protocol(options: Options, kind: Kind) -> str:
+def protocol(options: Options, model_type: ModelType) -> str:
     """What is measured."""
     said = "predicted" if options.answer == "predicted" else "most frequent human"
     what = {
         "captioner": "the log-probability of a whole reference caption",
         "vqa": f"the logit of the {said} answer",
         "classifier": "the logit of the predicted class",
-    }[kind]
+    }[model_type]
     return (
         f"Faithfulness to occlusion (paper 5.3, 8.2): Spearman correlation with average ranks between a map "
         f"and the falls of the score, signed, when a square of {options.window} pixels is filled with the "
@@ -47,9 +47,9 @@ def protocol(options: Options, kind: Kind) -> str:
     )
 
 
-def items_for(folder: DataFolder, kind: Kind, options: Options) -> list[Item]:
+def items_for(folder: DataFolder, model_type: ModelType, options: Options) -> list[Item]:
     """Captions for a captioner, questions for a VQA model, images for a classifier."""
-    made = {"captioner": caption_items, "vqa": question_items, "classifier": image_items}[kind]
+    made = {"captioner": caption_items, "vqa": question_items, "classifier": image_items}[model_type]
     return made(folder, options)
 
 
@@ -108,7 +108,7 @@ def _scoring(
     )
 
 
-OCCLUSION = Evaluator(
+OCCLUSION = Task(
     "occlusion",
     "Faithfulness: rank correlation with occlusion (chance is 0)",
     ("captioner", "vqa", "classifier"),

@@ -9,20 +9,20 @@ from vlx.eval.data.coco import instance_mask
 from vlx.eval.data.lexicon import visual_words
 from vlx.eval.items.batch import LeftOut, Opened, Scoring, scored_rows
 from vlx.eval.items.item import Item, Segments
-from vlx.eval.items.models import Kind, Models
+from vlx.eval.items.models import Models, ModelType
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import Row
 from vlx.eval.items.sources import word_items
 from vlx.eval.measures.maps import Mask
 from vlx.eval.measures.pointing import chance_hit, pointing_hit
-from vlx.eval.tasks.evaluator import Evaluator
+from vlx.eval.tasks.task import Task
 from vlx.methods.values import Method
 from vlx.passes.targets import Target, word
 
 
-def protocol(options: Options, kind: Kind) -> str:
+def protocol(options: Options, model_type: ModelType) -> str:
     """What is measured."""
-    del kind
+    del model_type
     count = options.captions
     which = "all reference captions" if count is None else f"the first {count} reference caption(s)"
     return (
@@ -77,11 +77,11 @@ def _scoring(tolerance: float, opened: Opened, at: int, target: Target) -> Scori
     )
 
 
-POINTING = Evaluator(
+POINTING = Task(
     "pointing",
     "Word pointing: hits of the maximum",
     ("captioner",),
-    lambda folder, _kind, options: word_items(folder, options),
+    lambda folder, _type, options: word_items(folder, options),
     lambda _options, opened, at: word_target(opened, at),
     _rows,
     protocol,

@@ -13,7 +13,7 @@ from vlx.eval.data.lexicon import visual_words
 from vlx.eval.items.batch import LeftOut, Opened, again, maps_of, read_items
 from vlx.eval.items.controls import activations, blind_maps
 from vlx.eval.items.item import Item
-from vlx.eval.items.models import Kind, Models
+from vlx.eval.items.models import Models, ModelType
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import SCORE, Row, left_out, row_of
 from vlx.eval.items.sources import image_items, question_items, word_items
@@ -21,19 +21,19 @@ from vlx.eval.measures.attention import GRID
 from vlx.eval.measures.maps import Map, area_average, leveled, rank_correlation
 from vlx.eval.measures.statistics import Outcome
 from vlx.eval.tasks.attention import answer_target
-from vlx.eval.tasks.evaluator import Evaluator
 from vlx.eval.tasks.pointing import word_target
+from vlx.eval.tasks.task import Task
 from vlx.methods.values import Method
 from vlx.passes.targets import Target, answer, label, word
 
 
-def protocol(options: Options, kind: Kind) -> str:
+def protocol(options: Options, model_type: ModelType) -> str:
     """What is measured."""
     what = {
         "captioner": "visual words of reference captions",
         "vqa": "answers to questions",
         "classifier": "the predicted class",
-    }[kind]
+    }[model_type]
     del options
     return (
         f"Sanity (after Adebayo et al. 2018), on {what}: Spearman correlation with average ranks on a "
@@ -45,11 +45,11 @@ def protocol(options: Options, kind: Kind) -> str:
     )
 
 
-def items_for(folder: DataFolder, kind: Kind, options: Options) -> list[Item]:
+def items_for(folder: DataFolder, model_type: ModelType, options: Options) -> list[Item]:
     """Visual words for a captioner, questions for a VQA model, images for a classifier."""
-    if kind == "captioner":
+    if model_type == "captioner":
         return word_items(folder, options, located=False)
-    return (question_items if kind == "vqa" else image_items)(folder, options)
+    return (question_items if model_type == "vqa" else image_items)(folder, options)
 
 
 def agreement(plane: Map, original: Map) -> Outcome:
@@ -156,7 +156,7 @@ def _plane(found: tuple[Map, str] | None, other: Target | LeftOut) -> Map | Left
     return other if isinstance(other, LeftOut) else LeftOut("no_map")
 
 
-SANITY = Evaluator(
+SANITY = Task(
     "sanity",
     "Sanity: what remains of a map after shuffling (0: nothing, good; 1: all)",
     ("captioner", "vqa", "classifier"),

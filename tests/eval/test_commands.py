@@ -11,14 +11,14 @@ from typer.testing import CliRunner
 from tests.conftest import Run
 from vlx.cli.app import app
 from vlx.eval.items.rows import need_pyarrow
-from vlx.eval.tasks.all import EVALUATORS
+from vlx.eval.tasks.all import TASKS
 
 COMMANDS = ("boxes", "pointing", "attention", "occlusion", "sanity")
 RESULTS = {"results.parquet", "summary.json", "summary.md", "summary.tex", "settings.json", "parts"}
 
 
 def test_there_is_a_command_for_every_evaluation() -> None:
-    assert tuple(one.name for one in EVALUATORS) == COMMANDS
+    assert tuple(one.name for one in TASKS) == COMMANDS
     for command in (*COMMANDS, "all", "merge"):
         result = CliRunner().invoke(app, ["evaluate", command, "--help"])
         assert result.exit_code == 0

@@ -196,11 +196,11 @@ def everything(
     """Everything that models and data allow, and one page."""
     given = dict(locals())
     from vlx.eval.page.everything import evaluate_all
-    from vlx.eval.tasks.all import EVALUATORS
+    from vlx.eval.tasks.all import TASKS
 
     names = dict.fromkeys(model or ["scenes/captioner", "scenes/vqa"])
     requests = [request_of({**given, "model": name, "layer": None}, None) for name in names]
-    print(f"page: {evaluate_all(requests, EVALUATORS, out, occluded=occluded)}")
+    print(f"page: {evaluate_all(requests, TASKS, out, occluded=occluded)}")
 
 
 @evaluate.command()
@@ -212,9 +212,9 @@ def merge(
 ) -> None:
     """Join the results of shards."""
     from vlx.eval.runs.merge import merge as join
-    from vlx.eval.tasks.all import EVALUATORS
+    from vlx.eval.tasks.all import TASKS
 
-    _show(join(folders, out, EVALUATORS))
+    _show(join(folders, out, TASKS))
 
 
 def _show(folder: Path) -> None:
@@ -222,15 +222,15 @@ def _show(folder: Path) -> None:
     print(f"results: {folder}")
 
 
-def _run(task: str, given: dict[str, Any]) -> None:
+def _run(name: str, given: dict[str, Any]) -> None:
     """Run one evaluation with the options of its command, and print its table."""
     from vlx.eval.runs import evaluate as runs
     from vlx.eval.runs.settings import parse_shard
-    from vlx.eval.tasks.all import EVALUATORS
+    from vlx.eval.tasks.all import TASKS
 
     shard = None if given["shard"] is None else parse_shard(given["shard"])
-    out = given["out"] or Path("vlx-evaluation") / task
+    out = given["out"] or Path("vlx-evaluation") / name
     if shard is not None:
         out = out / f"shard-{shard.index}-of-{shard.count}"
-    evaluator = next(one for one in EVALUATORS if one.name == task)
-    _show(runs.evaluate(evaluator, request_of(given, shard), out))
+    task = next(one for one in TASKS if one.name == name)
+    _show(runs.evaluate(task, request_of(given, shard), out))

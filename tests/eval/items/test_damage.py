@@ -104,8 +104,8 @@ def test_paths_that_leave_the_folder_are_refused(copy: Path, name: str) -> None:
         edit(copy, file, rename)
     edit(copy, "results", lambda content: content["results"][0].update(img_name=name))
     folder = look(copy)
-    for evaluator, kind in ((BOXES, "captioner"), (POINTING, "captioner"), (SANITY, "classifier")):
-        items = evaluator.items(folder, kind, Options())
+    for task, model_type in ((BOXES, "captioner"), (POINTING, "captioner"), (SANITY, "classifier")):
+        items = task.items(folder, model_type, Options())
         refused = [item for item in items if item.left_out == "damaged_record"]
         assert refused
         assert all(repr(name) in item.detail for item in refused)

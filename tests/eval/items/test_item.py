@@ -65,8 +65,8 @@ def test_seeds_belong_to_names() -> None:
 
 def test_a_digest_knows_texts_and_truth_but_no_folder(world: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(world, tmp_path / "elsewhere"))
-    for evaluator, kind in ((BOXES, "captioner"), (POINTING, "captioner"), (ATTENTION, "vqa")):
-        here, there = (evaluator.items(look(folder), kind, Options()) for folder in (world, copy))
+    for task, model_type in ((BOXES, "captioner"), (POINTING, "captioner"), (ATTENTION, "vqa")):
+        here, there = (task.items(look(folder), model_type, Options()) for folder in (world, copy))
         assert digest(here) == digest(there)
         assert digest(here[:-1]) != digest(here)
         assert digest([replace(here[0], text="x"), *here[1:]]) != digest(here)
@@ -140,8 +140,8 @@ def official(world: Path, folder: Path) -> Path:
 
 def test_the_official_layout_gives_the_same_items(world: Path, tmp_path: Path) -> None:
     folder = official(world, tmp_path / "coco")
-    for evaluator, kind in ((POINTING, "captioner"), (ATTENTION, "vqa"), (OCCLUSION, "classifier")):
-        here, there = (evaluator.items(look(one), kind, Options()) for one in (world, folder))
+    for task, model_type in ((POINTING, "captioner"), (ATTENTION, "vqa"), (OCCLUSION, "classifier")):
+        here, there = (task.items(look(one), model_type, Options()) for one in (world, folder))
         assert [(item.id, item.text, item.category) for item in here] == [
             (item.id, item.text, item.category) for item in there
         ]

@@ -10,7 +10,7 @@ from torch import nn
 
 from tests.eval import small
 from vlx.errors import VlxError
-from vlx.eval.items.models import in_precision, kind_of, networks, on_input, shuffled, weights_digest
+from vlx.eval.items.models import in_precision, networks, on_input, shuffled, type_of, weights_digest
 from vlx.eval.tasks.occlusion import prepared_view
 from vlx.images.preprocess import Preprocess, ShortSide, Squash
 
@@ -51,10 +51,10 @@ def test_a_shuffled_adapter_explains_its_own_network() -> None:
     assert not inner & set(map(id, model.network.modules()))
 
 
-def test_kinds_are_told_by_what_a_model_offers() -> None:
-    assert [kind_of(small.load(name)) for name in small.MODELS] == ["captioner", "vqa", "classifier"]
+def test_types_are_told_by_what_a_model_offers() -> None:
+    assert [type_of(small.load(name)) for name in small.MODELS] == ["captioner", "vqa", "classifier"]
     with pytest.raises(VlxError, match="neither generate"):
-        kind_of(object())
+        type_of(object())
 
 
 def test_a_digest_tells_every_weight() -> None:

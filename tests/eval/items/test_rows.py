@@ -30,13 +30,13 @@ from vlx.eval.measures.controls import centre_prior
 from vlx.eval.measures.maps import area_average
 from vlx.eval.measures.pointing import pointing_hit
 from vlx.eval.measures.statistics import Outcome
-from vlx.eval.tasks.all import EVALUATORS
+from vlx.eval.tasks.all import TASKS
 from vlx.eval.tasks.attention import ATTENTION
 from vlx.eval.tasks.boxes import BOXES
-from vlx.eval.tasks.evaluator import Evaluator
 from vlx.eval.tasks.occlusion import OCCLUSION
 from vlx.eval.tasks.pointing import POINTING
 from vlx.eval.tasks.sanity import SANITY
+from vlx.eval.tasks.task import Task
 from vlx.methods.occlusion.windows import occlusion
 from vlx.methods.values import Method, grad_cam, guided_backprop
 
@@ -53,14 +53,14 @@ def vqa() -> Models:
     return with_controls(small.vqa())
 
 
-def items_of(evaluator: Evaluator, models: Models, world: Path, count: int = 10) -> list[Item]:
-    return evaluator.items(look(world), models.kind, OPTIONS)[:count]
+def items_of(task: Task, models: Models, world: Path, count: int = 10) -> list[Item]:
+    return task.items(look(world), models.type, OPTIONS)[:count]
 
 
 def rows_of(
-    evaluator: Evaluator, models: Models, items: Sequence[Item], methods: Sequence[Method] = (grad_cam,)
+    task: Task, models: Models, items: Sequence[Item], methods: Sequence[Method] = (grad_cam,)
 ) -> list[Row]:
-    return evaluator.rows(models, items, methods, OPTIONS)
+    return task.rows(models, items, methods, OPTIONS)
 
 
 def same(found: Outcome, expected: Outcome) -> None:
@@ -228,40 +228,40 @@ def test_sanity_of_a_model_that_did_not_change_is_1(vqa: Models, world: Path) ->
     assert all(outcome.value == pytest.approx(1) for outcome in found)
 
 
-@pytest.mark.parametrize("evaluator", EVALUATORS, ids=lambda one: one.name)
+@pytest.mark.parametrize("task", TASKS, ids=lambda one: one.name)
 def test_rows_belong_to_items_not_to_their_batch(
-    evaluator: Evaluator, captioner: Models, vqa: Models, world: Path
+    task: Task, captioner: Models, vqa: Models, world: Path
 ) -> None:
-    models = captioner if "captioner" in evaluator.kinds else vqa
-    items = items_of(evaluator, models, world, 6)
-    together = {row.item: row for row in rows_of(evaluator, models, items)}
-    alone = [row for item in reversed(items) for row in rows_of(evaluator, models, [item])]
+    models = captioner if "captioner" in task.model_types else vqa
+    items = items_of(task, models, world, 6)
+    together = {row.item: row for row in rows_of(task, models, items)}
+    alone = [row for item in reversed(items) for row in rows_of(task, models, [item])]
     assert [row.item for row in alone] == [item.id for item in reversed(items)]
     for row in alone:
         other = together[row.item].outcomes
-        assert set(row.outcomes) == set(evaluator.columns) == set(other)
+        assert set(row.outcomes) == set(task.columns) == set(other)
         for column, outcome in row.outcomes.items():
             same(outcome, other[column])
-        if evaluator is not SANITY:  # there the controls are compared with the model's own map
+        if task is not SANITY:  # there the controls are compared with the model's own map
             blind = [name for name in CONTROLS if name in ("centre_prior", "random_map")]
             assert all(row.outcomes[name] == other[name] for name in blind)
 
 
-@pytest.mark.parametrize("evaluator", EVALUATORS, ids=lambda one: one.name)
+@pytest.mark.parametrize("task", TASKS, ids=lambda one: one.name)
 def test_the_same_batch_gives_the_same_digits(
-    evaluator: Evaluator, captioner: Models, vqa: Models, world: Path
+    task: Task, captioner: Models, vqa: Models, world: Path
 ) -> None:
-    models = captioner if "captioner" in evaluator.kinds else vqa
-    items = items_of(evaluator, models, world, 4)
-    first, second = (rows_of(evaluator, models, items) for _ in range(2))
+    models = captioner if "captioner" in task.model_types else vqa
+    items = items_of(task, models, world, 4)
+    first, second = (rows_of(task, models, items) for _ in range(2))
     assert [row.outcomes for row in first] == [row.outcomes for row in second]
 
 
 def test_a_classifier_is_measured_by_its_predicted_class(world: Path) -> None:
     models = with_controls(small.classifier())
-    for evaluator in (OCCLUSION, SANITY):
-        items = items_of(evaluator, models, world, 5)
-        rows = rows_of(evaluator, models, items)
+    for task in (OCCLUSION, SANITY):
+        items = items_of(task, models, world, 5)
+        rows = rows_of(task, models, items)
         assert len(rows) == 5
         for item, row in zip(items, rows, strict=True):
             run = models.trained.read([vlx.open_image(item.image)])

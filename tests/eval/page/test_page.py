@@ -79,9 +79,9 @@ def test_everything_is_on_one_page_that_needs_nothing_else(made: Path) -> None:
     assert "&lt;script&gt;" in text
     assert not {"script", "iframe", "object", "form"} & {tag for tag, _ in tags}
     sources = [attrs.get("src") or "" for tag, attrs in tags if tag == "img"]
-    kinds = ("data:image/svg+xml;base64,", "data:image/jpeg;base64,")
+    plots_and_photos = ("data:image/svg+xml;base64,", "data:image/jpeg;base64,")
     assert len(sources) >= 6 * 2
-    assert all(source.startswith(kinds) for source in sources)
+    assert all(source.startswith(plots_and_photos) for source in sources)
     assert all(attrs.get("alt") for tag, attrs in tags if tag == "img")
     assert not any("http" in (attrs.get("href") or "") for _, attrs in tags)
     style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
@@ -162,7 +162,7 @@ def test_hits_and_misses_are_never_mixed_up() -> None:
 
 
 def test_the_papers_numbers_are_those_it_prints() -> None:
-    assert {(one.task, one.kinds, one.method): one.value for one in PAPER} == {
+    assert {(one.task, one.model_types, one.method): one.value for one in PAPER} == {
         ("boxes", ("captioner",), "grad_cam"): 3.27,
         ("boxes", ("captioner",), "guided_backprop"): 2.32,
         ("boxes", ("captioner",), "guided_grad_cam"): 6.38,

@@ -8,7 +8,7 @@ from tests.conftest import Run
 from tests.eval.runs.measured import contents, parts
 from vlx.errors import VlxError
 from vlx.eval.runs.merge import merge
-from vlx.eval.tasks.all import EVALUATORS
+from vlx.eval.tasks.all import TASKS
 from vlx.eval.tasks.pointing import POINTING
 
 GIVEN = ("--batch", 8, "--threads", 1, "--seed", 3)
@@ -53,6 +53,6 @@ def test_what_does_not_belong_together_is_not_merged(world: Path, tmp_path: Path
 
 def test_a_folder_of_an_unknown_evaluation_is_refused(whole: Path, tmp_path: Path) -> None:
     with pytest.raises(VlxError, match="does not know"):
-        merge([whole], tmp_path / "out", [one for one in EVALUATORS if one is not POINTING])
+        merge([whole], tmp_path / "out", [one for one in TASKS if one is not POINTING])
     with pytest.raises(VlxError, match="no shards"):
-        merge([], tmp_path / "out", EVALUATORS)
+        merge([], tmp_path / "out", TASKS)

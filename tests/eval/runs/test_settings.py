@@ -36,7 +36,7 @@ def test_what_json_holds_gives_the_settings_back() -> None:
         with pytest.raises(VlxError, match="another version"):
             settings_of({name: value for name, value in SETTINGS.plain.items() if name != missing})
     with pytest.raises(VlxError, match="another version"):
-        settings_of({**SETTINGS.plain, "model_type": "vqa"})
+        settings_of({**SETTINGS.plain, "colour": "red"})
 
 
 def test_shards_are_disjoint_and_complete() -> None:

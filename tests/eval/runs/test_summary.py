@@ -22,7 +22,7 @@ from vlx.eval.items.rows import (
 )
 from vlx.eval.measures.statistics import Outcome
 from vlx.eval.runs.summary import as_json, from_json, latex, markdown, measured
-from vlx.eval.tasks.all import EVALUATORS
+from vlx.eval.tasks.all import TASKS
 from vlx.eval.tasks.boxes import BOXES
 from vlx.eval.tasks.pointing import POINTING
 from vlx.eval.tasks.sanity import SANITY
@@ -114,14 +114,14 @@ def test_tables_say_protocol_errors_and_counts() -> None:
     assert r"grad\_cam" in latex(found)
 
 
-@pytest.mark.parametrize("evaluator", EVALUATORS, ids=lambda one: one.name)
-def test_protocols_name_the_options_that_matter(evaluator: object) -> None:
-    assert isinstance(evaluator, type(POINTING))
-    for kind in evaluator.kinds:
-        text = evaluator.protocol(Options(tolerance=15.0, captions=1, window=45, stride=4), kind)
+@pytest.mark.parametrize("task", TASKS, ids=lambda one: one.name)
+def test_protocols_name_the_options_that_matter(task: object) -> None:
+    assert isinstance(task, type(POINTING))
+    for model_type in task.model_types:
+        text = task.protocol(Options(tolerance=15.0, captions=1, window=45, stride=4), model_type)
         assert "Mean over" in text
         named = {"pointing": ("15 pixels", "first 1 reference"), "occlusion": ("45 pixels", "every 4 pixels")}
-        assert all(part in text for part in named.get(evaluator.name, ()))
+        assert all(part in text for part in named.get(task.name, ()))
 
 
 def test_rows_keep_every_digit_and_any_text(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from vlx.eval.data.folder import DataFolder
 from vlx.eval.items.batch import LeftOut, Opened
 from vlx.eval.items.controls import CONTROLS
 from vlx.eval.items.item import Item
-from vlx.eval.items.models import Kind, Models
+from vlx.eval.items.models import Models, ModelType
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import SCORE, Row
 from vlx.methods.values import Method
@@ -15,19 +15,19 @@ from vlx.passes.targets import Target
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluator:
+class Task:
     """One evaluation as a value."""
 
     name: str
     title: str
     """For a heading, with what a number of it means."""
-    kinds: tuple[Kind, ...]
+    model_types: tuple[ModelType, ...]
     """The models it is for."""
-    items: Callable[[DataFolder, Kind, Options], list[Item]]
+    items: Callable[[DataFolder, ModelType, Options], list[Item]]
     target: Callable[[Options, Opened, int], Target | LeftOut]
     """What is explained of the item at a position."""
     rows: Callable[[Models, Sequence[Item], Sequence[Method], Options], list[Row]]
-    protocol: Callable[[Options, Kind], str]
+    protocol: Callable[[Options, ModelType], str]
     """One sentence or several, printed beside every number."""
     extras: tuple[str, ...] = ()
     """Columns of the method's map beyond its score."""
@@ -42,7 +42,7 @@ class Evaluator:
 
     @property
     def comparable(self) -> bool:
-        """Whether the score and its controls are scores of the same kind, so that they can be subtracted."""
+        """Whether the score and its controls are scores alike, so that they can be subtracted."""
         return bool(self.shared)
 
     @property
