@@ -116,7 +116,7 @@ def print_pointing(model: CNNLSTMCaptioner, runs: int) -> None:
             f"{base / value:5.2f} of the bare forward's speed"
         )
     began = time.perf_counter()
-    with timed(["read", "explain", "activations", "open_image"]) as spent:
+    with timed(["read", "explain", "activation_maps", "open_image"]) as spent:
         POINTING.rows(with_control, items, [vlx.grad_cam], OPTIONS)
     whole = time.perf_counter() - began
     told = ", ".join(f"{name} {value / whole:.1%}" for name, value in spent.items())

@@ -5,7 +5,7 @@ part of the union by default, since the word is true of it; leave it out with ``
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,13 +140,20 @@ def union_mask(instances: Instances, image_id: int, category: str, *, crowd: boo
     if category not in instances.categories:
         hint = near_names(category, instances.categories)
         raise DataError(f"no category {category!r}{hint}")
-    found = instances.of(image_id)
-    image = instances.images[image_id]
-    union = np.zeros((image.height, image.width), dtype=bool)
-    for instance in found:
-        if instance.category == category and (crowd or not instance.crowd):
-            union |= instance_mask(instance, image)
-    return union
+    found = [
+        instance
+        for instance in instances.of(image_id)
+        if instance.category == category and (crowd or not instance.crowd)
+    ]
+    return joined_mask(found, instances.images[image_id])
+
+
+def joined_mask(instances: Iterable[Instance], image: CocoImage) -> Mask:
+    """The pixels of any of these instances of one image; raises DataError where one is damaged."""
+    mask = np.zeros((image.height, image.width), dtype=bool)
+    for instance in instances:
+        mask |= instance_mask(instance, image)
+    return mask
 
 
 def _images(file: Record, damaged: Damaged | None) -> dict[int, CocoImage]:

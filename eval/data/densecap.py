@@ -23,7 +23,7 @@ BEST = 5
 
 
 @dataclass(frozen=True)
-class Region:
+class DenseRegion:
     """A box with its caption."""
 
     box: Box
@@ -38,7 +38,7 @@ class DenseImage:
     """An image with its regions, best first."""
 
     file_name: str
-    regions: tuple[Region, ...]
+    regions: tuple[DenseRegion, ...]
 
     def path(self, root: str | Path) -> Path:
         """Its file below ``root``; raises DataError for a name that leaves it."""
@@ -65,7 +65,7 @@ def on_original(image: DenseImage, resized: tuple[int, int], original: tuple[int
     if min(*resized, *original) < 1:
         raise DataError(f"{image.file_name}: sizes {resized} and {original} must be positive")
     y, x = original[0] / resized[0], original[1] / resized[1]
-    regions = (Region(region.box.scaled(x, y), region.caption, region.score) for region in image.regions)
+    regions = (DenseRegion(region.box.scaled(x, y), region.caption, region.score) for region in image.regions)
     return DenseImage(image.file_name, tuple(regions))
 
 
@@ -118,8 +118,8 @@ def _image(record: Record, best: int | None) -> DenseImage:
         raise record.wrong("scores", "falling order, as DenseCap writes them")
     numbered = Record(record.file, f"{record.at}.boxes", {str(i): box for i, box in enumerate(boxes)})
     regions = (
-        Region(_box(numbered, str(place)), captions[place].strip(), scores[place])
-        for place in range(len(boxes))[:best]
+        DenseRegion(_box(numbered, str(number)), captions[number].strip(), scores[number])
+        for number in range(len(boxes))[:best]
     )
     return DenseImage(record.text("img_name"), tuple(regions))
 

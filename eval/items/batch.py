@@ -1,6 +1,6 @@
 """One batch of items through a model: images opened, texts read, maps made, rows out.
 
-Items of one image and text share one run of the model, and all their maps come from one product.
+Items of one image and text share one reading of the Pass, and all their maps come from one product.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from PIL import Image
+from torch import Tensor
 
 from vlx.errors import ImageError, TextError, VlxError
-from vlx.eval.items.controls import activations, blind_maps
+from vlx.eval.items.control_maps import activation_maps, control_maps
 from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, type_of
 from vlx.eval.items.rows import SCORE, Row, left_out, row_of
@@ -21,6 +23,7 @@ from vlx.explain import explain
 from vlx.images.files import open_image
 from vlx.methods.values import Method
 from vlx.passes.forward import Pass
+from vlx.passes.reading import Reading
 from vlx.passes.targets import Target
 
 Judge = Callable[[Map], Outcome]
@@ -49,14 +52,32 @@ class Scoring:
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """Items with their images, read by the model in one run."""
+    """Items with their images, read by the model in one Pass."""
 
     items: tuple[Item, ...]
     images: tuple[Image.Image, ...]
     """One for each item."""
-    places: tuple[int, ...]
-    """Which reading of the run belongs to each item."""
-    run: Pass
+    reading_of: tuple[int, ...]
+    """Which reading of the Pass belongs to each item."""
+    passed: Pass
+
+    def reading(self, at: int) -> Reading:
+        """The reading of the item at a position."""
+        return self.passed.readings[self.reading_of[at]]
+
+    def scores(self, at: int) -> Float[Tensor, "step choice"]:
+        """The scores of the item at a position."""
+        return self.passed.scores[self.reading_of[at]]
+
+
+@dataclass(frozen=True, eq=False)
+class TargetMap:
+    """What a method shows for one target."""
+
+    plane: Map
+    """On the pixels of the item's image."""
+    target: str
+    """The target's name."""
 
 
 TargetOf = Callable[[Opened, int], Target | LeftOut]
@@ -97,7 +118,7 @@ def read_items(
 ) -> tuple[list[Opened], list[tuple[Item, LeftOut]]]:
     """Open the images and read the texts: what the model could read, and what not, with reasons.
 
-    All are read in one run; only where that fails, because sizes differ or a text is at fault, each
+    All are read in one Pass; only where that fails, because sizes differ or a text is at fault, each
     image and text is read alone.
     """
     ready: list[tuple[Item, Image.Image]] = []
@@ -130,7 +151,7 @@ def _read_or_split(
     pairs = list(dict.fromkeys((item.image, item.text) for item, _ in ready))
     photos = {item.image: photo for item, photo in ready}
     try:
-        run = read(model, [photos[image] for image, _ in pairs], [text for _, text in pairs])
+        passed = read(model, [photos[image] for image, _ in pairs], [text for _, text in pairs])
     except (ImageError, TextError) as error:
         if len(pairs) > 1:
             for pair in pairs:
@@ -141,36 +162,40 @@ def _read_or_split(
         unread.extend((item, LeftOut(reason, str(error))) for item, _ in ready)
         return
     items, images = zip(*ready, strict=True)
-    opened.append(Opened(items, images, tuple(pairs.index((i.image, i.text)) for i in items), run))
+    reading_of = tuple(pairs.index((item.image, item.text)) for item in items)
+    opened.append(Opened(items, images, reading_of, passed))
 
 
 def read(model: Any, images: Sequence[Image.Image], texts: Sequence[str]) -> Pass:
-    """One run of any model; a classifier reads no text."""
+    """A Pass of any model; a classifier reads no text."""
     return model.read(images) if type_of(model) == "classifier" else model.read(images, texts)
 
 
 def again(model: Any, opened: Opened) -> Pass:
     """The same images and texts through another model."""
-    first = [opened.places.index(place) for place in range(opened.run.batch)]
+    first = [opened.reading_of.index(index) for index in range(opened.passed.batch)]
     return read(model, [opened.images[at] for at in first], [opened.items[at].text for at in first])
 
 
 def maps_of(
-    opened: Opened, run: Pass, targets: Sequence[Target | LeftOut], method: Method
-) -> list[tuple[Map, str] | None]:
-    """The map of each item on the pixels of its image, with the name of its target; None without one."""
-    lists: list[list[Target]] = [[] for _ in range(run.batch)]
-    at: list[int] = []
-    for place, target in zip(opened.places, targets, strict=True):
-        at.append(len(lists[place]))
+    opened: Opened, passed: Pass, targets: Sequence[Target | LeftOut], method: Method
+) -> list[TargetMap | None]:
+    """The map of each item's target; None where there is no target.
+
+    ``passed`` is the items' own Pass or that of another model on the same readings (see `again`).
+    """
+    asked: list[list[Target]] = [[] for _ in range(passed.batch)]
+    numbers: list[int] = []
+    for index, target in zip(opened.reading_of, targets, strict=True):
+        numbers.append(len(asked[index]))
         if isinstance(target, Target):
-            lists[place].append(target)
-    explained = explain(run, lists, method)
+            asked[index].append(target)
+    explained = explain(passed, asked, method)
     return [
-        (explained[place].maps[k].astype(np.float64), explained[place].targets[k].name)
+        TargetMap(explained[index].maps[number].astype(np.float64), explained[index].targets[number].name)
         if isinstance(target, Target)
         else None
-        for place, k, target in zip(opened.places, at, targets, strict=True)
+        for index, number, target in zip(opened.reading_of, numbers, targets, strict=True)
     ]
 
 
@@ -187,22 +212,22 @@ def _measured(
     results: list[list[Row] | LeftOut] = [t if isinstance(t, LeftOut) else [] for t in targets]
     if all(isinstance(target, LeftOut) for target in targets):
         return results
-    quiet = activations(opened.run, opened.places)
-    judges = [_judged(opened, at, targets[at], scoring_of, quiet[at], seed) for at in range(count)]
-    blind = again(models.shuffled, opened)
+    activations = activation_maps(opened.passed, opened.reading_of)
+    judges = [_judged(opened, at, targets[at], scoring_of, activations[at], seed) for at in range(count)]
+    unlearned = again(models.shuffled, opened)
     for method in methods:
-        own = maps_of(opened, opened.run, targets, method)
-        other = maps_of(opened, blind, targets, method)
+        own = maps_of(opened, opened.passed, targets, method)
+        other = maps_of(opened, unlearned, targets, method)
         for at, (judge, mine, shuffled) in enumerate(zip(judges, own, other, strict=True)):
             if isinstance(judge, LeftOut):
                 results[at] = judge
             elif mine is not None and shuffled is not None:
-                results[at] = _added(results[at], opened, at, method, judge, mine, shuffled[0])
+                results[at] = _added(results[at], opened, at, method, judge, mine, shuffled.plane)
     return results
 
 
 def _judged(
-    opened: Opened, at: int, target: Target | LeftOut, scoring_of: ScoringOf, quiet: Map, seed: int
+    opened: Opened, at: int, target: Target | LeftOut, scoring_of: ScoringOf, activation: Map, seed: int
 ) -> tuple[Scoring, dict[str, Outcome]] | LeftOut:
     """How an item is scored, with the outcomes that are the same for every method."""
     if isinstance(target, LeftOut):
@@ -212,8 +237,8 @@ def _judged(
         scoring = scoring_of(opened, at, target)
         if isinstance(scoring, LeftOut):
             return scoring
-        blind = {"mean_activation": quiet, **blind_maps(item, (image.height, image.width), seed)}
-        return scoring, {name: scoring.score(plane) for name, plane in blind.items()} | dict(scoring.facts)
+        controls = {"mean_activation": activation, **control_maps(item, (image.height, image.width), seed)}
+        return scoring, {name: scoring.score(plane) for name, plane in controls.items()} | dict(scoring.facts)
     except VlxError as error:
         return LeftOut("damaged_record", " ".join(str(error).split()))
 
@@ -224,12 +249,12 @@ def _added(
     at: int,
     method: Method,
     judge: tuple[Scoring, dict[str, Outcome]],
-    mine: tuple[Map, str],
+    mine: TargetMap,
     shuffled: Map,
 ) -> list[Row]:
     scoring, known = judge
-    outcomes = {SCORE: scoring.score(mine[0]), "random_weights": scoring.score(shuffled), **known}
-    outcomes |= {name: extra(mine[0]) for name, extra in scoring.extras.items()}
-    unknown = len(opened.run.readings[opened.places[at]].unknown)
-    row = row_of(opened.items[at], method.name, outcomes, target=mine[1], unknown=unknown)
+    outcomes = {SCORE: scoring.score(mine.plane), "random_weights": scoring.score(shuffled), **known}
+    outcomes |= {name: extra(mine.plane) for name, extra in scoring.extras.items()}
+    unknown = len(opened.reading(at).unknown)
+    row = row_of(opened.items[at], method.name, outcomes, target=mine.target, unknown=unknown)
     return [*(rows if isinstance(rows, list) else []), row]

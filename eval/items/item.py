@@ -11,36 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vlx.eval.data.coco import CocoImage, Instance
 from vlx.eval.data.records import DataError
-from vlx.eval.measures.boxes import Box
-
-
-@dataclass(frozen=True)
-class Region:
-    """A box with a caption, in pixels of an image whose longest side is ``longest``."""
-
-    box: Box
-    longest: int | None = None
-    """None where the box lies on the image file itself."""
-
-
-@dataclass(frozen=True, eq=False)
-class Segments:
-    """The instances of one category in one image; none where it is absent."""
-
-    image: CocoImage
-    instances: tuple[Instance, ...]
-
-
-@dataclass(frozen=True)
-class HumanFiles:
-    """The attention maps of one question, annotators in order."""
-
-    paths: tuple[Path, ...]
-
-
-Truth = Region | Segments | HumanFiles | None
+from vlx.eval.items.truth import HumanFiles, Region, Segments, Truth
 
 
 @dataclass(frozen=True, eq=False)

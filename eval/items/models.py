@@ -2,14 +2,13 @@
 
 import copy
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from vlx.errors import VlxError
-from vlx.images.preprocess import AsIs
 
 ModelType = Literal["captioner", "vqa", "classifier"]
 """What a model does."""
@@ -109,18 +108,6 @@ def weights_digest(model: Any) -> str:
                 total.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
                 total.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
-
-
-def on_input(model: Any) -> Any:
-    """The same model for images that already have the size of its network input.
-
-    Raises VlxError where the model does not say how it prepares images.
-    """
-    if not hasattr(model, "preprocess"):
-        raise VlxError(f"occlusion needs a model with a preprocess, which {type(model).__name__} has not")
-    direct = copy.copy(model)
-    direct.preprocess = replace(model.preprocess, resize=AsIs(), window=None)
-    return direct
 
 
 def _own(layer: nn.Module) -> list[nn.Parameter]:

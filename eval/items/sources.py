@@ -1,4 +1,4 @@
-"""Items from the files of a data folder; each function reads the formats of one kind of evaluation."""
+"""Items from the files of a data folder: regions, words, captions, questions, human attention, images."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -23,8 +23,9 @@ from vlx.eval.data.lexicon import VisualWord, tokenize, visual_words
 from vlx.eval.data.records import DataError, read_record
 from vlx.eval.data.visual_genome import read_regions
 from vlx.eval.data.vqa import Annotation, Question, read_annotations, read_questions
-from vlx.eval.items.item import Damage, HumanFiles, Item, Region, Segments
+from vlx.eval.items.item import Damage, Item
 from vlx.eval.items.options import Options
+from vlx.eval.items.truth import HumanFiles, Region, Segments
 
 
 def region_items(folder: DataFolder, options: Options) -> list[Item]:
@@ -66,7 +67,7 @@ def question_items(folder: DataFolder, options: Options) -> list[Item]:
     damage = Damage()
     first = folder.has(QUESTIONS_1) or not folder.has(QUESTIONS_2)
     questions, told = _asked(folder, damage, first)
-    images = _Images(folder)
+    images = _ImageFiles(folder)
     made = [_question_item(question, told, images, damage) for question in questions.values()]
     return [*(item for item in made if item is not None), *damage.items]
 
@@ -77,7 +78,7 @@ def attention_items(folder: DataFolder, options: Options) -> list[Item]:
     damage = Damage()
     human = find_human_maps(folder.path(ATTENTION)).by_question
     questions, told = _asked(folder, damage, True)
-    images = _Images(folder)
+    images = _ImageFiles(folder)
     items: list[Item] = []
     for question_id, paths in human.items():
         question = questions.get(question_id)
@@ -177,7 +178,7 @@ def _asked(
     return questions, read_annotations(folder.path(answered), questions, damage)
 
 
-class _Images:
+class _ImageFiles:
     """Image files by COCO id: by their official names, or as the COCO files of the folder name them."""
 
     def __init__(self, folder: DataFolder) -> None:
@@ -204,7 +205,7 @@ class _Images:
 def _question_item(
     question: Question,
     told: Mapping[int, Annotation],
-    images: _Images,
+    images: _ImageFiles,
     damage: Damage,
     paths: tuple[Path, ...] | None = None,
 ) -> Item | None:

@@ -13,10 +13,9 @@ import numpy as np
 
 from vlx.errors import VlxError
 from vlx.eval.measures.controls import centre_prior
-from vlx.eval.measures.maps import Map, area_average, leveled, rank_correlation
+from vlx.eval.measures.correlation import GRID, correlation
+from vlx.eval.measures.maps import Map, area_average
 from vlx.eval.measures.statistics import Outcome
-
-GRID = (14, 14)
 
 Resize = Callable[[Map, tuple[int, int]], Map]
 
@@ -33,12 +32,7 @@ def grid_correlation(
     ``resize`` is area_average, or ``vlx.eval.measures.maps.bilinear`` for scripts that sample points. Left
     out: ``flat_map`` (the first is constant on the grid) and ``flat_human``.
     """
-    coarse, truth = leveled(resize(plane, size)), leveled(resize(human, size))
-    if np.ptp(coarse) == 0:
-        return Outcome(None, "flat_map")
-    if np.ptp(truth) == 0:
-        return Outcome(None, "flat_human")
-    return Outcome(rank_correlation(coarse, truth))
+    return correlation({"flat_map": resize(plane, size), "flat_human": resize(human, size)})
 
 
 def each_annotator(
@@ -52,8 +46,7 @@ def each_annotator(
 
     A constant annotation is skipped; the question is left out where all of them are.
     """
-    single = [grid_correlation(plane, human, size=size, resize=resize) for human in _some(humans)]
-    return _mean(single)
+    return _mean([grid_correlation(plane, human, size=size, resize=resize) for human in _some(humans)])
 
 
 def first_annotator(

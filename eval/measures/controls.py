@@ -1,4 +1,4 @@
-"""Controls: maps that know nothing of the word, to be scored beside every method.
+"""Controls as functions on arrays: maps that know nothing of the word, to be scored beside every method.
 
 A score means something only next to what a centre prior, noise, and the activations without any
 gradient reach under the same protocol.

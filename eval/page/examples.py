@@ -13,12 +13,11 @@ from scipy import ndimage
 from vlx.errors import VlxError
 from vlx.eval.data.hat import read_human_map
 from vlx.eval.items.batch import LeftOut, maps_of, read_items
-from vlx.eval.items.item import HumanFiles, Item, Region, Segments, seed_of
+from vlx.eval.items.item import Item, seed_of
 from vlx.eval.items.models import Models
 from vlx.eval.items.options import Options
+from vlx.eval.items.truth import HumanFiles, Region, Segments, box_on_file, mask_of
 from vlx.eval.measures.maps import Map
-from vlx.eval.tasks.boxes import on_file
-from vlx.eval.tasks.pointing import union
 from vlx.eval.tasks.task import Task
 from vlx.methods.values import Method
 from vlx.show.cards import base64_text
@@ -31,7 +30,7 @@ EACH = 4
 
 
 @dataclass(frozen=True)
-class Case:
+class Example:
     """One item as a page shows it."""
 
     item: str
@@ -60,34 +59,34 @@ def extremes(rows: Sequence[Mapping[str, Any]], method: str) -> tuple[list[str],
         return [], []
     mixed = sorted(known, key=lambda row: seed_of(0, row["item"]))
     high = [row for row in mixed if row["score"] > min(scores)]
-    best = _apart(sorted(high, key=lambda row: -row["score"]))
+    best = _of_several_images(sorted(high, key=lambda row: -row["score"]))
     low = [row for row in mixed if row["score"] < max(scores) and row["item"] not in best]
-    return best, _apart(sorted(low, key=lambda row: row["score"]))
+    return best, _of_several_images(sorted(low, key=lambda row: row["score"]))
 
 
-def cases(
+def examples(
     task: Task,
     models: Models,
     items: Sequence[Item],
     method: Method,
     options: Options,
     wanted: Mapping[str, float],
-) -> list[Case]:
+) -> list[Example]:
     """The wanted items with their scores, as pictures, in the order they are wanted in."""
     by_id = {item.id: item for item in items}
-    found: list[Case] = []
+    found: list[Example] = []
     for name, score in wanted.items():
         opened, _ = read_items(models.trained, [by_id[name]])
         for part in opened:
             target = task.target(options, part, 0)
-            made = None if isinstance(target, LeftOut) else maps_of(part, part.run, [target], method)[0]
+            made = None if isinstance(target, LeftOut) else maps_of(part, part.passed, [target], method)[0]
             if made is not None:
-                picture = _picture(part.images[0], made[0], part.items[0])
-                found.append(Case(name, part.items[0].text, made[1], score, _jpeg(picture), picture.size))
+                item, picture = part.items[0], _picture(part.images[0], made.plane, part.items[0])
+                found.append(Example(name, item.text, made.target, score, _jpeg(picture), picture.size))
     return found
 
 
-def _apart(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _of_several_images(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     seen: set[str] = set()
     chosen: list[str] = []
     for row in rows:
@@ -103,11 +102,12 @@ def _picture(photo: Image.Image, plane: Map, item: Item) -> Image.Image:
     factor = shown.width / photo.width
     try:
         if isinstance(item.truth, Region):
-            box = on_file(item.truth, (photo.height, photo.width)).scaled(factor, shown.height / photo.height)
+            box = box_on_file(item.truth, (photo.height, photo.width))
+            box = box.scaled(factor, shown.height / photo.height)
             corners = (box.x, box.y, box.x + box.width - 1, box.y + box.height - 1)
             ImageDraw.Draw(shown).rectangle(corners, outline="white", width=2)
         if isinstance(item.truth, Segments):
-            _outline(shown, union(item.truth))
+            _outline(shown, mask_of(item.truth))
         if isinstance(item.truth, HumanFiles):
             human = np.mean([read_human_map(path) for path in item.truth.paths], axis=0)
             return _beside(shown, _small(overlay(photo, human, shared_scale([human]))))

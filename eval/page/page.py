@@ -1,4 +1,4 @@
-"""One self-contained page of several evaluations: measured beside the paper, plots, best and worst cases."""
+"""One self-contained page of several evaluations: measured beside the paper, plots, best and worst items."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from vlx.errors import VlxError
-from vlx.eval.items.controls import CONTROLS
+from vlx.eval.items.control_maps import CONTROLS
 from vlx.eval.items.rows import SCORE
-from vlx.eval.page.examples import Case
+from vlx.eval.page.examples import Example
 from vlx.eval.page.paper import PaperValue, paper_value
 from vlx.eval.page.plots import category_plot, distribution_plot, means_plot
 from vlx.eval.runs.summary import Measured, from_json
@@ -28,8 +28,8 @@ class Section:
     task: Task
     found: Measured
     settings: Mapping[str, Any]
-    best: Sequence[Case]
-    worst: Sequence[Case]
+    best: Sequence[Example]
+    worst: Sequence[Example]
     means: str
     """SVG, as are the other plots."""
     distribution: str
@@ -62,8 +62,8 @@ def section(
     task: Task,
     folder: Path,
     rows: Sequence[Mapping[str, Any]],
-    best: Sequence[Case],
-    worst: Sequence[Case],
+    best: Sequence[Example],
+    worst: Sequence[Example],
 ) -> Section:
     """What a page shows of the finished evaluation in a folder; ``rows`` are those of its table."""
     found, settings = from_json((folder / "summary.json").read_text(encoding="utf-8"))

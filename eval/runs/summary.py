@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vlx.eval.items.controls import CONTROLS
+from vlx.eval.items.control_maps import CONTROLS
 from vlx.eval.items.rows import SCORE, Row
 from vlx.eval.measures.statistics import Outcome, Summary, by_group, mean_over_groups, summarise
 from vlx.eval.runs.tables import latex_table, markdown_table

@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from functools import partial
 
-from vlx.errors import UnknownChoice
 from vlx.eval.data.hat import read_human_map
-from vlx.eval.items.batch import LeftOut, Opened, Scoring, scored_rows
-from vlx.eval.items.item import HumanFiles, Item
+from vlx.eval.items.batch import Opened, Scoring, scored_rows
+from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, ModelType
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import Row
 from vlx.eval.items.sources import attention_items
+from vlx.eval.items.truth import HumanFiles
 from vlx.eval.measures.attention import each_annotator, first_annotator, human_agreement, mean_annotator
+from vlx.eval.tasks.targets import answer_target
 from vlx.eval.tasks.task import Task
 from vlx.methods.values import Method
-from vlx.passes.targets import Target, answer, label
+from vlx.passes.targets import Target
 
 _ANNOTATORS = {
     "each": (each_annotator, "mean of the correlations with each annotator"),
@@ -35,22 +36,9 @@ def protocol(options: Options, model_type: ModelType) -> str:
     )
 
 
-def answer_target(which: str, opened: Opened, at: int) -> Target | LeftOut:
-    """The predicted answer or class of an item, or the most frequent human answer."""
-    place = opened.places[at]
-    reading = opened.run.readings[place]
-    if which == "human":
-        try:
-            return answer(reading.choices.names[reading.choices.index(opened.items[at].answer)])
-        except UnknownChoice:
-            return LeftOut("unknown_answer")
-    best = int(opened.run.scores[place, 0].argmax())
-    return answer(reading.choices.names[best]) if reading.kind == "answer" else label(best)
-
-
 def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
     return scored_rows(
-        models, items, methods, ATTENTION.columns, partial(answer_target, options.answer),
+        models, items, methods, ATTENTION.columns, partial(answer_target, options),
         partial(_scoring, options), seed=options.seed,
     )  # fmt: skip
 
@@ -73,7 +61,7 @@ ATTENTION = Task(
     "Human attention: rank correlation (chance is 0)",
     ("vqa",),
     lambda folder, _type, options: attention_items(folder, options),
-    lambda options, opened, at: answer_target(options.answer, opened, at),
+    answer_target,
     _rows,
     protocol,
     extras=("first_annotator",),

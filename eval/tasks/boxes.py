@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from vlx.eval.data.densecap import resized_size
 from vlx.eval.items.batch import Opened, Scoring, scored_rows
-from vlx.eval.items.item import Item, Region
+from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, ModelType
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import Row
 from vlx.eval.items.sources import region_items
-from vlx.eval.measures.boxes import Box, box_ratio
+from vlx.eval.items.truth import Region, box_on_file
+from vlx.eval.measures.boxes import box_ratio
 from vlx.eval.tasks.task import Task
 from vlx.methods.values import Method
 from vlx.passes.targets import Target, caption
@@ -28,14 +28,6 @@ def protocol(options: Options, model_type: ModelType) -> str:
     )
 
 
-def on_file(region: Region, size: tuple[int, int]) -> Box:
-    """The box on the pixels of the image file, whose (height, width) is ``size``."""
-    if region.longest is None or region.longest == max(size):
-        return region.box
-    height, width = resized_size(size, region.longest)
-    return region.box.scaled(size[1] / width, size[0] / height)
-
-
 def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
     return scored_rows(
         models, items, methods, BOXES.columns, lambda _opened, _at: caption(), _scoring, seed=options.seed
@@ -46,7 +38,7 @@ def _scoring(opened: Opened, at: int, target: Target) -> Scoring:
     del target
     region, image = opened.items[at].truth, opened.images[at]
     assert isinstance(region, Region)
-    box = on_file(region, (image.height, image.width))
+    box = box_on_file(region, (image.height, image.width))
     return Scoring(lambda plane: box_ratio(plane, box))
 
 

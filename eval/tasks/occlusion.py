@@ -5,7 +5,9 @@ there too: the image is first prepared as the model does. Where a model does not
 images, as those of transformers, they are compared on the photo.
 """
 
+import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -16,14 +18,15 @@ from vlx.errors import VlxError
 from vlx.eval.data.folder import DataFolder
 from vlx.eval.items.batch import LeftOut, Opened, Scoring, scored_rows
 from vlx.eval.items.item import Item
-from vlx.eval.items.models import Models, ModelType, on_input
+from vlx.eval.items.models import Models, ModelType
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import Row
 from vlx.eval.items.sources import caption_items, image_items, question_items
 from vlx.eval.measures.maps import Map
 from vlx.eval.measures.occlusion import occlusion_correlation
-from vlx.eval.tasks.attention import answer_target
+from vlx.eval.tasks.targets import answer_target
 from vlx.eval.tasks.task import Task
+from vlx.images.preprocess import AsIs
 from vlx.methods.occlusion.of_pass import occlusion_maps
 from vlx.methods.occlusion.windows import Windows
 from vlx.methods.values import Method
@@ -53,10 +56,9 @@ def items_for(folder: DataFolder, model_type: ModelType, options: Options) -> li
     return made(folder, options)
 
 
-def chosen_target(which: str, opened: Opened, at: int) -> Target | LeftOut:
+def whole_target(options: Options, opened: Opened, at: int) -> Target | LeftOut:
     """The whole caption, or the answer or class."""
-    whole = opened.run.readings[0].kind == "caption"
-    return caption() if whole else answer_target(which, opened, at)
+    return caption() if opened.reading(at).kind == "caption" else answer_target(options, opened, at)
 
 
 def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
@@ -66,9 +68,21 @@ def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], opti
         models = Models(on_input(models.trained), on_input(models.shuffled))
     known = cache(partial(_falls, options))  # images with several texts are hidden once; forgotten after
     return scored_rows(
-        models, items, methods, OCCLUSION.columns, partial(chosen_target, options.answer),
+        models, items, methods, OCCLUSION.columns, partial(whole_target, options),
         partial(_scoring, options, known), seed=options.seed, view=view,
     )  # fmt: skip
+
+
+def on_input(model: Any) -> Any:
+    """The same model for images that already have the size of its network input.
+
+    Raises VlxError where the model does not say how it prepares images.
+    """
+    if not hasattr(model, "preprocess"):
+        raise VlxError(f"occlusion needs a model with a preprocess, which {type(model).__name__} has not")
+    direct = copy.copy(model)
+    direct.preprocess = replace(model.preprocess, resize=AsIs(), window=None)
+    return direct
 
 
 def prepared_view(model: Any, image: Image.Image) -> Image.Image:
@@ -80,28 +94,28 @@ def _falls(options: Options, opened: Opened) -> dict[int, Map]:
     """The falls of each item's score on the network input; of no item where one of them is at fault."""
     asked: dict[int, list[Resolved]] = {}
     where: dict[int, tuple[int, int]] = {}
-    for at, place in enumerate(opened.places):
-        target = chosen_target(options.answer, opened, at)
+    for at, index in enumerate(opened.reading_of):
+        target = whole_target(options, opened, at)
         if isinstance(target, Target):
-            wanted = asked.setdefault(place, [])
-            where[at] = place, len(wanted)
-            wanted.append(target.resolve(opened.run.readings[place]))
+            wanted = asked.setdefault(index, [])
+            where[at] = index, len(wanted)
+            wanted.append(target.resolve(opened.reading(at)))
     try:
-        maps = occlusion_maps(opened.run, asked, Windows(options.window, options.stride))
+        maps = occlusion_maps(opened.passed, asked, Windows(options.window, options.stride))
     except VlxError:
         return {}
-    return {at: maps[place][number] for at, (place, number) in where.items()}
+    return {at: maps[index][number] for at, (index, number) in where.items()}
 
 
 def _scoring(
     options: Options, known: Callable[[Opened], dict[int, Map]], opened: Opened, at: int, target: Target
 ) -> Scoring:
-    run, place = opened.run, opened.places[at]
+    index, frame = opened.reading_of[at], opened.passed.frames[opened.reading_of[at]]
     on_network = known(opened).get(at)
     if on_network is None:  # alone, which tells whether this one is at fault
-        asked = {place: [target.resolve(run.readings[place])]}
-        on_network = occlusion_maps(run, asked, Windows(options.window, options.stride))[place][0]
-    falls = run.frames[place].place(torch.from_numpy(on_network)).numpy()
+        asked = {index: [target.resolve(opened.reading(at))]}
+        on_network = occlusion_maps(opened.passed, asked, Windows(options.window, options.stride))[index][0]
+    falls = frame.place(torch.from_numpy(on_network)).numpy()
     return Scoring(
         lambda plane: occlusion_correlation(plane, falls),
         {"every_pixel": lambda plane: occlusion_correlation(plane, falls, size=None)},
@@ -113,7 +127,7 @@ OCCLUSION = Task(
     "Faithfulness: rank correlation with occlusion (chance is 0)",
     ("captioner", "vqa", "classifier"),
     items_for,
-    lambda options, opened, at: chosen_target(options.answer, opened, at),
+    whole_target,
     _rows,
     protocol,
     extras=("every_pixel",),

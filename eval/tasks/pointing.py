@@ -3,21 +3,18 @@
 from collections.abc import Sequence
 from functools import partial
 
-import numpy as np
-
-from vlx.eval.data.coco import instance_mask
-from vlx.eval.data.lexicon import visual_words
-from vlx.eval.items.batch import LeftOut, Opened, Scoring, scored_rows
-from vlx.eval.items.item import Item, Segments
+from vlx.eval.items.batch import Opened, Scoring, scored_rows
+from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, ModelType
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import Row
 from vlx.eval.items.sources import word_items
-from vlx.eval.measures.maps import Mask
+from vlx.eval.items.truth import Segments, mask_of
 from vlx.eval.measures.pointing import chance_hit, pointing_hit
+from vlx.eval.tasks.targets import word_target
 from vlx.eval.tasks.task import Task
 from vlx.methods.values import Method
-from vlx.passes.targets import Target, word
+from vlx.passes.targets import Target
 
 
 def protocol(options: Options, model_type: ModelType) -> str:
@@ -34,33 +31,6 @@ def protocol(options: Options, model_type: ModelType) -> str:
     )
 
 
-def mention(opened: Opened, at: int) -> int | LeftOut:
-    """The position of the item's word among the words as the model reads the caption."""
-    item, reading = opened.items[at], opened.run.readings[opened.places[at]]
-    tokens = [one.text for one in reading.words]
-    mine = [found for found in visual_words(tokens) if found.category == item.category]
-    if item.mention >= len(mine):
-        return LeftOut("other_tokens", f"the model reads {' '.join(tokens)!r}")
-    first, stop = mine[item.mention].span
-    if set(tokens[first:stop]) & set(reading.unknown):
-        return LeftOut("unknown_word")
-    return stop - 1
-
-
-def word_target(opened: Opened, at: int) -> Target | LeftOut:
-    """The head noun of the item's word."""
-    place = mention(opened, at)
-    return place if isinstance(place, LeftOut) else word(place)
-
-
-def union(segments: Segments) -> Mask:
-    """The pixels of all instances; raises DataError where one is damaged."""
-    mask = np.zeros((segments.image.height, segments.image.width), dtype=bool)
-    for instance in segments.instances:
-        mask |= instance_mask(instance, segments.image)
-    return mask
-
-
 def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
     scoring = partial(_scoring, options.tolerance)
     return scored_rows(models, items, methods, POINTING.columns, word_target, scoring, seed=options.seed)
@@ -70,7 +40,7 @@ def _scoring(tolerance: float, opened: Opened, at: int, target: Target) -> Scori
     del target
     segments = opened.items[at].truth
     assert isinstance(segments, Segments)
-    mask = union(segments)
+    mask = mask_of(segments)
     return Scoring(
         lambda plane: pointing_hit(plane, mask, tolerance=tolerance),
         facts={"random_pixel": chance_hit(mask, tolerance=tolerance)},

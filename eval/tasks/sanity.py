@@ -6,22 +6,19 @@ item. A method passes where these are low; 1 means that nothing changed.
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from vlx.eval.data.folder import DataFolder
 from vlx.eval.data.lexicon import visual_words
-from vlx.eval.items.batch import LeftOut, Opened, again, maps_of, read_items
-from vlx.eval.items.controls import activations, blind_maps
+from vlx.eval.items.batch import LeftOut, Opened, TargetMap, again, maps_of, read_items
+from vlx.eval.items.control_maps import activation_maps, control_maps
 from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, ModelType
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import SCORE, Row, left_out, row_of
 from vlx.eval.items.sources import image_items, question_items, word_items
-from vlx.eval.measures.attention import GRID
-from vlx.eval.measures.maps import Map, area_average, leveled, rank_correlation
+from vlx.eval.measures.maps import Map
+from vlx.eval.measures.sanity import agreement
 from vlx.eval.measures.statistics import Outcome
-from vlx.eval.tasks.attention import answer_target
-from vlx.eval.tasks.pointing import word_target
+from vlx.eval.tasks.targets import answer_target, word_target
 from vlx.eval.tasks.task import Task
 from vlx.methods.values import Method
 from vlx.passes.targets import Target, answer, label, word
@@ -52,33 +49,19 @@ def items_for(folder: DataFolder, model_type: ModelType, options: Options) -> li
     return (question_items if model_type == "vqa" else image_items)(folder, options)
 
 
-def agreement(plane: Map, original: Map) -> Outcome:
-    """The rank correlation of a map with the original one on a 14 x 14 grid.
-
-    Left out: ``flat_map`` and ``flat_original``, which have no ranks.
-    """
-    other, own = leveled(area_average(plane, GRID)), leveled(area_average(original, GRID))
-    if np.ptp(own) == 0:
-        return Outcome(None, "flat_original")
-    if np.ptp(other) == 0:
-        return Outcome(None, "flat_map")
-    return Outcome(rank_correlation(other, own))
-
-
-def first_target(which: str, opened: Opened, at: int) -> Target | LeftOut:
+def first_target(options: Options, opened: Opened, at: int) -> Target | LeftOut:
     """What is explained: the item's word, or the answer or class."""
-    if opened.run.readings[0].kind == "caption":
+    if opened.reading(at).kind == "caption":
         return word_target(opened, at)
-    return answer_target(which, opened, at)
+    return answer_target(options, opened, at)
 
 
 def second_target(opened: Opened, at: int, first: Target) -> Target | LeftOut:
     """What else could be explained: a word of another category, the next likely answer or class."""
-    place = opened.places[at]
-    reading, scores = opened.run.readings[place], opened.run.scores[place, 0]
+    reading = opened.reading(at)
     if reading.kind == "caption":
         return _other_word(opened, at)
-    order = scores.detach().argsort(descending=True, stable=True).tolist()
+    order = opened.scores(at)[0].detach().argsort(descending=True, stable=True).tolist()
     mine = first.resolve(reading).terms[0].choice
     rest = [choice for choice in order if choice != mine]
     if not rest:
@@ -88,9 +71,8 @@ def second_target(opened: Opened, at: int, first: Target) -> Target | LeftOut:
 
 def _other_word(opened: Opened, at: int) -> Target | LeftOut:
     """The first other visual word, by the order of the caption, whose category is another one."""
-    item, reading = opened.items[at], opened.run.readings[opened.places[at]]
-    found = visual_words([one.text for one in reading.words])
-    others = [one.span[1] - 1 for one in found if one.category != item.category]
+    found = visual_words([one.text for one in opened.reading(at).words])
+    others = [one.span[1] - 1 for one in found if one.category != opened.items[at].category]
     return word(others[0]) if others else LeftOut("one_category")
 
 
@@ -106,8 +88,8 @@ def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], opti
 def _measure(
     models: Models, opened: Opened, methods: Sequence[Method], options: Options, found: dict[str, list[Row]]
 ) -> None:
-    """Add the rows of the items of one run."""
-    targets = [first_target(options.answer, opened, at) for at in range(len(opened.items))]
+    """Add the rows of the items of one Pass."""
+    targets = [first_target(options, opened, at) for at in range(len(opened.items))]
     names = [method.name for method in methods]
     for item, target in zip(opened.items, targets, strict=True):
         found[item.id] = []
@@ -116,19 +98,20 @@ def _measure(
     if all(isinstance(target, LeftOut) for target in targets):
         return
     others = [t if isinstance(t, LeftOut) else second_target(opened, at, t) for at, t in enumerate(targets)]
-    runs = {SCORE: again(models.top_shuffled, opened), "random_weights": again(models.shuffled, opened)}
-    quiet = activations(opened.run, opened.places)
+    passes = {SCORE: again(models.top_shuffled, opened), "random_weights": again(models.shuffled, opened)}
+    activations = activation_maps(opened.passed, opened.reading_of)
     for method in methods:
-        own = maps_of(opened, opened.run, targets, method)
-        changed = {name: maps_of(opened, run, targets, method) for name, run in runs.items()}
+        own = maps_of(opened, opened.passed, targets, method)
+        changed = {name: maps_of(opened, passed, targets, method) for name, passed in passes.items()}
         changed["other_target"] = _other_maps(opened, others, method)
         for at, item in enumerate(opened.items):
             mine = own[at]
             if mine is not None:
                 planes = {name: _plane(maps[at], others[at]) for name, maps in changed.items()}
-                outcomes = _outcomes(item, mine[0], {**planes, "mean_activation": quiet[at]}, options.seed)
-                unknown = len(opened.run.readings[opened.places[at]].unknown)
-                row = row_of(item, method.name, outcomes, target=mine[1], unknown=unknown)
+                planes["mean_activation"] = activations[at]
+                outcomes = _outcomes(item, mine.plane, planes, options.seed)
+                unknown = len(opened.reading(at).unknown)
+                row = row_of(item, method.name, outcomes, target=mine.target, unknown=unknown)
                 found[item.id].append(row)
 
 
@@ -137,22 +120,20 @@ def _outcomes(item: Item, mine: Map, planes: Mapping[str, Map | LeftOut], seed: 
     shape = (mine.shape[0], mine.shape[1])
     return {
         name: Outcome(None, plane.reason) if isinstance(plane, LeftOut) else agreement(plane, mine)
-        for name, plane in {**planes, **blind_maps(item, shape, seed)}.items()
+        for name, plane in {**planes, **control_maps(item, shape, seed)}.items()
     }
 
 
-def _other_maps(
-    opened: Opened, others: Sequence[Target | LeftOut], method: Method
-) -> list[tuple[Map, str] | None]:
+def _other_maps(opened: Opened, others: Sequence[Target | LeftOut], method: Method) -> list[TargetMap | None]:
     if all(isinstance(other, LeftOut) for other in others):
         return [None] * len(others)
-    return maps_of(opened, opened.run, others, method)
+    return maps_of(opened, opened.passed, others, method)
 
 
-def _plane(found: tuple[Map, str] | None, other: Target | LeftOut) -> Map | LeftOut:
+def _plane(found: TargetMap | None, other: Target | LeftOut) -> Map | LeftOut:
     """A map, or why there is no other target; the item itself has one."""
     if found is not None:
-        return found[0]
+        return found.plane
     return other if isinstance(other, LeftOut) else LeftOut("no_map")
 
 
@@ -161,7 +142,7 @@ SANITY = Task(
     "Sanity: what remains of a map after shuffling (0: nothing, good; 1: all)",
     ("captioner", "vqa", "classifier"),
     items_for,
-    lambda options, opened, at: first_target(options.answer, opened, at),
+    first_target,
     _rows,
     protocol,
     extras=("other_target",),

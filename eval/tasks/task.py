@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from vlx.eval.data.folder import DataFolder
 from vlx.eval.items.batch import LeftOut, Opened
-from vlx.eval.items.controls import CONTROLS
+from vlx.eval.items.control_maps import CONTROLS
 from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, ModelType
 from vlx.eval.items.options import Options

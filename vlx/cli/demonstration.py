@@ -7,8 +7,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vlx.api import explain_answer, explain_caption
-from vlx.eval.runs.in_memory import held_out_scores
-from vlx.eval.runs.summary import markdown, short
+from vlx.errors import VlxError
+from vlx.eval.data.folder import look
+from vlx.eval.items.models import with_controls
+from vlx.eval.items.options import Options
+from vlx.eval.runs.in_memory import measure_in_memory
+from vlx.eval.runs.summary import Measured, markdown, short
+from vlx.eval.tasks.boxes import BOXES
+from vlx.eval.tasks.pointing import POINTING
 from vlx.explanation import Explanation
 from vlx.images.files import open_image
 from vlx.methods.values import grad_cam, guided_grad_cam
@@ -18,6 +24,7 @@ from vlx.show.report import write_report
 
 SCENES = 6  # scenes shown with caption and one question each
 OWN_QUESTIONS = ("is there a person ?", "is there a dog ?")
+METHODS = (grad_cam, guided_grad_cam)
 
 
 def run_demo(out: Path, image: Path | None = None) -> Path:
@@ -47,15 +54,28 @@ def run_demo(out: Path, image: Path | None = None) -> Path:
     return report
 
 
+def held_out_scores(limit: int | None = None, world: Path | None = None) -> list[Measured]:
+    """Box ratio and word pointing of the built-in captioner on held-out scenes, beside their controls.
+
+    ``limit`` is how many scenes, drawn at random but always the same; ``world`` is a folder of other ones.
+    Raises VlxError where it holds no scenes.
+    """
+    world = world or held_out_scenes()
+    if not (world / "instances.json").is_file():
+        raise VlxError(f"no scenes in {world}: write some with vlx scenes generate")
+    models, folder = with_controls(load_captioner()), look(world)
+    options = Options(limit=limit, captions=1)
+    return [measure_in_memory(task, models, folder, options, METHODS) for task in (BOXES, POINTING)]
+
+
 def _explained(own: list[tuple[str, Path]]) -> Iterator[tuple[str, list[Explanation]]]:
     captioner, vqa, world = load_captioner(), load_vqa(), held_out_scenes()
-    methods = (grad_cam, guided_grad_cam)
     for name, path in [*own, *_scenes(world)]:
         image = open_image(path)
         text = captioner.generate([image])[0]
-        yield name, [explain_caption(captioner, image, text, method=method) for method in methods]
+        yield name, [explain_caption(captioner, image, text, method=method) for method in METHODS]
         for question, answers in _questions(world, path):
-            yield name, [explain_answer(vqa, image, question, answers, method=method) for method in methods]
+            yield name, [explain_answer(vqa, image, question, answers, method=method) for method in METHODS]
 
 
 def _scenes(world: Path) -> list[tuple[str, Path]]:

@@ -195,7 +195,7 @@ def everything(
 ) -> None:
     """Everything that models and data allow, and one page."""
     given = dict(locals())
-    from vlx.eval.page.everything import evaluate_all
+    from vlx.eval.page.evaluate_all import evaluate_all
     from vlx.eval.tasks.all import TASKS
 
     names = dict.fromkeys(model or ["scenes/captioner", "scenes/vqa"])

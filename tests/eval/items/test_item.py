@@ -1,47 +1,16 @@
-"""Items: which there are, in which order, and what tells two lists of them apart."""
+"""Items: which are drawn, in which order, and by what two lists of them differ."""
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
-from vlx.eval.data.folder import CAPTIONS, SOURCES, check, look
-from vlx.eval.data.records import DataError
-from vlx.eval.items.item import Region, Segments, digest, drawn, seed_of
+from vlx.eval.data.folder import look
+from vlx.eval.items.item import digest, drawn, seed_of
 from vlx.eval.items.options import Options
+from vlx.eval.items.truth import Region
 from vlx.eval.tasks.attention import ATTENTION
 from vlx.eval.tasks.boxes import BOXES
-from vlx.eval.tasks.occlusion import OCCLUSION
 from vlx.eval.tasks.pointing import POINTING
-
-
-def test_every_region_word_and_question_is_an_item(world: Path) -> None:
-    folder = look(world)
-    told = {name: json.loads((world / f"{name}.json").read_text()) for name in ("results", "questions")}
-    boxes = BOXES.items(folder, "captioner", Options())
-    expected = [text for image in told["results"]["results"] for text in image["captions"][:5]]
-    assert [item.text for item in boxes] == expected
-    questions = OCCLUSION.items(folder, "vqa", Options())
-    assert [item.question_id for item in questions] == [
-        entry["question_id"] for entry in told["questions"]["questions"]
-    ]
-    attention = ATTENTION.items(folder, "vqa", Options())
-    assert {item.question_id for item in attention} == {item.question_id for item in questions}
-    words = POINTING.items(folder, "captioner", Options(captions=1))
-    assert all(item.word in item.text.lower() for item in words)
-    assert all(isinstance(item.truth, Segments) and item.truth.instances for item in words)
-    assert len({item.id for item in (*boxes, *words)}) == len(boxes) + len(words)
-
-
-def test_the_second_mention_of_a_category_is_its_own_item(world: Path, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(world, tmp_path / "copy"))
-    content = json.loads((copy / "captions.json").read_text())
-    content["annotations"] = [{"id": 1, "image_id": 1, "caption": "A dog, a cat and another dog."}]
-    (copy / "captions.json").write_text(json.dumps(content))
-    items = POINTING.items(look(copy), "captioner", Options())
-    assert [(item.word, item.mention) for item in items] == [("dog", 0), ("cat", 0), ("dog", 1)]
 
 
 def test_a_draw_is_random_of_the_seed_and_keeps_images_whole(world: Path) -> None:
@@ -74,111 +43,3 @@ def test_a_digest_knows_texts_and_truth_but_no_folder(world: Path, tmp_path: Pat
     assert isinstance(items[0].truth, Region)
     moved = replace(items[0], truth=replace(items[0].truth, box=replace(items[0].truth.box, x=1.5)))
     assert digest([moved]) != digest(items[:1])
-
-
-def test_check_says_what_is_there_and_where_the_rest_is_published(tmp_path: Path) -> None:
-    (tmp_path / "annotations").mkdir()
-    (tmp_path / "annotations" / "captions_val2014.json").write_text("{}")
-    (tmp_path / "val2014").mkdir()
-    (tmp_path / "val2014" / "a.jpg").write_bytes(b"")
-    lines = check(look(tmp_path))
-    assert len(lines) == len(SOURCES)
-    assert lines[0] == "found    COCO captions: annotations/captions_val2014.json"
-    assert lines[-1] == "found    images: val2014 (1 files)"
-    missing = [line for line in lines if line.startswith("missing")]
-    assert len(missing) == len(SOURCES) - 2
-    assert all("http" in line for line in missing)
-
-
-def test_several_files_of_a_kind_need_a_choice(tmp_path: Path) -> None:
-    for split in ("train2014", "val2014"):
-        (tmp_path / f"captions_{split}.json").write_text("{}")
-    with pytest.raises(DataError, match=r"several COCO captions .*--split"):
-        look(tmp_path).path(CAPTIONS)
-    assert look(tmp_path, "val2014").path(CAPTIONS).name == "captions_val2014.json"
-    with pytest.raises(DataError, match="no such folder"):
-        look(tmp_path / "nowhere")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"has no COCO captions .*cocodataset.org"):
-        look(tmp_path / "empty").path(CAPTIONS)
-
-
-def test_visual_genome_serves_where_there_is_no_densecap(tmp_path: Path) -> None:
-    regions = [
-        {"region_id": n, "image_id": 3, "x": n, "y": 1, "width": 5, "height": 6, "phrase": f"dog {n}"}
-        for n in range(1, 8)
-    ]
-    (tmp_path / "region_descriptions.json").write_text(json.dumps([{"id": 3, "regions": regions}]))
-    (tmp_path / "VG_100K").mkdir()
-    items = BOXES.items(look(tmp_path), "captioner", Options())
-    assert [item.text for item in items] == [f"dog {n}" for n in range(1, 6)]
-    assert items[0].category == "dog"
-    assert items[0].image == (tmp_path / "VG_100K" / "3.jpg").resolve()
-    assert isinstance(items[1].truth, Region)
-    assert (items[1].truth.box.x, items[1].truth.longest) == (1.0, None)  # 1-based in the file
-
-
-def official(world: Path, folder: Path) -> Path:
-    """The same data under the names and in the folders in which their owners publish them."""
-    (folder / "annotations").mkdir(parents=True)
-    for name, called in {
-        "captions": "annotations/captions_val2014.json",
-        "instances": "annotations/instances_val2014.json",
-        "questions": "OpenEnded_mscoco_val2014_questions.json",
-        "annotations": "mscoco_val2014_annotations.json",
-    }.items():
-        content = json.loads((world / f"{name}.json").read_text())
-        for image in content.get("images", []):
-            image["file_name"] = f"COCO_val2014_{image['file_name']}"
-        (folder / called).write_text(json.dumps(content))
-    (folder / "val2014").mkdir()
-    for path in (world / "images").iterdir():
-        shutil.copy(path, folder / "val2014" / f"COCO_val2014_{path.name}")
-    shutil.copytree(world / "attention", folder / "vqahat_val")
-    return folder
-
-
-def test_the_official_layout_gives_the_same_items(world: Path, tmp_path: Path) -> None:
-    folder = official(world, tmp_path / "coco")
-    for task, model_type in ((POINTING, "captioner"), (ATTENTION, "vqa"), (OCCLUSION, "classifier")):
-        here, there = (task.items(look(one), model_type, Options()) for one in (world, folder))
-        assert [(item.id, item.text, item.category) for item in here] == [
-            (item.id, item.text, item.category) for item in there
-        ]
-        assert all(item.image.is_file() for item in there)
-        assert all(item.image.parent.name == "val2014" for item in there)
-
-
-def test_version_2_questions_serve_where_there_is_no_version_1(world: Path, tmp_path: Path) -> None:
-    folder = official(world, tmp_path / "coco")
-    for name in ("OpenEnded_mscoco_val2014_questions.json", "mscoco_val2014_annotations.json"):
-        (folder / name).rename(folder / f"v2_{name}")
-    items = OCCLUSION.items(look(folder), "vqa", Options())
-    assert [item.id for item in items] == [item.id for item in OCCLUSION.items(look(world), "vqa", Options())]
-    assert all(item.answer and item.category for item in items)
-    with pytest.raises(DataError, match="VQA v1 questions"):  # VQA-HAT numbers questions of version 1
-        ATTENTION.items(look(folder), "vqa", Options())
-    (folder / "v2_mscoco_val2014_annotations.json").unlink()
-    assert {item.answer for item in OCCLUSION.items(look(folder), "vqa", Options())} == {""}
-
-
-def test_images_may_have_any_name_where_a_coco_file_gives_it(world: Path, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(world, tmp_path / "copy"))
-    content = json.loads((copy / "captions.json").read_text())
-    for image in content["images"]:
-        (copy / "images" / image["file_name"]).rename(copy / "images" / f"photo {image['id']}.jpg")
-        image["file_name"] = f"photo {image['id']}.jpg"
-    (copy / "captions.json").write_text(json.dumps(content))
-    items = ATTENTION.items(look(copy), "vqa", Options())
-    assert {item.image.name for item in items} == {f"photo {n}.jpg" for n in range(1, 13)}
-    assert all(item.image.is_file() for item in items)
-
-
-def test_real_photos_have_items(shared_data: Path) -> None:
-    words = POINTING.items(look(shared_data / "coco-80"), "captioner", Options(captions=1))
-    assert len(words) > 80
-    assert all(item.image.is_file() for item in words)
-    boxes = BOXES.items(look(shared_data / "densecap-14"), "captioner", Options())
-    assert len(boxes) == 14 * 5
-    assert {item.truth.longest for item in boxes if isinstance(item.truth, Region)} == {720}
-    assert all(item.image.is_file() for item in boxes)

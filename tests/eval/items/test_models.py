@@ -2,17 +2,13 @@
 
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 from tests.eval import small
 from vlx.errors import VlxError
-from vlx.eval.items.models import in_precision, networks, on_input, shuffled, type_of, weights_digest
-from vlx.eval.tasks.occlusion import prepared_view
-from vlx.images.preprocess import Preprocess, ShortSide, Squash
+from vlx.eval.items.models import in_precision, networks, shuffled, type_of, weights_digest
 
 
 def entries(model: object) -> dict[str, torch.Tensor]:
@@ -74,28 +70,6 @@ def test_precision_is_one_of_four() -> None:
         in_precision(model, "half")
 
 
-@pytest.mark.parametrize(
-    "preprocess",
-    [
-        Preprocess(Squash((20, 30)), channels="BGR", scale=255.0, mean=(104.0, 117.0, 123.0), std=(1.0,) * 3),
-        Preprocess(ShortSide(24), (20, 20)),
-        Preprocess(ShortSide(16), (20, 20), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)),
-    ],
-    ids=["squashed BGR", "cropped", "padded"],
-)
-def test_a_view_prepared_again_is_the_same_network_input(preprocess: Preprocess) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 52, 3), dtype=np.uint8)
-    model = SimpleNamespace(preprocess=preprocess)
-    first, _ = preprocess(Image.fromarray(pixels))
-    view = prepared_view(model, Image.fromarray(pixels))
-    second, frame = on_input(model).preprocess(view)
-    assert frame.image_size == frame.input_size == (view.height, view.width)
-    step = preprocess.scale / 255 / min(preprocess.std)  # one grey level; padding is rounded to one
-    assert float((first - second).abs().max()) <= 0.51 * step
-    seen = (first != 0).all(0)
-    assert torch.allclose(first[:, seen], second[:, seen], atol=1e-4 * preprocess.scale)
-
-
 def test_networks_are_counted_once_and_their_absence_is_told() -> None:
     inner = nn.Linear(2, 2)
     outer = nn.Sequential(inner)
@@ -103,5 +77,3 @@ def test_networks_are_counted_once_and_their_absence_is_told() -> None:
     assert networks(outer) == [outer]
     with pytest.raises(VlxError, match="nothing to shuffle"):
         shuffled(SimpleNamespace(name="x"))
-    with pytest.raises(VlxError, match="needs a model with a preprocess"):
-        on_input(SimpleNamespace(name="x"))

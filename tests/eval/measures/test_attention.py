@@ -6,7 +6,6 @@ from scipy import stats
 
 from vlx.errors import VlxError
 from vlx.eval.measures.attention import (
-    GRID,
     centre_correlation,
     each_annotator,
     first_annotator,
@@ -17,6 +16,7 @@ from vlx.eval.measures.attention import (
     random_correlations,
 )
 from vlx.eval.measures.controls import centre_prior, smooth_noise
+from vlx.eval.measures.correlation import GRID
 from vlx.eval.measures.maps import bilinear
 from vlx.eval.measures.statistics import Outcome, summarise
 

@@ -6,23 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from vlx.errors import VlxError
 from vlx.eval.items.item import Item
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import (
     SCORE,
     Row,
-    as_text,
-    from_text,
-    left_out,
-    parquet,
-    read_part,
     row_of,
-    write_part,
 )
 from vlx.eval.measures.statistics import Outcome
 from vlx.eval.runs.summary import as_json, from_json, latex, markdown, measured
-from vlx.eval.tasks.all import TASKS
 from vlx.eval.tasks.boxes import BOXES
 from vlx.eval.tasks.pointing import POINTING
 from vlx.eval.tasks.sanity import SANITY
@@ -112,44 +104,3 @@ def test_tables_say_protocol_errors_and_counts() -> None:
     assert "tolerance 0 pixels" in text
     assert "Items: 4; images: 3; damaged images or records: 0." in text
     assert r"grad\_cam" in latex(found)
-
-
-@pytest.mark.parametrize("task", TASKS, ids=lambda one: one.name)
-def test_protocols_name_the_options_that_matter(task: object) -> None:
-    assert isinstance(task, type(POINTING))
-    for model_type in task.model_types:
-        text = task.protocol(Options(tolerance=15.0, captions=1, window=45, stride=4), model_type)
-        assert "Mean over" in text
-        named = {"pointing": ("15 pixels", "first 1 reference"), "occlusion": ("45 pixels", "every 4 pixels")}
-        assert all(part in text for part in named.get(task.name, ()))
-
-
-def test_rows_keep_every_digit_and_any_text(tmp_path: Path) -> None:
-    strange = Item("ü\n\ud800", Path("x.jpg"), "1", 'a "dog" \u2028 \\', question_id=2**40)
-    values = (0.1 + 0.2, 1e-310, -0.0, math.inf, 5e300, 1 / 3)
-    outcomes = dict(zip(POINTING.columns, map(Outcome, values), strict=True))
-    rows = [
-        row_of(strange, "grad_cam", outcomes),
-        *left_out(strange, ["m"], POINTING.columns, "no_image", "d"),
-    ]
-    assert as_text(from_text(as_text(rows))) == as_text(rows)
-    write_part(tmp_path, 3, "f", rows)
-    back = read_part(tmp_path, 3, "f")
-    assert back is not None
-    assert [one.outcomes for one in back] == [one.outcomes for one in rows]
-    zero = back[0].outcomes["mean_activation"].value
-    assert zero is not None
-    assert math.copysign(1, zero) == -1
-    assert (back[1].damaged, back[0].damaged, back[1].detail) == (True, False, "d")
-    assert read_part(tmp_path, 4, "f") is None
-    with pytest.raises(VlxError, match="other settings"):
-        read_part(tmp_path, 3, "g")
-    parquet(tmp_path / "x.parquet", rows, POINTING.columns, group=1)
-    from pyarrow import parquet as files
-
-    table = files.read_table(tmp_path / "x.parquet")
-    assert table.num_rows == 2
-    assert table["score"].to_pylist() == [values[0], None]
-    assert table["left_out"].to_pylist() == [None, "no_image"]
-    assert table["question_id"].to_pylist() == [2**40] * 2
-    assert not list(tmp_path.glob("*.part"))

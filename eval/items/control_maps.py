@@ -1,4 +1,7 @@
-"""Maps that know nothing of the target, to be scored on the same items as every method."""
+"""The controls of an item: its maps that know nothing of the target, scored beside every method's.
+
+What a control is on arrays, `vlx.eval.measures.controls` says; here it becomes a map on the item's image.
+"""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -12,23 +15,29 @@ from vlx.eval.measures.maps import Map, bilinear
 from vlx.passes.forward import Pass
 
 CONTROLS = ("random_weights", "mean_activation", "centre_prior", "random_map")
-"""Their columns. ``random_weights`` is the same method on the model with shuffled weights."""
+"""The columns of the controls. ``random_weights`` is the same method on the model with shuffled weights."""
 NOISE = (56, 56)
 """The grid on which noise is made, four cells to its standard deviation, before it is drawn out."""
 
 
-def activations(run: Pass, places: Sequence[int]) -> list[Map]:
-    """The mean activation of the image at each place of a run, without any gradient, on its pixels."""
-    grids = run.grid(run.features.detach()).cpu().double().numpy()
+def activation_maps(passed: Pass, reading_of: Sequence[int]) -> list[Map]:
+    """For each item the mean activation of its image, without any gradient, on the pixels of the image.
+
+    ``reading_of`` says which reading of the Pass belongs to each item.
+    """
+    grids = passed.grid(passed.features.detach()).cpu().double().numpy()
     planes = [
         frame.place(torch.from_numpy(mean_activation(grid))).numpy()
-        for grid, frame in zip(grids, run.frames, strict=True)
+        for grid, frame in zip(grids, passed.frames, strict=True)
     ]
-    return [planes[place] for place in places]
+    return [planes[index] for index in reading_of]
 
 
-def blind_maps(item: Item, shape: tuple[int, int], seed: int) -> dict[str, Map]:
-    """The centre prior, and noise that belongs to the item whatever is measured before it."""
+def control_maps(item: Item, shape: tuple[int, int], seed: int) -> dict[str, Map]:
+    """The controls that need no model: the centre prior, and noise.
+
+    The noise belongs to the item, whatever is measured before it.
+    """
     random = np.random.default_rng(seed_of(seed, item.id))
     return {"centre_prior": _centre_prior(shape), "random_map": bilinear(smooth_noise(NOISE, random), shape)}
 

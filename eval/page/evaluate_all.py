@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vlx.eval.data.records import DataError
-from vlx.eval.page.examples import cases, extremes, read_rows
+from vlx.eval.page.examples import examples, extremes, read_rows
 from vlx.eval.page.page import Section, section, write_page
 from vlx.eval.runs.evaluate import evaluate_prepared
 from vlx.eval.runs.repeatable import repeatable
@@ -52,7 +52,7 @@ def _section(task: Task, ready: Prepared, folder: Path) -> Section:
     scores = {row["item"]: row["score"] for row in rows if row["method"] == method.name}
     options = ready.settings.options
     best, worst = (
-        cases(task, ready.models, ready.items, method, options, {name: scores[name] for name in names})
+        examples(task, ready.models, ready.items, method, options, {name: scores[name] for name in names})
         for names in extremes(rows, method.name)
     )
     return section(task, folder, rows, best, worst)

@@ -1,0 +1,32 @@
+"""What is explained of an item: the answer or class, or a word of the caption."""
+
+from vlx.errors import UnknownChoice
+from vlx.eval.data.lexicon import visual_words
+from vlx.eval.items.batch import LeftOut, Opened
+from vlx.eval.items.options import Options
+from vlx.passes.targets import Target, answer, label, word
+
+
+def answer_target(options: Options, opened: Opened, at: int) -> Target | LeftOut:
+    """The predicted answer or class of an item, or the most frequent human answer."""
+    reading = opened.reading(at)
+    if options.answer == "human":
+        try:
+            return answer(reading.choices.names[reading.choices.index(opened.items[at].answer)])
+        except UnknownChoice:
+            return LeftOut("unknown_answer")
+    best = int(opened.scores(at)[0].argmax())
+    return answer(reading.choices.names[best]) if reading.kind == "answer" else label(best)
+
+
+def word_target(opened: Opened, at: int) -> Target | LeftOut:
+    """The head noun of the item's word, where the model reads it."""
+    item, reading = opened.items[at], opened.reading(at)
+    tokens = [one.text for one in reading.words]
+    mine = [found for found in visual_words(tokens) if found.category == item.category]
+    if item.mention >= len(mine):
+        return LeftOut("other_tokens", f"the model reads {' '.join(tokens)!r}")
+    first, stop = mine[item.mention].span
+    if set(tokens[first:stop]) & set(reading.unknown):
+        return LeftOut("unknown_word")
+    return word(stop - 1)
