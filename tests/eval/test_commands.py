@@ -3,13 +3,17 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as parquet
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from tests.conftest import Run
 from vlx.cli.app import app
+from vlx.cli.evaluate import evaluate
+from vlx.eval.items.options import Options
 from vlx.eval.items.rows import need_pyarrow
 from vlx.eval.tasks.all import TASKS
 
@@ -24,6 +28,35 @@ def test_there_is_a_command_for_every_evaluation() -> None:
         assert result.exit_code == 0
         assert "Usage:" in result.output
     assert CliRunner().invoke(app, ["data", "check", "--help"]).exit_code == 0
+
+
+WHAT = ["model", "data", "method", "out", "layer", "split"]
+HOW = [
+    "limit", "seed", "batch", "device", "precision", "threads", "damaged", "shard", "engine", "workers",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "own"),
+    [
+        ("boxes", []),
+        ("pointing", ["captions", "tolerance"]),
+        ("attention", ["annotators", "answer"]),
+        ("occlusion", ["captions", "answer", "window", "stride"]),
+        ("sanity", ["captions", "answer"]),
+    ],
+)
+def test_every_evaluation_takes_the_same_options_and_its_own(command: str, own: list[str]) -> None:
+    group: Any = get_command(evaluate)
+    found = {option.name: option for option in group.commands[command].params}
+    assert list(found) == [*WHAT, *own, *HOW]
+    assert all(option.opts == [f"--{name}"] for name, option in found.items())
+    told = {name: option.default for name, option in found.items() if option.default is not None}
+    assert {name: told[name] for name in ("data", "seed", "batch", "damaged", "workers")} == {
+        "data": "scenes", "seed": 0, "batch": 16, "damaged": 0.05, "workers": 1,
+    }  # fmt: skip
+    given = {name: told[name] for name in own if name in told}
+    assert given == {name: getattr(Options(), name) for name in given}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

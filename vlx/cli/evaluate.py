@@ -1,206 +1,119 @@
 """``vlx evaluate``: measure explanations over a data set, with their controls, and join what was measured."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from vlx.cli.options import (
-    Annotators,
-    Answer,
-    Any_,
-    Batch,
-    Captioner,
-    Captions,
-    Damaged,
-    Data,
-    Device,
-    Engine,
-    Explained,
-    InPrecision,
-    Layer,
-    Limit,
-    Methods,
-    OnEngine,
-    Out,
-    Precision,
-    Seed,
-    ShardOf,
-    Split,
-    Stride,
-    Threads,
-    Vqa,
-    Window,
-    Workers,
+    ANNOTATORS,
+    ANSWER,
+    BATCH,
+    CAPTIONS,
+    DAMAGED,
+    DATA,
+    DEVICE,
+    ENGINE,
+    HOW,
+    LIMIT,
+    METHOD,
+    PRECISION,
+    SEED,
+    SPLIT,
+    STRIDE,
+    THREADS,
+    TOLERANCE,
+    WHAT,
+    WINDOW,
+    WORKERS,
+    model_option,
+    option,
     request_of,
+    with_options,
 )
 
 evaluate = typer.Typer(
     help="Measure explanations over a data set, beside their controls.", rich_markup_mode=None
 )
 
+CAPTIONER = model_option("scenes/captioner", "A captioner")
+VQA = model_option("scenes/vqa", "A VQA model")
 
-@evaluate.command()
-def boxes(
-    model: Captioner = "scenes/captioner",
-    data: Data = "scenes",
-    method: Methods = None,
-    out: Out = None,
-    layer: Layer = None,
-    split: Split = None,
-    limit: Limit = None,
-    seed: Seed = 0,
-    batch: Batch = 16,
-    device: Device = "cpu",
-    precision: InPrecision = Precision.float32,
-    threads: Threads = None,
-    damaged: Damaged = 0.05,
-    shard: ShardOf = None,
-    engine: OnEngine = Engine.local,
-    workers: Workers = 1,
-) -> None:
-    """Captioners: a map inside over outside a region's box."""
-    _run("boxes", dict(locals()))
-
-
-@evaluate.command()
-def pointing(
-    model: Captioner = "scenes/captioner",
-    data: Data = "scenes",
-    method: Methods = None,
-    out: Out = None,
-    layer: Layer = None,
-    split: Split = None,
-    captions: Captions = None,
-    tolerance: Annotated[
-        float, typer.Option(min=0, help="In pixels of the original image; 0 asks for a pixel of the object.")
-    ] = 0.0,
-    limit: Limit = None,
-    seed: Seed = 0,
-    batch: Batch = 16,
-    device: Device = "cpu",
-    precision: InPrecision = Precision.float32,
-    threads: Threads = None,
-    damaged: Damaged = 0.05,
-    shard: ShardOf = None,
-    engine: OnEngine = Engine.local,
-    workers: Workers = 1,
-) -> None:
-    """Captioners: does a word's map point at its object?"""
-    _run("pointing", dict(locals()))
+COMMANDS = (
+    (
+        "boxes", "Captioners: a map inside over outside a region's box.",
+        (CAPTIONER, *WHAT, *HOW),
+    ),
+    (
+        "pointing", "Captioners: does a word's map point at its object?",
+        (CAPTIONER, *WHAT, CAPTIONS, TOLERANCE, *HOW),
+    ),
+    (
+        "attention", "VQA models: agreement with where people look.",
+        (VQA, *WHAT, ANNOTATORS, ANSWER, *HOW),
+    ),
+    (
+        "occlusion", "Any model: agreement with hiding parts of the image.",
+        (model_option("scenes/vqa", "Any model"), *WHAT, CAPTIONS, ANSWER, WINDOW, STRIDE, *HOW),
+    ),
+    (
+        "sanity", "Any model: do maps change with weights and questions?",
+        (model_option("scenes/captioner", "Any model"), *WHAT, CAPTIONS, ANSWER, *HOW),
+    ),
+)  # fmt: skip
+"""One command a task: its name, what it says of itself, and its options."""
 
 
-@evaluate.command()
-def attention(
-    model: Vqa = "scenes/vqa",
-    data: Data = "scenes",
-    method: Methods = None,
-    out: Out = None,
-    layer: Layer = None,
-    split: Split = None,
-    annotators: Annotated[Annotators, typer.Option(help="How several human maps count.")] = Annotators.each,
-    answer: Explained = Answer.predicted,
-    limit: Limit = None,
-    seed: Seed = 0,
-    batch: Batch = 16,
-    device: Device = "cpu",
-    precision: InPrecision = Precision.float32,
-    threads: Threads = None,
-    damaged: Damaged = 0.05,
-    shard: ShardOf = None,
-    engine: OnEngine = Engine.local,
-    workers: Workers = 1,
-) -> None:
-    """VQA models: agreement with where people look."""
-    _run("attention", dict(locals()))
+def measure(name: str) -> Callable[..., None]:
+    """What the command of a task does: run the evaluation and print its table."""
+
+    def command(**given: Any) -> None:
+        from vlx.eval.runs.evaluate import evaluate
+        from vlx.eval.runs.settings import parse_shard
+        from vlx.eval.tasks.all import TASKS
+
+        shard = None if given["shard"] is None else parse_shard(given["shard"])
+        out = given["out"] or Path("vlx-evaluation") / name
+        if shard is not None:
+            out = out / f"shard-{shard.index}-of-{shard.count}"
+        task = next(one for one in TASKS if one.name == name)
+        _show(evaluate(task, request_of(given, shard), out))
+
+    return command
 
 
-@evaluate.command()
-def occlusion(
-    model: Any_ = "scenes/vqa",
-    data: Data = "scenes",
-    method: Methods = None,
-    out: Out = None,
-    layer: Layer = None,
-    split: Split = None,
-    captions: Captions = None,
-    answer: Explained = Answer.predicted,
-    window: Window = 35,
-    stride: Stride = 8,
-    limit: Limit = None,
-    seed: Seed = 0,
-    batch: Batch = 16,
-    device: Device = "cpu",
-    precision: InPrecision = Precision.float32,
-    threads: Threads = None,
-    damaged: Damaged = 0.05,
-    shard: ShardOf = None,
-    engine: OnEngine = Engine.local,
-    workers: Workers = 1,
-) -> None:
-    """Any model: agreement with hiding parts of the image."""
-    _run("occlusion", dict(locals()))
+for name, says, options in COMMANDS:
+    evaluate.command(name, help=says)(with_options(measure(name), *options))
 
 
-@evaluate.command()
-def sanity(
-    model: Any_ = "scenes/captioner",
-    data: Data = "scenes",
-    method: Methods = None,
-    out: Out = None,
-    layer: Layer = None,
-    split: Split = None,
-    captions: Captions = None,
-    answer: Explained = Answer.predicted,
-    limit: Limit = None,
-    seed: Seed = 0,
-    batch: Batch = 16,
-    device: Device = "cpu",
-    precision: InPrecision = Precision.float32,
-    threads: Threads = None,
-    damaged: Damaged = 0.05,
-    shard: ShardOf = None,
-    engine: OnEngine = Engine.local,
-    workers: Workers = 1,
-) -> None:
-    """Any model: do maps change with weights and questions?"""
-    _run("sanity", dict(locals()))
-
-
-@evaluate.command(name="all")
-def everything(
-    model: Annotated[
-        list[str] | None,
-        typer.Option(help="A model; several may be given. By default both built-in ones."),
-    ] = None,
-    data: Data = "scenes",
-    method: Methods = None,
-    out: Annotated[Path, typer.Option(help="Where results and report.html go.")] = Path("vlx-evaluation"),
-    split: Split = None,
-    captions: Captions = None,
-    limit: Limit = None,
-    occluded: Annotated[
-        int, typer.Option(min=1, help="Images for occlusion, which takes hundreds of runs each.")
-    ] = 20,
-    window: Window = 35,
-    stride: Stride = 8,
-    seed: Seed = 0,
-    batch: Batch = 16,
-    device: Device = "cpu",
-    precision: InPrecision = Precision.float32,
-    threads: Threads = None,
-    damaged: Damaged = 0.05,
-    engine: OnEngine = Engine.local,
-    workers: Workers = 1,
-) -> None:
+def everything(**given: Any) -> None:
     """Everything that models and data allow, and one page."""
-    given = dict(locals())
     from vlx.eval.page.evaluate_all import evaluate_all
     from vlx.eval.tasks.all import TASKS
 
-    names = dict.fromkeys(model or ["scenes/captioner", "scenes/vqa"])
+    names = dict.fromkeys(given["model"] or ["scenes/captioner", "scenes/vqa"])
     requests = [request_of({**given, "model": name, "layer": None}, None) for name in names]
-    print(f"page: {evaluate_all(requests, TASKS, out, occluded=occluded)}")
+    print(f"page: {evaluate_all(requests, TASKS, given['out'], occluded=given['occluded'])}")
+
+
+evaluate.command("all")(
+    with_options(
+        everything,
+        option(
+            "model", list[str] | None, None,
+            help="A model; several may be given. By default both built-in ones.",
+        ),
+        DATA,
+        METHOD,
+        option("out", Path, Path("vlx-evaluation"), help="Where results and report.html go."),
+        SPLIT,
+        CAPTIONS,
+        LIMIT,
+        option("occluded", int, 20, min=1, help="Images for occlusion, which takes hundreds of runs each."),
+        *(WINDOW, STRIDE, SEED, BATCH, DEVICE, PRECISION, THREADS, DAMAGED, ENGINE, WORKERS),
+    )
+)  # fmt: skip
 
 
 @evaluate.command()
@@ -220,17 +133,3 @@ def merge(
 def _show(folder: Path) -> None:
     print((folder / "summary.md").read_text(encoding="utf-8"))
     print(f"results: {folder}")
-
-
-def _run(name: str, given: dict[str, Any]) -> None:
-    """Run one evaluation with the options of its command, and print its table."""
-    from vlx.eval.runs import evaluate as runs
-    from vlx.eval.runs.settings import parse_shard
-    from vlx.eval.tasks.all import TASKS
-
-    shard = None if given["shard"] is None else parse_shard(given["shard"])
-    out = given["out"] or Path("vlx-evaluation") / name
-    if shard is not None:
-        out = out / f"shard-{shard.index}-of-{shard.count}"
-    task = next(one for one in TASKS if one.name == name)
-    _show(runs.evaluate(task, request_of(given, shard), out))

@@ -1,7 +1,12 @@
-"""Options that the commands of ``vlx evaluate`` share."""
+"""The options of the commands of ``vlx evaluate``, each declared once.
 
+Typer reads the options of a command from the signature of its function: `with_options` gives it one.
+"""
+
+from collections.abc import Callable
 from dataclasses import fields
 from enum import Enum
+from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,36 +44,62 @@ class Annotators(str, Enum):
     mean = "mean"
 
 
-Captioner = Annotated[str, typer.Option("--model", help="A captioner that `vlx models` lists.")]
-Vqa = Annotated[str, typer.Option("--model", help="A VQA model that `vlx models` lists.")]
-Any_ = Annotated[str, typer.Option("--model", help="Any model that `vlx models` lists.")]
-Data = Annotated[str, typer.Option(help="A folder (see vlx data check), or scenes: the built-in world.")]
-Methods = Annotated[
-    list[str] | None,
-    typer.Option("--method", help="How to explain, by default grad_cam; give it several times to compare."),
-]
-Out = Annotated[Path | None, typer.Option(help="Where results go, by default vlx-evaluation/TASK.")]
-Layer = Annotated[str | None, typer.Option(help="A layer of the CNN, by dotted name or index.")]
-Split = Annotated[
-    str | None, typer.Option(help="Which of several files of one kind: a part of its name, as in val2014.")
-]
-Limit = Annotated[int | None, typer.Option(min=1, help="This many images, drawn at random by the seed.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of the draw, random maps, shuffling and the bootstrap.")]
-Batch = Annotated[int, typer.Option(min=1, help="Items in one batch; a crash loses at most one.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")]
-InPrecision = Annotated[Precision, typer.Option(help="In which the model computes.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of one worker, by default all.")]
-Damaged = Annotated[
-    float, typer.Option(min=0, max=1, help="The share of damaged images or records that ends the run.")
-]
-ShardOf = Annotated[str | None, typer.Option("--shard", metavar="i/n", help="Only the i-th of n parts.")]
-OnEngine = Annotated[Engine, typer.Option(help="local, or ray: actors that hold a model each (vlx[ray]).")]
-Workers = Annotated[int, typer.Option(min=1, help="Actors of Ray.")]
-Captions = Annotated[int | None, typer.Option(min=1, help="Reference captions of an image, by default all.")]
-Explained = Annotated[Answer, typer.Option("--answer", help="Explain the model's answer, or people's.")]
+def option(name: str, type: Any, default: Any, **told: Any) -> Parameter:
+    """An option of a command; ``told`` is what `typer.Option` is told of it."""
+    annotation = Annotated[type, typer.Option(**told)]
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
-Window = Annotated[int, typer.Option(min=1, help="Side of the hidden square, pixels of the input.")]
-Stride = Annotated[int, typer.Option(min=1, help="Between windows, pixels of the input.")]
+
+def with_options(command: Callable[..., None], *options: Parameter) -> Callable[..., None]:
+    """The command with these options, in this order; it is given their values by name."""
+    vars(command)["__signature__"] = Signature(options)
+    return command
+
+
+def model_option(default: str, which: str) -> Parameter:
+    """The model, with the one that is taken where none is named."""
+    return option("model", str, default, help=f"{which} that `vlx models` lists.")
+
+
+DATA = option("data", str, "scenes", help="A folder (see vlx data check), or scenes: the built-in world.")
+METHOD = option(
+    "method", list[str] | None, None,
+    help="How to explain, by default grad_cam; give it several times to compare.",
+)  # fmt: skip
+OUT = option("out", Path | None, None, help="Where results go, by default vlx-evaluation/TASK.")
+LAYER = option("layer", str | None, None, help="A layer of the CNN, by dotted name or index.")
+SPLIT = option(
+    "split", str | None, None, help="Which of several files of one kind: a part of its name, as in val2014."
+)
+
+CAPTIONS = option("captions", int | None, None, min=1, help="Reference captions of an image, by default all.")
+TOLERANCE = option(
+    "tolerance", float, 0.0, min=0, help="In pixels of the original image; 0 asks for a pixel of the object."
+)
+ANNOTATORS = option("annotators", Annotators, Annotators.each, help="How several human maps count.")
+ANSWER = option("answer", Answer, Answer.predicted, help="Explain the model's answer, or people's.")
+WINDOW = option("window", int, 35, min=1, help="Side of the hidden square, pixels of the input.")
+STRIDE = option("stride", int, 8, min=1, help="Between windows, pixels of the input.")
+
+LIMIT = option("limit", int | None, None, min=1, help="This many images, drawn at random by the seed.")
+SEED = option("seed", int, 0, min=0, help="Of the draw, random maps, shuffling and the bootstrap.")
+BATCH = option("batch", int, 16, min=1, help="Items in one batch; a crash loses at most one.")
+DEVICE = option("device", str, "cpu", help="cpu, cuda, cuda:1, mps.")
+PRECISION = option("precision", Precision, Precision.float32, help="In which the model computes.")
+THREADS = option("threads", int | None, None, min=1, help="CPU threads of one worker, by default all.")
+DAMAGED = option(
+    "damaged", float, 0.05, min=0, max=1, help="The share of damaged images or records that ends the run."
+)
+SHARD = option("shard", str | None, None, metavar="i/n", help="Only the i-th of n parts.")
+ENGINE = option(
+    "engine", Engine, Engine.local, help="local, or ray: actors that hold a model each (vlx[ray])."
+)
+WORKERS = option("workers", int, 1, min=1, help="Actors of Ray.")
+
+WHAT = (DATA, METHOD, OUT, LAYER, SPLIT)
+"""What every evaluation measures, and where its results go."""
+HOW = (LIMIT, SEED, BATCH, DEVICE, PRECISION, THREADS, DAMAGED, SHARD, ENGINE, WORKERS)
+"""How every evaluation is carried out."""
 
 
 def request_of(given: dict[str, Any], shard: Any) -> Any:
