@@ -1,5 +1,8 @@
 """All that measures: scores of maps as pure functions on arrays, and evaluations over data sets.
 
+Its rooms, each of which knows only those before it: ``measures`` on arrays, ``data`` that reads files,
+``items`` to be scored, ``tasks`` (the evaluations), ``runs`` of them, and the ``page``.
+
 ``vlx evaluate`` runs an evaluation by name; with a model of your own::
 
     from pathlib import Path

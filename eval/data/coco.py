@@ -52,7 +52,7 @@ class Instance:
     crowd: bool
     segmentation: object
     """Polygons (lists of x, y in pixels) or a run-length code, as the file holds it."""
-    place: str
+    where: str
     """Where it stands in its file."""
 
 
@@ -128,7 +128,7 @@ def instance_mask(instance: Instance, image: CocoImage) -> Mask:
             warnings.filterwarnings("ignore", "__array__", DeprecationWarning)
             decoded = rle.decode(rle.merge(code) if isinstance(code, list) else code)
     except (ValueError, TypeError) as error:
-        raise DataError(f"{instance.place}.segmentation cannot be decoded ({error})") from None
+        raise DataError(f"{instance.where}.segmentation cannot be decoded ({error})") from None
     return decoded.astype(bool)
 
 
@@ -167,9 +167,9 @@ def _images(file: Record, damaged: Damaged | None) -> dict[int, CocoImage]:
                 record.integer("width"),
             )
             if image.height < 1 or image.width < 1:
-                raise DataError(f"{record.place} is {image.height} x {image.width} pixels")
+                raise DataError(f"{record.where} is {image.height} x {image.width} pixels")
             if image.id in images:
-                raise DataError(f"{record.place}: image id {image.id} stands twice")
+                raise DataError(f"{record.where}: image id {image.id} stands twice")
             images[image.id] = image
     return images
 
@@ -190,7 +190,7 @@ def _instance(record: Record, image_id: int, names: Mapping[int, str]) -> Instan
         raise record.wrong("segmentation", "polygons or a run-length code")
     crowd = record.integer("iscrowd") if "iscrowd" in record else 0
     box = Box(*record.numbers("bbox", 4))
-    return Instance(image_id, category, box, bool(crowd), segmentation, record.place)
+    return Instance(image_id, category, box, bool(crowd), segmentation, record.where)
 
 
 def _checked_code(instance: Instance, size: tuple[int, int]) -> Any:
@@ -200,19 +200,19 @@ def _checked_code(instance: Instance, size: tuple[int, int]) -> Any:
         polygons = [np.asarray(polygon, dtype=np.float64) for polygon in shape]
         if not all(_is_polygon(polygon, size) for polygon in polygons):
             raise DataError(
-                f"{instance.place}.segmentation: expected polygons of 3 or more points near the "
+                f"{instance.where}.segmentation: expected polygons of 3 or more points near the "
                 f"{size[0]} x {size[1]} image"
             )
         return rle.frPyObjects(shape, *size)
     counts: Any = shape.get("counts")
     if tuple(shape.get("size", ())) != size:
         raise DataError(
-            f"{instance.place}.segmentation.size is {shape.get('size')}: the image is {list(size)}"
+            f"{instance.where}.segmentation.size is {shape.get('size')}: the image is {list(size)}"
         )
     if isinstance(counts, str):
         return shape
     if not isinstance(counts, list) or sum(counts) != size[0] * size[1] or min(counts) < 0:
-        raise DataError(f"{instance.place}.segmentation.counts do not add up to {size[0] * size[1]}")
+        raise DataError(f"{instance.where}.segmentation.counts do not add up to {size[0] * size[1]}")
     return rle.frPyObjects(shape, *size)
 
 

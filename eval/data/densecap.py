@@ -112,7 +112,7 @@ def _image(record: Record, best: int | None) -> DenseImage:
     scores, captions = record.numbers("scores"), record.texts("captions")
     if not len(boxes) == len(scores) == len(captions):
         raise DataError(
-            f"{record.place}: {len(boxes)} boxes, {len(scores)} scores and {len(captions)} captions"
+            f"{record.where}: {len(boxes)} boxes, {len(scores)} scores and {len(captions)} captions"
         )
     if any(after > before for before, after in pairwise(scores)):
         raise record.wrong("scores", "falling order, as DenseCap writes them")

@@ -157,12 +157,12 @@ def _lines(path: Path) -> list[tuple[int, str]]:
     return [(number, line) for number, line in numbered if line and not line.startswith("#")]
 
 
-def _add(words: dict[Phrase, str], name: str, forms: Sequence[tuple[Phrase, Phrase]], place: str) -> None:
+def _add(words: dict[Phrase, str], name: str, forms: Sequence[tuple[Phrase, Phrase]], where: str) -> None:
     """Enter phrases under a category; a phrase belongs to one category only."""
     for form in (form for pair in forms for form in pair if form):
         other = words.setdefault(form, name)
         if other != name:
-            raise DataError(f"{place}: {' '.join(form)!r} stands under {other!r} and {name!r}")
+            raise DataError(f"{where}: {' '.join(form)!r} stands under {other!r} and {name!r}")
 
 
 def _forms(entry: str) -> tuple[Phrase, Phrase]:
@@ -241,9 +241,9 @@ def main() -> int:
     print(f"{len(lexicon.categories)} words and phrases of {len(lexicon.names)} categories")
     print(f"{result.phrases} labelled phrases, {result.right + len(result.missed)} mentions")
     print(f"precision {result.precision:.3f}   recall {result.recall:.3f}")
-    for kind, items in (("found, not labelled", result.wrong), ("missed", result.missed)):
+    for said, items in (("found, not labelled", result.wrong), ("missed", result.missed)):
         for item in items:
-            print(f"  {kind}: {item}")
+            print(f"  {said}: {item}")
     return 0
 
 

@@ -21,7 +21,7 @@ Damaged = Callable[[DataError], None]
 
 @dataclass(frozen=True)
 class Record:
-    """A JSON object with the place where it stands."""
+    """A JSON object, and where it stands."""
 
     file: str
     at: str
@@ -29,7 +29,7 @@ class Record:
     fields: Mapping[str, object]
 
     @property
-    def place(self) -> str:
+    def where(self) -> str:
         """File and position, for example ``instances.json: images[3]``."""
         return f"{self.file}: {self.at}" if self.at else self.file
 
@@ -40,10 +40,10 @@ class Record:
         """The error that says what stands at ``key`` and what was expected."""
         if key not in self.fields:
             known = ", ".join(sorted(map(str, self.fields))[:8]) or "none"
-            return DataError(f"{self.place} has no {key!r}: expected {expected}; its keys: {known}")
+            return DataError(f"{self.where} has no {key!r}: expected {expected}; its keys: {known}")
         found = json.dumps(self.fields[key], default=str)
         shown = found if len(found) <= 60 else found[:57] + "..."
-        return DataError(f"{self.place}.{key} is {shown}: expected {expected}")
+        return DataError(f"{self.where}.{key} is {shown}: expected {expected}")
 
     def text(self, key: str) -> str:
         """The string at ``key``."""
@@ -105,22 +105,22 @@ def spared(damaged: Damaged | None) -> Generator[None, None, None]:
 
 def read_json(path: str | Path) -> object:
     """The content of a JSON file; raises DataError where it is missing or not JSON."""
-    place = Path(path)
+    file = Path(path)
     try:
-        return json.loads(place.read_bytes())
+        return json.loads(file.read_bytes())
     except FileNotFoundError:
-        raise DataError(f"{place}: no such file") from None
+        raise DataError(f"{file}: no such file") from None
     except OSError as error:
-        raise DataError(f"{place}: cannot be read ({error.strerror})") from None
+        raise DataError(f"{file}: cannot be read ({error.strerror})") from None
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{place}: not a JSON file ({error})") from None
+        raise DataError(f"{file}: not a JSON file ({error})") from None
 
 
 def read_record(path: str | Path) -> Record:
     """The JSON object in a file."""
     content = read_json(path)
     if not isinstance(content, dict):
-        raise DataError(f"{path}: expected a JSON object, found {_kind(content)}")
+        raise DataError(f"{path}: expected a JSON object, found {_named(content)}")
     return Record(str(path), "", cast(dict[str, object], content))
 
 
@@ -128,7 +128,7 @@ def read_records(path: str | Path, damaged: Damaged | None = None) -> Iterator[R
     """The objects of the JSON list in a file."""
     content = read_json(path)
     if not isinstance(content, list):
-        raise DataError(f"{path}: expected a JSON list, found {_kind(content)}")
+        raise DataError(f"{path}: expected a JSON list, found {_named(content)}")
     return _records(cast(list[object], content), str(path), "", damaged)
 
 
@@ -155,13 +155,13 @@ def _records(items: list[object], file: str, name: str, damaged: Damaged | None)
             yield Record(file, at, cast(dict[str, object], item))
             continue
         with spared(damaged):
-            raise DataError(f"{file}: {at} is {_kind(item)}: expected an object")
+            raise DataError(f"{file}: {at} is {_named(item)}: expected an object")
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _kind(value: object) -> str:
-    kinds: dict[type, str] = {list: "a list", dict: "an object", str: "a string", bool: "a boolean"}
-    return "nothing" if value is None else kinds.get(type(value), "a number")
+def _named(value: object) -> str:
+    names: dict[type, str] = {list: "a list", dict: "an object", str: "a string", bool: "a boolean"}
+    return "nothing" if value is None else names.get(type(value), "a number")

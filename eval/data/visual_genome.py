@@ -49,7 +49,7 @@ def read_regions(
         with spared(damaged):
             image_id = _image_id(record)
             if image_id in images:
-                raise DataError(f"{record.place}: image {image_id} stands twice")
+                raise DataError(f"{record.where}: image {image_id} stands twice")
             images[image_id] = tuple(_region(region, image_id, shift) for region in record.records("regions"))
     return images
 
@@ -61,7 +61,7 @@ def read_image_data(path: str | Path) -> Mapping[int, GenomeImage]:
         image_id = record.integer("image_id" if "image_id" in record else "id")
         height, width = record.integer("height"), record.integer("width")
         if height < 1 or width < 1:
-            raise DataError(f"{record.place} is {height} x {width} pixels")
+            raise DataError(f"{record.where} is {height} x {width} pixels")
         coco = record.fields.get("coco_id")
         coco_id = None if coco is None else record.integer("coco_id")
         images[image_id] = GenomeImage(image_id, height, width, coco_id)

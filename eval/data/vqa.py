@@ -48,7 +48,7 @@ def read_questions(path: str | Path, damaged: Damaged | None = None) -> Mapping[
                 choices,
             )
             if question.id in questions:
-                raise DataError(f"{record.place}: question {question.id} stands twice")
+                raise DataError(f"{record.where}: question {question.id} stands twice")
             questions[question.id] = question
     return questions
 
@@ -68,7 +68,7 @@ def read_annotations(
         with spared(damaged):
             annotation = _annotation(record)
             if annotation.question_id in annotations:
-                raise DataError(f"{record.place}: question {annotation.question_id} stands twice")
+                raise DataError(f"{record.where}: question {annotation.question_id} stands twice")
             if questions is not None:
                 _check(record, annotation, questions)
             annotations[annotation.question_id] = annotation
@@ -81,7 +81,7 @@ def read_results(path: str | Path) -> Mapping[int, str]:
     for record in read_records(path):
         question = record.integer("question_id")
         if question in results:
-            raise DataError(f"{record.place}: question {question} stands twice")
+            raise DataError(f"{record.where}: question {question} stands twice")
         results[question] = record.text("answer")
     return results
 

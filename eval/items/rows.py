@@ -129,8 +129,8 @@ def parquet(path: Path, rows: Iterable[Row], columns: Sequence[str], group: int 
     from pyarrow import parquet as files
 
     text, number = arrow.string(), arrow.float64()
-    kinds = {"question_id": arrow.int64(), "unknown": arrow.int32()}
-    fields = [(name, kinds.get(name, text)) for name in FACTS]
+    types = {"question_id": arrow.int64(), "unknown": arrow.int32()}
+    fields = [(name, types.get(name, text)) for name in FACTS]
     fields += list(chain.from_iterable(((c, number), (_reason(c), text)) for c in columns))
     schema = arrow.schema(fields)
     part = path.with_name(path.name + ".part")

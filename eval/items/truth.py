@@ -1,4 +1,4 @@
-"""The truth that the maps of an item are scored against, and its place on the pixels of the image file."""
+"""The truth that maps of an item are scored against, and where it lies on the pixels of the image file."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -82,7 +82,7 @@ def box_means(plane: Map, box: Box) -> BoxMeans | Outcome:
 def box_ratio(plane: Map, box: Box) -> Outcome:
     """Mean inside over mean outside; infinite where nothing outside is activated.
 
-    Reasons for leaving out are those of box_means. Summaries count infinite ratios apart and keep
+    Reasons for leaving out are those of box_means. Summaries count infinite ratios separately and keep
     them in the median.
     """
     return ratio(box_means(plane, box))
@@ -112,7 +112,7 @@ def log_ratio(means: BoxMeans | Outcome) -> Outcome:
 def pooled_ratio(pairs: Iterable[BoxMeans | Outcome]) -> Outcome:
     """The sum of all inside means over the sum of all outside means.
 
-    Stable where single ratios are not, but maps with larger values count more. Pairs that are
+    Stable where the ratio of one map is not, but maps with larger values count more. Pairs that are
     left out are skipped; left out as ``no_pairs`` where none remains.
     """
     means = [pair for pair in pairs if isinstance(pair, BoxMeans)]

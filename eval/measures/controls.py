@@ -43,7 +43,7 @@ def smooth_noise(shape: tuple[int, int], generator: np.random.Generator, *, sigm
     """Noise as smooth as a Grad-CAM map: white noise under a Gaussian, scaled to 0 to 1.
 
     ``sigma`` is the Gaussian's standard deviation as a share of each side; edges wrap around, so
-    that no place is favoured. An image of one pixel has the map 1.
+    that no pixel is favoured. An image of one pixel has the map 1.
     """
     noise = ndimage.gaussian_filter(generator.random(shape), [sigma * side for side in shape], mode="wrap")
     spread = np.ptp(noise)
@@ -63,7 +63,7 @@ def mean_activation(features: np.ndarray) -> Map:
 def box_prior(
     boxes: Iterable[tuple[Box, tuple[int, int]]], shape: tuple[int, int], *, cells: int = 64
 ) -> Map:
-    """How often boxes of a data set cover each place, on an image of ``shape``.
+    """How often boxes of a data set cover each pixel of an image of ``shape``.
 
     ``boxes`` are pairs of a box and the (height, width) of its image; each image is stretched onto
     ``cells`` x ``cells``, where a cell counts the share of its area under the box. Leave the box
@@ -90,14 +90,14 @@ def shuffled(groups: Sequence[Hashable], generator: np.random.Generator) -> list
     item that is alone in its group.
     """
     members: dict[Hashable, list[int]] = {}
-    for place, group in enumerate(groups):
-        members.setdefault(group, []).append(place)
+    for at, group in enumerate(groups):
+        members.setdefault(group, []).append(at)
     partners: list[int | None] = [None] * len(groups)
-    for places in members.values():
-        if len(places) > 1:
-            cycle = generator.permutation(places)
-            for place, partner in zip(cycle, np.roll(cycle, 1), strict=True):
-                partners[place] = int(partner)
+    for positions in members.values():
+        if len(positions) > 1:
+            cycle = generator.permutation(positions)
+            for at, partner in zip(cycle, np.roll(cycle, 1), strict=True):
+                partners[at] = int(partner)
     return partners
 
 

@@ -14,7 +14,7 @@ from scipy import integrate
 from vlx.errors import VlxError
 from vlx.eval.measures.maps import Map, Mask, checked_map, checked_mask
 from vlx.eval.measures.statistics import Outcome
-from vlx.methods.occlusion.windows import Image, Scores, scored
+from vlx.methods.occlusion.windows import Pixels, Scores, scored
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,19 +45,19 @@ class Curve:
 
 
 def deletion(
-    image: Image, plane: Map, score: Scores, empty: Image, *, steps: int = 50, batch: int = 32
+    image: Pixels, plane: Map, score: Scores, empty: Pixels, *, steps: int = 50, batch: int = 32
 ) -> Curve:
     """Replace the highest-ranked pixels by those of ``empty`` first; a low area is a good map.
 
     ``image`` and ``empty`` (for example zeros, the mean colour) are as the model takes them, and
-    the map lies on their pixels. Equal values change together, so that no tie is broken by place:
+    the map lies on their pixels. Equal values change together, so that no tie is broken by position:
     a step that would split them waits for its last pixel.
     """
     return _curve(image, empty, plane, score, steps, batch, inserting=False)
 
 
 def insertion(
-    image: Image, plane: Map, score: Scores, empty: Image, *, steps: int = 50, batch: int = 32
+    image: Pixels, plane: Map, score: Scores, empty: Pixels, *, steps: int = 50, batch: int = 32
 ) -> Curve:
     """Put the highest-ranked pixels of ``image`` into ``empty`` first; a high area is a good map.
 
@@ -67,7 +67,7 @@ def insertion(
 
 
 def discrimination(first: Map, second: Map, first_mask: Mask, second_mask: Mask) -> Outcome:
-    """How well two maps of one image tell two objects apart, from -1 to 1 (0: not at all).
+    """How well two maps of one image distinguish two objects, from -1 to 1 (0: not at all).
 
     Each map's share of activation on its own object minus its share on the other, averaged over
     both. Pixels of both objects count for neither. A map that is the same for both targets scores
@@ -93,7 +93,7 @@ def discrimination(first: Map, second: Map, first_mask: Mask, second_mask: Mask)
 
 
 def _curve(
-    start: Image, end: Image, plane: Map, score: Scores, steps: int, batch: int, *, inserting: bool
+    start: Pixels, end: Pixels, plane: Map, score: Scores, steps: int, batch: int, *, inserting: bool
 ) -> Curve:
     values = checked_map(plane)
     if start.shape != end.shape or start.ndim != 3 or start.shape[1:] != values.shape:

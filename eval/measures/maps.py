@@ -105,12 +105,12 @@ def _weights(length: int, samples: int) -> Float[np.ndarray, "sample pixel"]:
     """Bilinear weights of the pixels at each sample; rows add up to 1."""
     if samples < 1:
         raise VlxError(f"cannot resize to {samples} pixels")
-    place = np.clip((np.arange(samples) + 0.5) * length / samples - 0.5, 0, length - 1)
-    low = np.floor(place).astype(int)
+    centre = np.clip((np.arange(samples) + 0.5) * length / samples - 0.5, 0, length - 1)
+    low = np.floor(centre).astype(int)
     high = np.minimum(low + 1, length - 1)
     weights = np.zeros((samples, length))
     rows = np.arange(samples)
-    np.add.at(weights, (rows, low), 1 - (place - low))
-    np.add.at(weights, (rows, high), place - low)
+    np.add.at(weights, (rows, low), 1 - (centre - low))
+    np.add.at(weights, (rows, high), centre - low)
     weights.flags.writeable = False  # shared by all maps of these sizes
     return weights

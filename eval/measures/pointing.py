@@ -5,7 +5,7 @@ segmentation of the word's category (the union of its instances). The tolerance 
 the original image, so maps and masks must lie on those pixels.
 
 An empty mask, a map of zeros and a flat map have no answer: they are left out, never a hit. Where
-several places share the maximum, the first in reading order is an arbitrary choice that favours
+several pixels share the maximum, the first in reading order is an arbitrary choice that favours
 the top left; the default is the hit rate of one of them taken at random.
 """
 
@@ -21,25 +21,25 @@ from vlx.eval.measures.maps import Map, Mask, checked_map, checked_mask
 from vlx.eval.measures.statistics import Outcome
 
 Points = Int[np.ndarray, "point 2"]
-"""Places as (row, col)."""
+"""Pixels as (row, col)."""
 
 
 def all_maxima(plane: Map) -> Points:
-    """Every place that holds the maximum, in reading order."""
-    places = np.flatnonzero(plane == plane.max())  # several times as fast as np.argwhere
-    return np.stack(np.divmod(places, plane.shape[1]), 1)
+    """Every pixel that holds the maximum, in reading order."""
+    peaks = np.flatnonzero(plane == plane.max())  # several times as fast as np.argwhere
+    return np.stack(np.divmod(peaks, plane.shape[1]), 1)
 
 
 def first_maximum(plane: Map) -> Points:
-    """The first place in reading order that holds the maximum, as ``numpy.argmax`` takes it."""
+    """The first pixel in reading order that holds the maximum, as ``numpy.argmax`` takes it."""
     return all_maxima(plane)[:1]
 
 
 def central_maximum(plane: Map) -> Points:
-    """The place that holds the maximum and is nearest to the mean of all that do."""
-    places = all_maxima(plane)
-    away = np.square(places - places.mean(0)).sum(1)
-    return places[[int(away.argmin())]]
+    """The pixel that holds the maximum and is nearest to the mean of all that do."""
+    peaks = all_maxima(plane)
+    away = np.square(peaks - peaks.mean(0)).sum(1)
+    return peaks[[int(away.argmin())]]
 
 
 def pointing_hit(

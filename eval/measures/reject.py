@@ -34,9 +34,9 @@ class Candidates:
         if not ((self.pointed >= 0) & (self.pointed <= 1)).all():
             raise VlxError("a pointing hit outside 0 to 1")
 
-    def take(self, places: np.ndarray) -> "Candidates":
-        """The candidates at these places."""
-        return Candidates(self.maxima[places], self.present[places], self.pointed[places])
+    def take(self, chosen: np.ndarray) -> "Candidates":
+        """The candidates at these positions."""
+        return Candidates(self.maxima[chosen], self.present[chosen], self.pointed[chosen])
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +57,8 @@ class RejectCurve:
 
         It is chosen on the items it is scored on, so it is an upper bound: see crossed_accuracy.
         """
-        place = int(self.accuracy.argmax())
-        return float(self.thresholds[place]), float(self.accuracy[place])
+        best = int(self.accuracy.argmax())
+        return float(self.thresholds[best]), float(self.accuracy[best])
 
 
 def reject_accuracy(

@@ -65,10 +65,10 @@ def tally(
     names = None if clusters is None else list(clusters)
     if names is not None and len(names) != len(items):
         raise VlxError(f"{len(names)} clusters for {len(items)} outcomes")
-    kept = [place for place, item in enumerate(items) if item.value is not None]
+    kept = [at for at, item in enumerate(items) if item.value is not None]
     return Tally(
         values=tuple(item.value for item in items if item.value is not None),
-        clusters=None if names is None else tuple(names[place] for place in kept),
+        clusters=None if names is None else tuple(names[at] for at in kept),
         left_out=dict(Counter(item.left_out for item in items if item.left_out is not None)),
     )
 
@@ -137,12 +137,12 @@ def summarise(
     The result depends on the items, not on their order: they are sorted before the seeded draw.
     """
     items = _tally_of(values, clusters)
-    order = sorted(range(len(items.values)), key=lambda place: _sort_key(items, place))
-    everything = np.array([items.values[place] for place in order], dtype=np.float64)
+    order = sorted(range(len(items.values)), key=lambda at: _sort_key(items, at))
+    everything = np.array([items.values[at] for at in order], dtype=np.float64)
     finite = np.isfinite(everything)
     kept = everything[finite]
     n = len(kept)
-    groups = _groups(items, [place for place, ok in zip(order, finite, strict=True) if ok])
+    groups = _groups(items, [at for at, ok in zip(order, finite, strict=True) if ok])
     mean = math.fsum(kept) / n if n else None
     sd = float(np.std(kept, ddof=1)) if n > 1 else None
     return Summary(
@@ -174,7 +174,7 @@ def by_group(outcomes: Sequence[Outcome], groups: Sequence[str], *, seed: int = 
 def mean_over_groups(groups: Mapping[str, Summary], *, seed: int = 0) -> Summary:
     """Summarise the means of groups, each group counting once (a macro average).
 
-    A group without a single defined item is left out as ``empty_group``; it is not a zero.
+    A group without any defined item is left out as ``empty_group``; it is not a zero.
     """
     means = [
         Outcome(None, "empty_group") if group.mean is None else Outcome(group.mean)
@@ -199,19 +199,17 @@ def _tally_of(
     return values
 
 
-def _sort_key(items: Tally, place: int) -> tuple[str, Cluster, float]:
-    cluster = "" if items.clusters is None else items.clusters[place]
-    return type(cluster).__name__, cluster, items.values[place]
+def _sort_key(items: Tally, at: int) -> tuple[str, Cluster, float]:
+    cluster = "" if items.clusters is None else items.clusters[at]
+    return type(cluster).__name__, cluster, items.values[at]
 
 
-def _groups(items: Tally, places: list[int]) -> np.ndarray:
-    """Number the clusters of the values at these places 0, 1, ... in sorted order."""
+def _groups(items: Tally, positions: list[int]) -> np.ndarray:
+    """Number the clusters of the values at these positions 0, 1, ... in sorted order."""
     if items.clusters is None:
-        return np.arange(len(places))
+        return np.arange(len(positions))
     numbers: dict[Cluster, int] = {}
-    return np.array(
-        [numbers.setdefault(items.clusters[place], len(numbers)) for place in places], dtype=np.intp
-    )
+    return np.array([numbers.setdefault(items.clusters[at], len(numbers)) for at in positions], dtype=np.intp)
 
 
 def _median(values: Float[np.ndarray, " item"]) -> float | None:

@@ -1,1 +1,1 @@
-"""The page of an evaluation."""
+"""The page of evaluations: plots, the best and the worst items, the paper's numbers beside the measured."""

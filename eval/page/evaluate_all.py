@@ -18,7 +18,7 @@ from vlx.eval.tasks.task import Task
 def evaluate_all(requests: Sequence[Request], tasks: Sequence[Task], out: Path, *, occluded: int) -> Path:
     """Run every evaluation each model is for, in a folder of its own, and write ``report.html``.
 
-    ``occluded`` bounds the images of the occlusion, which takes hundreds of runs an item. An
+    ``occluded`` bounds the images of the occlusion, which takes hundreds of forwards an item. An
     evaluation whose data are missing is named on the page. Returns the page's path.
     """
     sections: list[Section] = []

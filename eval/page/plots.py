@@ -18,13 +18,13 @@ def means_plot(rows: Mapping[str, Summary], methods: Sequence[str], paper: Mappi
     """The mean of each row with its 95 % interval by image; the paper's values as open diamonds."""
     shown = [(name, summary) for name, summary in rows.items() if summary.mean is not None]
     figure, axes = _axes(7.2, 0.9 + 0.33 * len(shown))
-    for place, (name, summary) in enumerate(shown):
+    for row, (name, summary) in enumerate(shown):
         colour = OWN if name in methods else CONTROL
         if summary.interval is not None:
-            axes.plot(summary.interval, [place, place], color=colour, linewidth=2.2, solid_capstyle="butt")
-        axes.plot([summary.mean], [place], "o", color=colour, markersize=6)
+            axes.plot(summary.interval, [row, row], color=colour, linewidth=2.2, solid_capstyle="butt")
+        axes.plot([summary.mean], [row], "o", color=colour, markersize=6)
         if name in paper:
-            axes.plot([paper[name]], [place], "D", mfc="none", mec=THEIRS, markersize=7)
+            axes.plot([paper[name]], [row], "D", mfc="none", mec=THEIRS, markersize=7)
     axes.set_yticks(range(len(shown)), [f"{_short(name)}  (n = {one.n})" for name, one in shown])
     axes.invert_yaxis()
     axes.set_xlabel("mean and 95 % interval, resampling images" + ("; ◇ the paper" if paper else ""))
@@ -36,7 +36,7 @@ def means_plot(rows: Mapping[str, Summary], methods: Sequence[str], paper: Mappi
 def distribution_plot(
     scores: Mapping[str, Float[np.ndarray, " _item"]], methods: Sequence[str], *, ratio: bool = False
 ) -> str:
-    """How the scores of single items are spread, one line for each method and control.
+    """How the scores of the items are spread, one line for each method and control.
 
     With ``ratio`` the axis is logarithmic, and a ratio of 0 or infinity lies at its end.
     """
@@ -67,10 +67,10 @@ def category_plot(groups: Mapping[str, Summary]) -> str:
     often = sorted(known, key=lambda pair: (-pair[1].n, pair[0]))[:_MOST]
     shown = sorted(often, key=lambda pair: (-(pair[1].mean or 0.0), pair[0]))
     figure, axes = _axes(7.2, 0.9 + 0.26 * len(shown))
-    for place, (_, one) in enumerate(shown):
-        axes.barh(place, one.mean, color=OWN, alpha=0.75, height=0.7)
+    for row, (_, one) in enumerate(shown):
+        axes.barh(row, one.mean, color=OWN, alpha=0.75, height=0.7)
         if one.interval is not None:
-            axes.plot(one.interval, [place, place], color=INK, linewidth=1.2)
+            axes.plot(one.interval, [row, row], color=INK, linewidth=1.2)
     axes.set_yticks(range(len(shown)), [f"{_short(name)}  (n = {one.n})" for name, one in shown])
     axes.invert_yaxis()
     axes.axvline(0, color=QUIET, linewidth=0.8)

@@ -335,7 +335,6 @@ def test_scenes_commands_pass_their_options_on(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from vlx.scenes import formats, score
-    from vlx.scenes.training import stages
 
     seen: list[object] = []
     monkeypatch.setattr(formats, "write_world", lambda *a, **k: seen.append((a, k)) or a[0])

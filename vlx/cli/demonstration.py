@@ -92,7 +92,7 @@ def _scenes(world: Path) -> list[tuple[str, Path]]:
 
 
 def _questions(world: Path, path: Path) -> list[tuple[str, list[str]]]:
-    """A scene's first question with its answer and another one of the same kind; fixed ones for photos."""
+    """A scene's first question with its answer and another one of the same type; fixed ones for photos."""
     if path.parent != world / "images":
         return [(question, ["yes", "no"]) for question in OWN_QUESTIONS]
     told = json.loads((world / "annotations.json").read_text(encoding="utf-8"))["annotations"]

@@ -160,7 +160,7 @@ def test_real_masks_lie_in_their_boxes_and_have_their_areas(shared_data):
     ids = [record["id"] for record in json.loads(path.read_text())["annotations"]]
     everything = sorted(
         (found for group in instances.by_image.values() for found in group),
-        key=lambda found: int(found.place.rsplit("[", 1)[1][:-1]),
+        key=lambda found: int(found.where.rsplit("[", 1)[1][:-1]),
     )
     for number, instance in list(enumerate(everything))[::7]:
         mask = instance_mask(instance, instances.images[instance.image_id])

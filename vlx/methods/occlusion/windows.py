@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from vlx.errors import VlxError
 
-Image = Float[np.ndarray, "_channel _height _width"]
+Pixels = Float[np.ndarray, "_channel _height _width"]
 Scores = Callable[[Float[np.ndarray, "batch channel height width"]], np.ndarray]
 """Images as the model takes them in; out for each one score, or one for each of several targets.
 
@@ -103,7 +103,11 @@ def occlusions(
 
 
 def _hidden(
-    image: Image, score: Scores, windows: Sequence[tuple[slice, slice, slice]], colour: np.ndarray, batch: int
+    image: Pixels,
+    score: Scores,
+    windows: Sequence[tuple[slice, slice, slice]],
+    colour: np.ndarray,
+    batch: int,
 ) -> Float[np.ndarray, "window *target"]:
     """The scores with each of the windows filled."""
     # They lie in memory as the image does, whatever its order of axes; only what was hidden is put back.
