@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from vlx.adapters.families.caffe import VGG_MEAN, squashed
 from vlx.adapters.files.torch7.fields import Part
 from vlx.adapters.files.torch7.reader import read_t7
 from vlx.adapters.files.weights import fit_around_cnn, ready
 from vlx.adapters.nets.caffe import VGG16, Weights, filled, vgg, vgg_side
 from vlx.adapters.nets.captioning import CaptionNetwork
+from vlx.adapters.parts.caffe_cnn import VGG_MEAN, squashed
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.adapters.parts.gates import TORCH7, in_order
 from vlx.adapters.parts.resampling import torch7_bytes

@@ -15,12 +15,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vlx.adapters.families.caffe import load_vector_cnn
 from vlx.adapters.files.source import read_json
 from vlx.adapters.files.torch7.fields import Part
 from vlx.adapters.files.torch7.reader import read_t7
 from vlx.adapters.files.weights import fit_around_cnn, ready
 from vlx.adapters.nets.captioning import QuestionNetwork
+from vlx.adapters.parts.caffe_cnn import load_vector_cnn
 from vlx.adapters.parts.deeper_lstm import DeeperLSTM
 from vlx.adapters.parts.gates import TORCH7, in_order
 from vlx.adapters.parts.vocabulary import Vocabulary, treebank_tokens

@@ -39,6 +39,22 @@ def read_caffemodel(path: str | Path) -> dict[str, list[Tensor]]:
         return found
 
 
+def layer_names(path: str | Path) -> list[str]:
+    """The names of all layers of a ``.caffemodel``, in the file's order, those without weights too."""
+    names: list[str] = []
+    with reading(path, "caffemodel", Kind.JSON) as source:
+        for layer in fields(source, source.size):
+            if layer.number not in _NAME or not layer.is_bytes:
+                continue
+            source.seek(layer.start)
+            names += [
+                text(source, part)
+                for part in fields(source, layer.stop)
+                if part.number == _NAME[layer.number]
+            ]
+    return names
+
+
 def _layer(source: Source, layer: Field) -> tuple[str, list[Tensor]]:
     name, blobs = "", list[Tensor]()
     source.seek(layer.start)

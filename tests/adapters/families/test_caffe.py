@@ -18,8 +18,9 @@ from tests.adapters.caffe_nets import Caffe, Run
 from tests.adapters.conformance import CHECKS, SIGNED, Case, check_patch
 from tests.adapters.files.caffe_writer import write_caffemodel
 from tests.adapters.files.refusals import checked_refusal
-from vlx.adapters.families.caffe import CAFFE_MEAN, VGG_MEAN, load_caffe, load_vector_cnn
+from vlx.adapters.families.caffe import load_caffe
 from vlx.adapters.files.weights import fit_weights, load_weights
+from vlx.adapters.parts.caffe_cnn import CAFFE_MEAN, VGG_MEAN, load_vector_cnn
 from vlx.adapters.parts.classifier import Classifier
 from vlx.adapters.parts.resampling import torch7
 from vlx.errors import LayerError

@@ -21,9 +21,10 @@ from tests.adapters.files.t7_writer import write_t7
 from tests.adapters.nets.test_coattention import literal_logits, network, published_vectors
 from tests.adapters.nets.test_lua import network as pre_activation
 from tests.adapters.tiny_resnet import tiny_resnet
-from vlx.adapters.families.hiecoatten import RESIDUAL, VGG, HieCoAtten, load_eye, load_hiecoatten, spread_of
+from vlx.adapters.families.hiecoatten import RESIDUAL, VGG, load_eye, load_hiecoatten
 from vlx.adapters.nets.caffe import VGG19
 from vlx.adapters.nets.coattention import CoAttentionNetwork
+from vlx.adapters.parts.coattention import CoAttentionAnswerer, spread_of
 from vlx.errors import CheckpointError, LayerError, TextError, UnknownChoice
 from vlx.images.preprocess import Squash
 
@@ -82,12 +83,12 @@ def detached(value):
     return value.detach().float().contiguous() if isinstance(value, torch.Tensor) else value
 
 
-def loaded(folder: Path, cnn=None, **options) -> HieCoAtten:
+def loaded(folder: Path, cnn=None, **options) -> CoAttentionAnswerer:
     chosen = eye() if cnn is None else cnn
     return load_hiecoatten(folder / "model.t7", folder / "vqa_data_prepro.json", chosen, **options)
 
 
-def small_images(model: HieCoAtten, side: tuple[int, int] = (32, 40)) -> HieCoAtten:
+def small_images(model: CoAttentionAnswerer, side: tuple[int, int] = (32, 40)) -> CoAttentionAnswerer:
     """The same model in double precision on smaller images."""
     model.network.double()
     model.preprocess = replace(model.preprocess, resize=Squash(side))
@@ -114,7 +115,7 @@ def test_answers_are_those_of_the_published_equations(tmp_path, variant, cuda):
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory) -> dict[str, HieCoAtten]:
+def models(tmp_path_factory) -> dict[str, CoAttentionAnswerer]:
     found = {}
     for variant in ("Alternating", "Parallel"):
         folder = tmp_path_factory.mktemp("hiecoatten")
@@ -403,4 +404,4 @@ def test_what_does_not_fit_is_told(models):
     bare = network()
     bare.cnn = nn.Identity()
     with pytest.raises(LayerError, match="Identity has no layers"):
-        HieCoAtten(bare, model.vocabulary, ANSWERS, VGG)
+        CoAttentionAnswerer(bare, model.vocabulary, ANSWERS, VGG)

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vlx.adapters.families.hiecoatten_file import Sizes, attention_layout, named_weights, sizes_of
+from vlx.adapters.families.hiecoatten_weights import Sizes, attention_layout, named_weights, sizes_of
 from vlx.adapters.nets.coattention import AlternatingAttention, CoAttentionNetwork, ParallelAttention
 from vlx.errors import CheckpointError
 

@@ -1,4 +1,4 @@
-"""The files of HieCoAttenVQA: four flat vectors of weights, and the words and answers they stand for.
+"""The weights of HieCoAttenVQA's checkpoints: four flat vectors, taken apart for `hiecoatten`.
 
 Torch lays weights out in an order of its own graph, not in that of the equations: of the alternating
 attention the third step comes first. The sizes follow from the vectors' lengths.
@@ -8,18 +8,16 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vlx.adapters.files.source import read_json
 from vlx.adapters.files.torch7.fields import Part
 from vlx.adapters.files.torch7.reader import read_t7
 from vlx.adapters.nets.coattention import Variant
 from vlx.adapters.parts.gates import TORCH7, in_order
-from vlx.adapters.parts.vocabulary import Vocabulary, treebank_tokens
 from vlx.errors import CheckpointError
 
 VECTORS = ("wparams", "pparams", "qparams", "aparams")
@@ -62,14 +60,6 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], Options]:
         told[name].text() if name in told else None for name in ("atten_type", "feature_type")
     )
     return vectors, Options(attention, features, steps)
-
-
-def read_vocabulary(path: str | Path) -> tuple[Vocabulary, tuple[str, ...]]:
-    """Words and answers of ``vqa_data_prepro.json``, which numbers both from 1; word 0 is padding."""
-    facts = read_json(path, "file of words")
-    words, answers = _numbered(facts, "ix_to_word", path), _numbered(facts, "ix_to_ans", path)
-    unknown = words.index("UNK") + 1 if "UNK" in words else None
-    return Vocabulary(("PAD", *words), 0, 0, unknown, treebank_tokens), answers
 
 
 def attention_layout(variant: Variant, hidden: int) -> Shapes:
@@ -168,17 +158,6 @@ def named_weights(
         found[f"lstm.{name}"] = in_order(found[f"lstm.{name}"], TORCH7)
     found["words.weight"] = torch.cat([torch.zeros(1, h), found["words.weight"][1:]])  # padding is nothing
     return found
-
-
-def _numbered(facts: Any, key: str, path: str | Path) -> tuple[str, ...]:
-    table: Any = facts.get(key) if isinstance(facts, Mapping) else None
-    if not isinstance(table, Mapping) or not table:
-        raise CheckpointError(f"{path} does not say {key}: give the model's vqa_data_prepro.json")
-    named = cast(Mapping[Any, Any], table)
-    names = [named.get(str(number)) for number in range(1, len(named) + 1)]
-    if not all(isinstance(name, str) for name in names):
-        raise CheckpointError(f"{path} does not number {key} from 1 to {len(named)}")
-    return tuple(cast(list[str], names))
 
 
 def _linear(name: str, out: int, into: int) -> Shapes:
