@@ -21,9 +21,9 @@ from vlx.adapters.files.weights import fit_around_cnn, ready
 from vlx.adapters.nets.captioning import CaptionNetwork
 from vlx.adapters.nets.inception import slim_inception, variable
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
-from vlx.adapters.parts.decoding import im2txt_beam
 from vlx.adapters.parts.gates import TENSORFLOW, in_order
 from vlx.adapters.parts.resampling import tensorflow1
+from vlx.adapters.parts.search import im2txt_beam
 from vlx.adapters.parts.vocabulary import Vocabulary, treebank_tokens
 from vlx.errors import CheckpointError
 from vlx.images.preprocess import Preprocess, Squash

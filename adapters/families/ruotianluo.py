@@ -19,8 +19,8 @@ from vlx.adapters.files.states import read_state
 from vlx.adapters.files.weights import fit_around_cnn, ready
 from vlx.adapters.nets.recurrent import MaxOutLSTM, RecurrentNetwork
 from vlx.adapters.nets.resnet import averaged, channels_of, resnet_map
-from vlx.adapters.parts.beams import refilled_beam
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
+from vlx.adapters.parts.search import refilled_beam
 from vlx.adapters.parts.vocabulary import Vocabulary
 from vlx.errors import CheckpointError
 from vlx.images.preprocess import AsIs, Preprocess

@@ -18,8 +18,8 @@ from vlx.adapters.files.states import state_in
 from vlx.adapters.files.weights import fit_around_cnn, ready
 from vlx.adapters.nets.attention import AttentionNetwork
 from vlx.adapters.nets.resnet import channels_of, resnet_map
-from vlx.adapters.parts.beams import shrinking_beam
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
+from vlx.adapters.parts.search import shrinking_beam
 from vlx.adapters.parts.vocabulary import Vocabulary
 from vlx.errors import CheckpointError
 from vlx.images.preprocess import Preprocess, Squash

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vlx.adapters.nets.backbones import default_layer, input_size
-from vlx.adapters.parts.decoding import Search, beam_search, greedy
+from vlx.adapters.parts.search import Search, beam_search, greedy
 from vlx.adapters.parts.vocabulary import Vocabulary, padded
 from vlx.errors import TextError, VlxError
 from vlx.images.preprocess import Preprocess, stack_images

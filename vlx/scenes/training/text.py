@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vlx.adapters.files.weights import save_weights
 from vlx.adapters.nets.captioning import CaptionNetwork, QuestionNetwork
-from vlx.adapters.parts.decoding import greedy
+from vlx.adapters.parts.search import greedy
 from vlx.adapters.parts.vocabulary import Vocabulary
 from vlx.scenes.cnn import FC
 from vlx.scenes.language import Asked

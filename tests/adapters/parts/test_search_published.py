@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from vlx.adapters.parts.beams import refilled_beam, shrinking_beam
-from vlx.adapters.parts.decoding import beam_search, greedy
+from vlx.adapters.parts.search import beam_search, greedy, refilled_beam, shrinking_beam
 from vlx.errors import VlxError
 
 WORDS, START, END, UNKNOWN = 7, 0, 1, 6

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.adapters import small
-from vlx.adapters.parts.decoding import beam_search, greedy, im2txt_beam
+from vlx.adapters.parts.search import beam_search, greedy, im2txt_beam
 from vlx.errors import VlxError
 
 CPU = torch.device("cpu")
