@@ -16,7 +16,7 @@ from torch import nn
 
 from vlx.adapters.families.hiecoatten_weights import named_weights, read_checkpoint, sizes_of
 from vlx.adapters.files.source import read_json
-from vlx.adapters.files.torch7.fields import Part
+from vlx.adapters.files.torch7.fields import Field
 from vlx.adapters.files.torch7.reader import read_t7
 from vlx.adapters.files.weights import fit_around_cnn, load_weights, ready
 from vlx.adapters.nets.coattention import CoAttentionNetwork
@@ -94,7 +94,7 @@ def load_eye(path: str | Path, *, residual: bool) -> nn.Sequential:
     Raises CheckpointError for a file of another network.
     """
     if residual and Path(path).suffix == ".t7":
-        network = Part(read_t7(path), f"{path} is no ResNet of fb.resnet.torch")
+        network = Field(read_t7(path), f"{path} is no ResNet of fb.resnet.torch")
         return torch_modules(network, before="SpatialAveragePooling")
     if residual:
         return resnet_map(load_weights(path), str(path))

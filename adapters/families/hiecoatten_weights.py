@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vlx.adapters.files.torch7.fields import Part
+from vlx.adapters.files.torch7.fields import Field
 from vlx.adapters.files.torch7.reader import read_t7
 from vlx.adapters.nets.coattention import Variant
 from vlx.adapters.parts.gates import TORCH7, in_order
@@ -50,9 +50,9 @@ class Options:
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], Options]:
     """The four vectors of a ``.t7``, and the options it was trained with."""
-    table = Part(read_t7(path), f"{path} is no HieCoAttenVQA model")
+    table = Field(read_t7(path), f"{path} is no HieCoAttenVQA model")
     vectors = {name: table[name].tensor(1) for name in VECTORS}
-    told = table["lmOpt"] if "lmOpt" in table else Part({}, table.file)
+    told = table["lmOpt"] if "lmOpt" in table else Field({}, table.file)
     steps = told["seq_length"].whole() if "seq_length" in told else Options.steps
     if not 0 < steps <= _MOST_STEPS:
         raise told["seq_length"].wrong(f"is {steps}, not from 1 to {_MOST_STEPS}")

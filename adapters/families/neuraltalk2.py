@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from vlx.adapters.files.torch7.fields import Part
+from vlx.adapters.files.torch7.fields import Field
 from vlx.adapters.files.torch7.reader import read_t7
 from vlx.adapters.files.weights import fit_around_cnn, ready
 from vlx.adapters.nets.caffe import VGG16, Weights, filled, vgg, vgg_side
@@ -27,7 +27,7 @@ from vlx.images.preprocess import Preprocess, Squash
 from vlx.passes.site import Layer
 
 _CNN = [
-    *(kind for count in VGG16 for kind in (*("SpatialConvolution", "ReLU") * count, "SpatialMaxPooling")),
+    *(name for count in VGG16 for name in (*("SpatialConvolution", "ReLU") * count, "SpatialMaxPooling")),
     *("View", "Linear", "ReLU", "Dropout", "Linear", "ReLU", "Dropout", "Linear", "ReLU"),
 ]
 _SAME = {"SpatialConvolutionMM": "SpatialConvolution", "Reshape": "View"}  # of other versions of Torch
@@ -50,7 +50,7 @@ def load_neuraltalk2(
     """
     if channels not in ("rgb", "bgr"):
         raise VlxError(f"no order of channels {channels!r}: use 'rgb', or 'bgr' for the paper's demo")
-    checkpoint = Part(read_t7(path), f"{path} is no checkpoint of neuraltalk2")
+    checkpoint = Field(read_t7(path), f"{path} is no checkpoint of neuraltalk2")
     vision, image = _vision(checkpoint["protos"]["cnn"].of("Sequential"), str(path))
     lm = checkpoint["protos"]["lm"].of("LanguageModel")
     language = _language(lm)
@@ -68,18 +68,22 @@ def load_neuraltalk2(
     )
 
 
-def _vision(cnn: Part, source: str) -> tuple[Weights, dict[str, Tensor]]:
+def _vision(cnn: Field, source: str) -> tuple[Weights, dict[str, Tensor]]:
     """The weights of VGG-16 up to fc7, and those of the image's embedding."""
     modules = cnn["modules"].entries()
-    kinds = [_SAME.get(module.kind, module.kind) for module in modules]
-    if kinds != _CNN:
-        at = next((at for at, pair in enumerate(zip(kinds, _CNN, strict=False)) if len({*pair}) > 1), None)
-        told = f"{len(kinds)} modules, not {len(_CNN)}" if at is None else f"a {kinds[at]} for a {_CNN[at]}"
+    classes = [_SAME.get(module.class_name, module.class_name) for module in modules]
+    if classes != _CNN:
+        at = next((at for at, pair in enumerate(zip(classes, _CNN, strict=False)) if len({*pair}) > 1), None)
+        told = (
+            f"{len(classes)} modules, not {len(_CNN)}" if at is None else f"a {classes[at]} for a {_CNN[at]}"
+        )
         raise cnn.wrong(f"is no VGG-16 with an embedding: it has {told}")
     names = [f"conv{block}_{at}" for block, count in enumerate(VGG16, 1) for at in range(1, count + 1)]
     names += ["fc6", "fc7", "image_embedding.0"]
     found: dict[str, Tensor] = {}
-    weighted = [module for module in modules if module.kind.startswith(("SpatialConvolution", "Linear"))]
+    weighted = [
+        module for module in modules if module.class_name.startswith(("SpatialConvolution", "Linear"))
+    ]
     for name, module in zip(names, weighted, strict=True):
         found[f"{name}.weight"] = _kernels(module["weight"]) if "conv" in name else module["weight"].tensor(2)
         found[f"{name}.bias"] = module["bias"].tensor(1)
@@ -87,7 +91,7 @@ def _vision(cnn: Part, source: str) -> tuple[Weights, dict[str, Tensor]]:
     return Weights(found, source), image
 
 
-def _kernels(weight: Part) -> Tensor:
+def _kernels(weight: Field) -> Tensor:
     """The weights of a convolution; some versions of Torch keep each output's kernels in one row."""
     if isinstance(weight.value, Tensor) and weight.value.ndim == 4:
         return weight.tensor(4)
@@ -97,7 +101,7 @@ def _kernels(weight: Part) -> Tensor:
     return flat.unflatten(1, (-1, 3, 3))
 
 
-def _language(lm: Part) -> dict[str, Tensor]:
+def _language(lm: Field) -> dict[str, Tensor]:
     """The weights of the language model by the names of `CaptionNetwork`."""
     *gates, decoder = _linear(lm["core"].of("gModule"))
     found = {"word_embedding.weight": lm["lookup_table"].of("LookupTable")["weight"].tensor(2)}
@@ -112,13 +116,13 @@ def _language(lm: Part) -> dict[str, Tensor]:
     }
 
 
-def _linear(core: Part) -> list[Part]:
+def _linear(core: Field) -> list[Field]:
     """The linear modules of the graph: from input and from state for each layer, then the decoder.
 
     By the names that its nodes bear. Where they bear none, in the graph's own order, which is the same.
     """
     nodes = [node["data"] for node in core["forwardnodes"].entries()] if "forwardnodes" in core else []
-    linear = [node for node in nodes if "module" in node and node["module"].kind == "Linear"]
+    linear = [node for node in nodes if "module" in node and node["module"].class_name == "Linear"]
     named = {
         node["annotations"]["name"].text(): node["module"]
         for node in linear
@@ -131,7 +135,7 @@ def _linear(core: Part) -> list[Part]:
             return [named[name] for name in (*ways, "decoder")]
     found = [node["module"] for node in linear]
     if not found:
-        found = [module for module in core["modules"].entries() if module.kind == "Linear"]
+        found = [module for module in core["modules"].entries() if module.class_name == "Linear"]
     if len(found) < 3 or len(found) % 2 == 0:
         raise core.wrong(f"is no LSTM with a decoder: it has {len(found)} linear modules")
     return found
@@ -153,7 +157,7 @@ def _network(cnn: nn.Module, features: int, tensors: dict[str, Tensor], source: 
     return network
 
 
-def _vocabulary(vocab: Part, size: int) -> Vocabulary:
+def _vocabulary(vocab: Field, size: int) -> Vocabulary:
     """Its words have the keys "1", "2", … as text; START and END are the number after the last."""
     words = [vocab[str(at)].text() for at in range(1, size + 1)]
     if str(size + 1) in vocab:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vlx.adapters.files.source import read_json
-from vlx.adapters.files.torch7.fields import Part
+from vlx.adapters.files.torch7.fields import Field
 from vlx.adapters.files.torch7.reader import read_t7
 from vlx.adapters.files.weights import fit_around_cnn, ready
 from vlx.adapters.nets.captioning import QuestionNetwork
@@ -50,7 +50,7 @@ def load_vqa_lstm_cnn(
     """
     asked, answers = _texts(words)
     cnn = load_vector_cnn(vgg)
-    vectors = Part(read_t7(weights), f"{weights} is no model of VQA_LSTM_CNN")
+    vectors = Field(read_t7(weights), f"{weights} is no model of VQA_LSTM_CNN")
     tensors = _tensors(vectors, len(asked), cnn.outputs, len(answers))
     count, embedding = tensors["word_embedding.weight"].shape
     with torch.device("meta"):
@@ -75,16 +75,16 @@ def load_vqa_lstm_cnn(
 
 def _texts(path: str | Path) -> tuple[list[str], list[str]]:
     """The words of questions and the answers, in the order of their numbers from 1."""
-    told = Part(read_json(path, "file of words"), f"{path} is no data_prepro.json")
+    told = Field(read_json(path, "file of words"), f"{path} is no data_prepro.json")
     return _numbered(told["ix_to_word"]), _numbered(told["ix_to_ans"])
 
 
-def _numbered(texts: Part) -> list[str]:
+def _numbered(texts: Field) -> list[str]:
     count = len(texts.value) if isinstance(texts.value, dict) else 0
     return [texts[str(at)].text() for at in range(1, max(count, 1) + 1)]
 
 
-def _tensors(vectors: Part, words: int, features: int, answers: int) -> dict[str, Tensor]:
+def _tensors(vectors: Field, words: int, features: int, answers: int) -> dict[str, Tensor]:
     """The weights that the three vectors hold, by the names of `QuestionNetwork`.
 
     Their lengths and the numbers of words, features and answers tell all other sizes.
@@ -116,7 +116,7 @@ def _tensors(vectors: Part, words: int, features: int, answers: int) -> dict[str
     }
 
 
-def _cut(vector: Part, given: str, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
+def _cut(vector: Field, given: str, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
     """The tensors that follow one another in a vector; raises CheckpointError unless they fill it."""
     flat, ends = vector.tensor(1), list(accumulate(map(prod, shapes), initial=0))
     if ends[-1] != len(flat) or min(map(prod, shapes)) < 1:

@@ -116,7 +116,7 @@ def _sgrvinod(value: Mapping[object, object]) -> Family | None:
     decoder = value.get("decoder")
     if not isinstance(value.get("encoder"), Standin) or not isinstance(decoder, Standin):
         return None
-    if not decoder.kind.endswith("DecoderWithAttention"):
+    if not decoder.class_name.endswith("DecoderWithAttention"):
         return None
     state = decoder.state if isinstance(decoder.state, dict) else {}
     names = {"embedding": "embed_dim", "hidden": "decoder_dim", "attention": "attention_dim"}

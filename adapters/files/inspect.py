@@ -14,7 +14,7 @@ from vlx.adapters.files.families import Family, Need, of_tensors, of_value
 from vlx.adapters.files.pickle.reader import Standin, read_pickle, read_torch, state_of
 from vlx.adapters.files.proto.caffe import read_caffemodel
 from vlx.adapters.files.shapes import Shapes, content, shapes_in
-from vlx.adapters.files.source import Kind, check_there, damaged, kind_of
+from vlx.adapters.files.source import Format, check_there, damaged, format_of
 from vlx.adapters.files.tensorflow.checkpoint import read_checkpoint
 from vlx.adapters.files.torch7.reader import read_t7
 from vlx.errors import CheckpointError
@@ -23,14 +23,14 @@ UNKNOWN = "unknown"
 _MAGIC = 0x1950A86A20F9469CFC6C
 _LARGEST_JSON = 16 << 20
 _BY_SUFFIX = {
-    ".t7": Kind.T7,
-    ".pkl": Kind.PICKLE,
-    ".pickle": Kind.PICKLE,
-    ".pth": Kind.ZIP,
-    ".pt": Kind.ZIP,
-    ".tar": Kind.ZIP,
-    ".ckpt": Kind.ZIP,
-    ".safetensors": Kind.SAFETENSORS,
+    ".t7": Format.T7,
+    ".pkl": Format.PICKLE,
+    ".pickle": Format.PICKLE,
+    ".pth": Format.ZIP,
+    ".pt": Format.ZIP,
+    ".tar": Format.ZIP,
+    ".ckpt": Format.ZIP,
+    ".safetensors": Format.SAFETENSORS,
 }
 
 
@@ -66,16 +66,16 @@ def inspect(path: str | Path) -> Inspected:
         variables = {name: tuple(tensor.shape) for name, tensor in read_checkpoint(file).items()}
         return _told(file, "TensorFlow checkpoint", "variables", _family(variables), variables)
     check_there(file, "checkpoint")
-    kind = kind_of(file) or _BY_SUFFIX.get(file.suffix)
-    if kind is Kind.SAFETENSORS:
+    told = format_of(file) or _BY_SUFFIX.get(file.suffix)
+    if told is Format.SAFETENSORS:
         shapes = _safetensors(file)
         return _told(file, "safetensors", "tensors", _family(shapes), shapes)
-    if kind is Kind.T7:
+    if told is Format.T7:
         value = read_t7(file)
         return _told(file, "Torch7", content(value), of_value(value), shapes_in(value))
-    if kind in (Kind.ZIP, Kind.LEGACY, Kind.PICKLE):
-        return _pickled(file, kind)
-    if kind is None and file.suffix == ".caffemodel":
+    if told in (Format.ZIP, Format.LEGACY, Format.PICKLE):
+        return _pickled(file, told)
+    if told is None and file.suffix == ".caffemodel":
         blobs = {
             f"{name}.{at}": blob
             for name, held in read_caffemodel(file).items()
@@ -83,12 +83,12 @@ def inspect(path: str | Path) -> Inspected:
         }
         shapes = {name: tuple(blob.shape) for name, blob in blobs.items()}
         return _told(file, "caffemodel", "layers", of_caffe(shapes), shapes)
-    return _told(file, kind.value if kind else UNKNOWN, UNKNOWN, None, {})
+    return _told(file, told.value if told else UNKNOWN, UNKNOWN, None, {})
 
 
-def _pickled(file: Path, kind: Kind) -> Inspected:
-    name, value = "torch file", read_pickle(file) if kind is Kind.PICKLE else read_torch(file)
-    if kind is Kind.PICKLE:
+def _pickled(file: Path, told: Format) -> Inspected:
+    name, value = "torch file", read_pickle(file) if told is Format.PICKLE else read_torch(file)
+    if told is Format.PICKLE:
         name = "pickle"
         if isinstance(value, int) and value == _MAGIC:  # an older torch file of another protocol
             name, value = "torch file", read_torch(file)

@@ -41,7 +41,7 @@ def shapes_in(value: object) -> dict[str, tuple[int, ...]]:
 def content(value: object) -> str:
     """What a value is, in a few words."""
     if isinstance(value, Lua | Standin):
-        return value.kind[:80]
+        return value.class_name[:80]
     if isinstance(value, dict):
         keys = [f"{key}" for key in list(value)[:6] if isinstance(key, str | int)]
         more = ", …" if len(value) > len(keys) else ""

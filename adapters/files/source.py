@@ -23,7 +23,7 @@ _CUT, _REASON = 1 << 20, 250
 _LFS = b"version https://git-lfs"
 
 
-class Kind(Enum):
+class Format(Enum):
     """What a file is by its first (or last) bytes, where these tell."""
 
     PAGE = "a web page"
@@ -41,21 +41,21 @@ class Kind(Enum):
 
 
 _STARTS = (
-    (b"PK\x03\x04", Kind.ZIP),
-    (b"PK\x05\x06", Kind.ZIP),
-    (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19", Kind.LEGACY),
-    *((bytes((0x80, protocol)), Kind.PICKLE) for protocol in range(2, 6)),
-    *((struct.pack("<2i", tag, 1), Kind.T7) for tag in (3, 4, 8)),
-    *((b"%d\n1\n" % tag, Kind.T7) for tag in (3, 4, 8)),
-    (b"\x89HDF\r\n\x1a\n", Kind.HDF5),
-    (b"\x1f\x8b", Kind.GZIP),
-    (b"\x89PNG", Kind.IMAGE),
-    (b"\xff\xd8\xff", Kind.IMAGE),
+    (b"PK\x03\x04", Format.ZIP),
+    (b"PK\x05\x06", Format.ZIP),
+    (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19", Format.LEGACY),
+    *((bytes((0x80, protocol)), Format.PICKLE) for protocol in range(2, 6)),
+    *((struct.pack("<2i", tag, 1), Format.T7) for tag in (3, 4, 8)),
+    *((b"%d\n1\n" % tag, Format.T7) for tag in (3, 4, 8)),
+    (b"\x89HDF\r\n\x1a\n", Format.HDF5),
+    (b"\x1f\x8b", Format.GZIP),
+    (b"\x89PNG", Format.IMAGE),
+    (b"\xff\xd8\xff", Format.IMAGE),
 )
 _TABLE_END = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
 
 
-def kind_of(file: Path) -> Kind | None:
+def format_of(file: Path) -> Format | None:
     """What a file is by its bytes alone, or None where these do not tell."""
     with file.open("rb") as opened:
         head = opened.read(512)
@@ -63,17 +63,17 @@ def kind_of(file: Path) -> Kind | None:
         tail = opened.read(8)
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
-        return Kind.PAGE
-    for start, kind in _STARTS:
+        return Format.PAGE
+    for start, found in _STARTS:
         if head.startswith(start):
-            return kind
+            return found
     if head[257:262] == b"ustar":
-        return Kind.TAR
+        return Format.TAR
     if tail == _TABLE_END:
-        return Kind.TABLE
+        return Format.TABLE
     if head[8:10] == b'{"' and int.from_bytes(head[:8], "little") < file.stat().st_size:
-        return Kind.SAFETENSORS
-    return Kind.JSON if text.startswith((b"{", b"[")) else None
+        return Format.SAFETENSORS
+    return Format.JSON if text.startswith((b"{", b"[")) else None
 
 
 def check_there(path: str | Path, what: str = "weight file") -> Path:
@@ -90,7 +90,7 @@ def check_there(path: str | Path, what: str = "weight file") -> Path:
         raise CheckpointError(f"{file} is truncated: it is empty; download it again")
     if head == _LFS:
         raise CheckpointError(f"{file} is a Git LFS pointer, not the weights: run git lfs pull")
-    if kind_of(file) is Kind.PAGE:
+    if format_of(file) is Format.PAGE:
         raise CheckpointError(f"{file} is a web page saved in its place: open its address in a browser")
     return file
 
@@ -225,14 +225,14 @@ class Source:
 
 
 @contextmanager
-def reading(file: str | Path, what: str, *kinds: Kind) -> Generator[Source, None, None]:
+def reading(file: str | Path, what: str, *formats: Format) -> Generator[Source, None, None]:
     """Open a file to read it as ``what``; whatever fails inside ends in one CheckpointError.
 
-    Where its bytes tell what the file is, and that is none of ``kinds``, the error says so.
+    Where its bytes tell what the file is, and that is none of ``formats``, the error says so.
     """
     path = check_there(file, what)
-    found = kind_of(path)
-    if found is not None and found not in kinds:
+    found = format_of(path)
+    if found is not None and found not in formats:
         raise CheckpointError(f"{path} is {found.value}, no {what}")
     with path.open("rb") as opened:
         source = Source(opened, path.stat().st_size, str(path), what)

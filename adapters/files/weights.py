@@ -88,8 +88,8 @@ def _torch_file(file: Path) -> dict[str, Tensor]:
     for part in parts:
         if isinstance(part, Standin):
             raise CheckpointError(
-                f"{file} holds more than tensors and was not loaded: an object of class {part.kind[:80]!a}; "
-                "save model.state_dict()"
+                f"{file} holds more than tensors and was not loaded: an object of class "
+                f"{part.class_name[:80]!a}; save model.state_dict()"
             )
     if not isinstance(found, Mapping) or not found:
         raise CheckpointError(f"{file} holds a {type(found).__name__}, not named tensors")

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vlx.adapters.files.torch7.fields import Part
+from vlx.adapters.files.torch7.fields import Field
 from vlx.adapters.files.weights import fit_weights
 
 _MOST, _DEEPEST = 20_000, 100  # modules; ResNet-200 has about a thousand, ten deep
@@ -27,21 +27,21 @@ class Sum(nn.Module):
         return torch.stack([branch(features) for branch in self.branches]).sum(0)
 
 
-def torch_modules(network: Part, *, before: str) -> nn.Sequential:
-    """Rebuild an ``nn.Sequential`` up to its first module of the kind ``before``.
+def torch_modules(network: Field, *, before: str) -> nn.Sequential:
+    """Rebuild an ``nn.Sequential`` up to its first module of the class ``before``.
 
     Layers are named by their places, from 0. Raises CheckpointError for a module that is not known or
-    whose numbers make no sense, and where there is none of the kind.
+    whose numbers make no sense, and where there is none of that class.
     """
     modules = network.of("Sequential")["modules"].entries()
-    kinds = [module.kind for module in modules]
-    if before not in kinds:
+    classes = [module.class_name for module in modules]
+    if before not in classes:
         raise network.wrong(f"has no {before}")
     _check_size(network)
-    return _sequential(modules[: kinds.index(before)])
+    return _sequential(modules[: classes.index(before)])
 
 
-def _check_size(network: Part) -> None:
+def _check_size(network: Field) -> None:
     """Modules may be referred to many times over, and by themselves: count them as they would be built."""
     waiting, seen = [(network, 0)], 0
     while waiting:
@@ -53,24 +53,24 @@ def _check_size(network: Part) -> None:
             waiting += [(module, depth + 1) for module in part["modules"].entries()]
 
 
-def _sequential(modules: list[Part]) -> nn.Sequential:
+def _sequential(modules: list[Field]) -> nn.Sequential:
     made: list[nn.Module] = []
-    kinds = [module.kind for module in modules]
-    for module, before, after in zip(modules, ["", *kinds], [*kinds[1:], ""], strict=False):
-        if module.kind == "ConcatTable" and after != "CAddTable":
+    classes = [module.class_name for module in modules]
+    for module, before, after in zip(modules, ["", *classes], [*classes[1:], ""], strict=False):
+        if module.class_name == "ConcatTable" and after != "CAddTable":
             raise module.wrong("is not added up by a CAddTable after it")
-        if module.kind == "CAddTable":  # what it adds up is a `Sum` already
+        if module.class_name == "CAddTable":  # what it adds up is a `Sum` already
             if before != "ConcatTable":
                 raise module.wrong("adds nothing up: it does not follow a ConcatTable")
             continue
-        build = _KINDS.get(module.kind)
+        build = _BUILD.get(module.class_name)
         if build is None:
-            raise module.wrong(f"is a {module.kind[:80] or 'value of no class'}, which is not known")
+            raise module.wrong(f"is a {module.class_name[:80] or 'value of no class'}, which is not known")
         made.append(build(module))
     return nn.Sequential(OrderedDict((str(at), module) for at, module in enumerate(made)))
 
 
-def _convolution(part: Part) -> nn.Module:
+def _convolution(part: Field) -> nn.Module:
     rows, cols, down, across, above, beside = (
         part[key].whole() for key in ("kH", "kW", "dH", "dW", "padH", "padW")
     )
@@ -94,7 +94,7 @@ def _convolution(part: Part) -> nn.Module:
     return fit_weights(layer, weights, f"{part.file}: {part.where}")
 
 
-def _norm(part: Part) -> nn.Module:
+def _norm(part: Field) -> nn.Module:
     mean = part["running_mean"].tensor(1)
     eps = part["eps"].value
     if not isinstance(eps, float | int) or not 0 <= eps < 1:
@@ -111,7 +111,7 @@ def _norm(part: Part) -> nn.Module:
     return fit_weights(layer, weights, f"{part.file}: {part.where}")
 
 
-def _max_pool(part: Part) -> nn.Module:
+def _max_pool(part: Field) -> nn.Module:
     rows, cols, down, across, above, beside = (
         part[key].whole() for key in ("kH", "kW", "dH", "dW", "padH", "padW")
     )
@@ -121,11 +121,11 @@ def _max_pool(part: Part) -> nn.Module:
     return nn.MaxPool2d((rows, cols), (down, across), (above, beside), ceil_mode=up)
 
 
-def _branches(part: Part) -> nn.Module:
+def _branches(part: Field) -> nn.Module:
     return Sum(*(_sequential([module]) for module in part["modules"].entries()))
 
 
-_KINDS: dict[str, Callable[[Part], nn.Module]] = {
+_BUILD: dict[str, Callable[[Field], nn.Module]] = {
     "Sequential": lambda part: _sequential(part["modules"].entries()),
     "ConcatTable": _branches,
     "SpatialConvolution": _convolution,

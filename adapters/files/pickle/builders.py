@@ -114,11 +114,11 @@ def _reconstructed(source: Source, what: object, base: object, state: object) ->
     """An object of protocol 0 or 1: of a class and the plain value that it extends."""
     if not isinstance(what, Named) or not isinstance(base, Named):
         raise TypeError("an object of no class")
-    if base.kind == "builtins.object" and state is None:
+    if base.name == "builtins.object" and state is None:
         return made(source, what, ())
     if isinstance(state, dict):
-        return Standin(what.kind, items=state)
-    return Standin(what.kind, values=state) if isinstance(state, list) else Standin(what.kind, args=(state,))
+        return Standin(what.name, items=state)
+    return Standin(what.name, values=state) if isinstance(state, list) else Standin(what.name, args=(state,))
 
 
 def _new(source: Source, what: object, *args: object) -> object:

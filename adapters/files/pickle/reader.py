@@ -13,7 +13,7 @@ from vlx.adapters.files.pickle.instructions import run
 from vlx.adapters.files.pickle.machine import Machine, Persistent
 from vlx.adapters.files.pickle.standin import Named, Standin
 from vlx.adapters.files.pickle.stored_zip import Entry, entries
-from vlx.adapters.files.source import Kind, Source, reading
+from vlx.adapters.files.source import Format, Source, reading
 from vlx.errors import CheckpointError
 
 __all__ = ["Named", "Standin", "read_pickle", "read_torch", "state_of"]
@@ -31,7 +31,7 @@ def read_pickle(path: str | Path) -> object:
 
     Raises CheckpointError for a file that is missing, truncated, hostile, or no pickle.
     """
-    with reading(path, "pickle", Kind.PICKLE) as source:
+    with reading(path, "pickle", Format.PICKLE) as source:
         return run(_machine(source))
 
 
@@ -43,7 +43,7 @@ def read_torch(path: str | Path) -> object:
 
     Raises CheckpointError for a file that is missing, truncated, hostile, or no torch file.
     """
-    with reading(path, "torch file", Kind.ZIP, Kind.LEGACY, Kind.PICKLE) as source:
+    with reading(path, "torch file", Format.ZIP, Format.LEGACY, Format.PICKLE) as source:
         zipped = source.take(min(2, source.size)) == b"PK"
         source.seek(0)
         return _zipped(source) if zipped else _legacy(source)
@@ -83,7 +83,7 @@ def _own(module: Standin) -> tuple[list[tuple[str, Tensor]], list[tuple[str, Sta
     """The tensors of a module itself, and the modules in it."""
     state = module.state
     if not isinstance(state, dict) or not isinstance(state.get("_modules"), dict):
-        raise CheckpointError(f"an object of class {module.kind[:80]!a} is no pickled module")
+        raise CheckpointError(f"an object of class {module.class_name[:80]!a} is no pickled module")
     passing = state.get("_non_persistent_buffers_set")
     dropped = passing if isinstance(passing, set) else set[object]()
     held = [*_named(state.get("_parameters"))]
@@ -118,8 +118,8 @@ def _stored(source: Source, key: object) -> tuple[torch.dtype, str, int, object]
     """The element type, key and number of elements of a storage, and the view of it that is meant."""
     if not isinstance(key, tuple) or len(key) not in (5, 6) or key[0] != "storage":
         raise source.broken("it refers to something that is no storage")
-    _, kind, name, _, count, *view = key
-    dtype = STORAGES.get(kind.kind) if isinstance(kind, Named) else None
+    _, storage, name, _, count, *view = key
+    dtype = STORAGES.get(storage.name) if isinstance(storage, Named) else None
     if dtype is None or not isinstance(name, str) or not isinstance(count, int) or not 0 <= count < 1 << 63:
         raise source.broken("a storage of an unknown kind, or without a size")
     return dtype, name, count, view[0] if view else None

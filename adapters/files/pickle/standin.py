@@ -17,7 +17,7 @@ class Standin:
     what was put into a dict's or a list's child.
     """
 
-    kind: str
+    class_name: str
     # Objects may refer to each other many times over: to show them whole would never end.
     state: object = field(default=None, repr=False)
     args: tuple[object, ...] = field(default=(), repr=False)
@@ -29,7 +29,7 @@ class Standin:
 class Named:
     """A class or function that a file names, as ``os.system``; with ``build`` a known one."""
 
-    kind: str
+    name: str
     build: Build | None = field(default=None, repr=False)
 
 
@@ -44,6 +44,6 @@ def made(source: Source, what: object, args: object) -> object:
     if not isinstance(what, Named | Standin) or not isinstance(args, tuple):
         raise source.broken(f"it calls a {type(what).__name__} with a {type(args).__name__}")
     source.spend(600 + 8 * len(args))
-    if isinstance(what, Standin) or what.build is None:
-        return Standin(what.kind, None, args)
-    return what.build(source, *args)
+    if isinstance(what, Standin):
+        return Standin(what.class_name, None, args)
+    return what.build(source, *args) if what.build else Standin(what.name, None, args)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vlx.adapters.files.proto.wire import Field, fields, numbers, signed, text
-from vlx.adapters.files.source import Kind, Source, reading
+from vlx.adapters.files.source import Format, Source, reading
 
 _LAYERS_V1, _LAYERS = 2, 100
 _NAME, _BLOBS = {_LAYERS_V1: 4, _LAYERS: 1}, {_LAYERS_V1: 6, _LAYERS: 7}
@@ -25,7 +25,7 @@ def read_caffemodel(path: str | Path) -> dict[str, list[Tensor]]:
 
     Raises CheckpointError for a file that is missing, truncated, hostile, or no caffemodel.
     """
-    with reading(path, "caffemodel", Kind.JSON) as source:  # a network's name may begin with a brace
+    with reading(path, "caffemodel", Format.JSON) as source:  # a network's name may begin with a brace
         found: dict[str, list[Tensor]] = {}
         for field in fields(source, source.size):
             if field.number in _NAME and field.is_bytes:
@@ -42,7 +42,7 @@ def read_caffemodel(path: str | Path) -> dict[str, list[Tensor]]:
 def layer_names(path: str | Path) -> list[str]:
     """The names of all layers of a ``.caffemodel``, in the file's order, those without weights too."""
     names: list[str] = []
-    with reading(path, "caffemodel", Kind.JSON) as source:
+    with reading(path, "caffemodel", Format.JSON) as source:
         for layer in fields(source, source.size):
             if layer.number not in _NAME or not layer.is_bytes:
                 continue

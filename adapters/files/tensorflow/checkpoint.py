@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vlx.adapters.files.proto.wire import Field, fields, signed
-from vlx.adapters.files.source import Kind, Source, kind_of, reading
+from vlx.adapters.files.source import Format, Source, format_of, reading
 from vlx.adapters.files.tensorflow.crc32c import masked_crc32c
 from vlx.adapters.files.tensorflow.table import entries
 from vlx.errors import CheckpointError
@@ -47,12 +47,12 @@ def read_checkpoint(prefix: str | Path) -> dict[str, Tensor]:
     index = Path(f"{name}.index")
     if not index.is_file():
         raise CheckpointError(_missing(Path(name), index))
-    with reading(index, "index of a TensorFlow checkpoint", Kind.TABLE) as source:
+    with reading(index, "index of a TensorFlow checkpoint", Format.TABLE) as source:
         shards, variables = _listed(source)
     found: dict[str, Tensor] = {}
     for shard in sorted({variable.shard for variable in variables}):
         file = f"{name}.data-{shard:05d}-of-{shards:05d}"
-        with reading(file, "data file of a TensorFlow checkpoint", *Kind) as source:
+        with reading(file, "data file of a TensorFlow checkpoint", *Format) as source:
             for variable in variables:
                 if variable.shard == shard:
                     found[variable.name] = _read(source, variable)
@@ -60,7 +60,7 @@ def read_checkpoint(prefix: str | Path) -> dict[str, Tensor]:
 
 
 def _missing(named: Path, index: Path) -> str:
-    if named.is_file() and kind_of(named) is Kind.TABLE:
+    if named.is_file() and format_of(named) is Format.TABLE:
         return f"{named} is a TensorFlow checkpoint of before V2: save it again with a later TensorFlow"
     near = sorted(index.parent.glob("*.index")) if index.parent.is_dir() else []
     inside = sorted(named.glob("*.index")) if named.is_dir() else []

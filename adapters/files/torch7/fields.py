@@ -1,4 +1,4 @@
-"""The parts of what a Torch7 file holds, each an error in one line where it is not what it should be."""
+"""The fields of what a Torch7 file holds, each an error in one line where it is not what it should be."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from vlx.errors import CheckpointError
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Field:
     """A value inside a file, and where it stands there."""
 
     value: object
@@ -21,31 +21,31 @@ class Part:
     """What the file should be, for errors: ``model.t7 is no checkpoint of neuraltalk2``."""
     where: str = ""
 
-    def __getitem__(self, key: str | int) -> "Part":
+    def __getitem__(self, key: str | int) -> "Field":
         """A field of an object, or an entry of a table."""
         held = self.value.fields if isinstance(self.value, Lua) else self.value
         if not isinstance(held, Mapping) or key not in held:
             raise self.wrong("is missing", f"{self.where}.{key}")
-        return Part(cast(Mapping[object, object], held)[key], self.file, f"{self.where}.{key}")
+        return Field(cast(Mapping[object, object], held)[key], self.file, f"{self.where}.{key}")
 
     def __contains__(self, key: str | int) -> bool:
         held = self.value.fields if isinstance(self.value, Lua) else self.value
         return isinstance(held, Mapping) and key in held
 
     @property
-    def kind(self) -> str:
+    def class_name(self) -> str:
         """The class of an object without its library: ``Linear`` for ``nn.Linear``; empty for no object."""
-        return self.value.kind.rpartition(".")[2] if isinstance(self.value, Lua) else ""
+        return self.value.class_name.rpartition(".")[2] if isinstance(self.value, Lua) else ""
 
-    def of(self, kind: str) -> "Part":
+    def of(self, class_name: str) -> "Field":
         """Itself, if it is an object of this class."""
-        if self.kind != kind:
-            raise self.wrong(f"is no {kind}")
+        if self.class_name != class_name:
+            raise self.wrong(f"is no {class_name}")
         return self
 
-    def entries(self) -> list["Part"]:
+    def entries(self) -> list["Field"]:
         """The entries 1, 2, 3 … of a table."""
-        found: list[Part] = []
+        found: list[Field] = []
         while len(found) + 1 in self:
             found.append(self[len(found) + 1])
         return found
@@ -69,6 +69,6 @@ class Part:
         return self.value
 
     def wrong(self, what: str, where: str | None = None) -> CheckpointError:
-        """The error that says what is wrong with this part, or with one inside it."""
+        """The error that says what is wrong with this field, or with one inside it."""
         named = (self.where if where is None else where).removeprefix(".") or "what it holds"
         return CheckpointError(f"{self.file}: {named} {what}")

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from vlx.adapters.files.source import Kind, Source, reading
+from vlx.adapters.files.source import Format, Source, reading
 
 _NUMBERS = {
     "Byte": torch.uint8,
@@ -26,9 +26,9 @@ _NUMBERS = {
     "Float": torch.float32,
     "Double": torch.float64,
 }
-ELEMENTS = {f"torch.{place}{name}": dtype for place in ("", "Cuda") for name, dtype in _NUMBERS.items()}
+ELEMENTS = {f"torch.{device}{name}": dtype for device in ("", "Cuda") for name, dtype in _NUMBERS.items()}
 ELEMENTS["torch.Cuda"] = torch.float32
-"""The element type of ``KINDTensor`` and ``KINDStorage``."""
+"""The element type of ``NAMETensor`` and ``NAMEStorage``."""
 
 DEEPEST = 5_000
 """Objects inside objects that are followed; a graph of nngraph takes four for each of its nodes."""
@@ -37,7 +37,7 @@ _NIL, _NUMBER, _STRING, _TABLE, _OBJECT, _BOOLEAN, _FUNCTION, _OLD_CLOSURE, _CLO
 _PAIR, _DIMENSIONS = 150, 64
 _WHOLE = 2.0**53
 
-Parts = Generator[None, Any, Any]
+Unfinished = Generator[None, Any, Any]
 """A value that is being read: it waits for one part after the other and returns itself."""
 
 
@@ -52,7 +52,7 @@ class Table(dict[object, object]):
 class Lua:
     """An object of a Lua class, as ``nn.Linear`` or ``nngraph.Node``: its class and its fields."""
 
-    kind: str
+    class_name: str
     # Graphs refer to each other many times over: to show them whole would never end.
     fields: dict[object, object] = field(default_factory=Table, repr=False)
 
@@ -67,7 +67,7 @@ def read_t7(path: str | Path) -> object:
 
     Raises CheckpointError for a file that is missing, truncated, hostile, or no Torch7 file.
     """
-    with reading(path, "Torch7 file", Kind.T7) as source:
+    with reading(path, "Torch7 file", Format.T7) as source:
         plain = source.take(min(2, source.size))[1:] == b"\n"
         source.seek(0)
         value = _Reader(source, _Ascii(source) if plain else _Binary(source)).whole()
@@ -132,8 +132,8 @@ class _Ascii:
         line = self.source.line(self.source.remaining) if count else b""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is no number, which leaves too few
-            kind = np.dtype(str(dtype).removeprefix("torch."))
-            found = np.fromstring(line, kind, sep=" ")
+            element = np.dtype(str(dtype).removeprefix("torch."))
+            found = np.fromstring(line, element, sep=" ")
         if len(found) != count:
             raise self.source.broken(f"{len(found)} numbers where {count} should be")
         return torch.from_numpy(found)
@@ -149,13 +149,13 @@ class _Reader:
 
     def whole(self) -> object:
         """The next object with all its parts."""
-        waiting: list[Parts] = []
+        waiting: list[Unfinished] = []
         made = self._begin()
         while True:
             if isinstance(made, GeneratorType):
                 if len(waiting) == DEEPEST:
                     raise self.source.broken(f"it nests objects deeper than {DEEPEST}")
-                waiting.append(cast(Parts, made))
+                waiting.append(cast(Unfinished, made))
                 made = None  # to start it
             if not waiting:
                 return made
@@ -194,7 +194,7 @@ class _Reader:
     def _string(self) -> str:
         return self.source.old_text(self.form.raw(self.form.whole()))
 
-    def _table(self, index: int) -> Parts:
+    def _table(self, index: int) -> Unfinished:
         table = self.known[index] = Table()
         count = self.form.whole()
         self.source.need(4 * count, f"bytes of {count} pairs")
@@ -209,26 +209,26 @@ class _Reader:
             table[key] = value
         return table
 
-    def _function(self, index: int | None = None) -> Parts:
+    def _function(self, index: int | None = None) -> Unfinished:
         self.form.raw(self.form.whole())
         if index is not None:
             self.known[index] = None
         yield  # its upvalues, which may hold what is referred to later
         return None
 
-    def _object(self, index: int) -> Parts:
-        kind = self._string()
-        if re.fullmatch(r"V \d+", kind):  # the oldest files go without a version
-            kind = self._string()
-        element = ELEMENTS.get(kind.removesuffix("Tensor").removesuffix("Storage"))
+    def _object(self, index: int) -> Unfinished:
+        name = self._string()
+        if re.fullmatch(r"V \d+", name):  # the oldest files go without a version
+            name = self._string()
+        element = ELEMENTS.get(name.removesuffix("Tensor").removesuffix("Storage"))
         if element is None:
-            made = self.known[index] = Lua(kind)
+            made = self.known[index] = Lua(name)
             fields = yield
             if not isinstance(fields, Table):
-                raise self.source.broken(f"an object of {kind[:80]!a} is not written as a table of fields")
+                raise self.source.broken(f"an object of {name[:80]!a} is not written as a table of fields")
             object.__setattr__(made, "fields", fields)  # it was known before its fields were
             return made
-        if kind.endswith("Storage"):
+        if name.endswith("Storage"):
             self.known[index] = self.form.numbers(self.form.longs(1)[0], element)
         else:
             dimensions = self.form.whole()
@@ -240,7 +240,7 @@ class _Reader:
             if storage is None or not sizes:  # in Lua no dimensions are no elements
                 storage, offset, sizes, strides = torch.empty(0, dtype=element), 1, (0,), (1,)
             if not isinstance(storage, Tensor) or storage.dtype != element or storage.dim() != 1:
-                raise self.source.broken(f"a {kind} has no storage of its kind")
+                raise self.source.broken(f"a {name} has no storage of its kind")
             self.known[index] = self.source.strided(storage, offset - 1, sizes, strides)
         return self.known[index]
 

@@ -99,7 +99,7 @@ class _Writer:
         if isinstance(value, Function):
             return self.code(value)
         if isinstance(value, Lua):
-            return self.head(value.kind) + self.written(value.fields)
+            return self.head(value.class_name) + self.written(value.fields)
         if isinstance(value, Tensor):
             return self.tensor(value)
         if isinstance(value, Mapping):

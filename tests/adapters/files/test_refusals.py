@@ -16,7 +16,7 @@ from tests.adapters.files.t7_writer import write_t7
 from tests.adapters.files.tensorflow_writer import write_checkpoint
 from vlx.adapters.files.pickle.reader import read_pickle, read_torch
 from vlx.adapters.files.proto.caffe import read_caffemodel
-from vlx.adapters.files.source import Kind, kind_of
+from vlx.adapters.files.source import Format, format_of
 from vlx.adapters.files.tensorflow.checkpoint import read_checkpoint
 from vlx.adapters.files.torch7.reader import read_t7
 from vlx.adapters.files.weights import load_weights
@@ -95,53 +95,53 @@ def test_a_file_cut_at_a_mebibyte_is_told(name: str, tmp_path: Path) -> None:
     )
 
 
-def kinds(path: Path) -> dict[Kind, bytes]:
-    """A file of every kind that is told by its bytes."""
+def formats(path: Path) -> dict[Format, bytes]:
+    """A file of every format that is told by its bytes."""
     torch.save({"w": torch.zeros(1)}, path / "zip")
     torch.save({"w": torch.zeros(1)}, path / "legacy", _use_new_zipfile_serialization=False)
     save_file({"w": torch.zeros(1)}, path / "safetensors")
     write_checkpoint(path / "table", {"w": torch.zeros(1)})
     return {
-        Kind.PAGE: b"<html>",
-        Kind.ZIP: (path / "zip").read_bytes(),
-        Kind.LEGACY: (path / "legacy").read_bytes(),
-        Kind.TAR: bytes(257) + b"ustar\0",
-        Kind.PICKLE: pickle.dumps([1], 4),
-        Kind.T7: write_t7(path / "t7", {"w": 1}).read_bytes(),
-        Kind.SAFETENSORS: (path / "safetensors").read_bytes(),
-        Kind.TABLE: (path / "table.index").read_bytes(),
-        Kind.HDF5: b"\x89HDF\r\n\x1a\n" + bytes(100),
-        Kind.GZIP: gzip.compress(b"x"),
-        Kind.JSON: b'{"a": 1}',
-        Kind.IMAGE: b"\x89PNG\r\n\x1a\n",
+        Format.PAGE: b"<html>",
+        Format.ZIP: (path / "zip").read_bytes(),
+        Format.LEGACY: (path / "legacy").read_bytes(),
+        Format.TAR: bytes(257) + b"ustar\0",
+        Format.PICKLE: pickle.dumps([1], 4),
+        Format.T7: write_t7(path / "t7", {"w": 1}).read_bytes(),
+        Format.SAFETENSORS: (path / "safetensors").read_bytes(),
+        Format.TABLE: (path / "table.index").read_bytes(),
+        Format.HDF5: b"\x89HDF\r\n\x1a\n" + bytes(100),
+        Format.GZIP: gzip.compress(b"x"),
+        Format.JSON: b'{"a": 1}',
+        Format.IMAGE: b"\x89PNG\r\n\x1a\n",
     }
 
 
-def test_the_kind_of_a_file_is_told_by_its_bytes(tmp_path: Path) -> None:
-    made = kinds(tmp_path)
-    assert set(made) == set(Kind)
-    for kind, content in made.items():
+def test_the_format_of_a_file_is_told_by_its_bytes(tmp_path: Path) -> None:
+    made = formats(tmp_path)
+    assert set(made) == set(Format)
+    for format_, content in made.items():
         (tmp_path / "x").write_bytes(content)
-        assert kind_of(tmp_path / "x") is kind
+        assert format_of(tmp_path / "x") is format_
     for content in (b"x", struct.pack("<q", 2**40) + b'{"', b"name: 'net'"):
         (tmp_path / "x").write_bytes(content)
-        assert kind_of(tmp_path / "x") is None
+        assert format_of(tmp_path / "x") is None
 
 
 OWN = {
-    "x.t7": {Kind.T7},
-    "x.pkl": {Kind.PICKLE},
-    "x.pth": {Kind.ZIP, Kind.LEGACY, Kind.PICKLE},
-    "x.index": {Kind.TABLE},
-    "x.caffemodel": {Kind.JSON},  # a network's name may begin with a brace
+    "x.t7": {Format.T7},
+    "x.pkl": {Format.PICKLE},
+    "x.pth": {Format.ZIP, Format.LEGACY, Format.PICKLE},
+    "x.index": {Format.TABLE},
+    "x.caffemodel": {Format.JSON},  # a network's name may begin with a brace
 }
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_a_file_of_another_kind_is_told(name: str, tmp_path: Path) -> None:
+def test_a_file_of_another_format_is_told(name: str, tmp_path: Path) -> None:
     read, what = READERS[name]
-    for kind, content in kinds(tmp_path).items():
-        if kind not in OWN[name] | {Kind.PAGE}:
+    for format_, content in formats(tmp_path).items():
+        if format_ not in OWN[name] | {Format.PAGE}:
             (tmp_path / name).write_bytes(content)
             message = checked_refusal(lambda: read(tmp_path / name))
-            assert message == f"{tmp_path / name} is {kind.value}, no {what}"
+            assert message == f"{tmp_path / name} is {format_.value}, no {what}"

@@ -6,7 +6,7 @@ from torch import nn
 
 from tests.adapters import lua_networks as lua
 from tests.adapters.files.t7_writer import write_t7
-from vlx.adapters.files.torch7.fields import Part
+from vlx.adapters.files.torch7.fields import Field
 from vlx.adapters.files.torch7.reader import Lua, read_t7
 from vlx.adapters.nets.lua import torch_modules
 from vlx.errors import CheckpointError
@@ -60,7 +60,7 @@ def network() -> PreActivation:
 
 
 def rebuilt(value: object) -> nn.Sequential:
-    return torch_modules(Part(value, "x.t7 is no ResNet"), before="SpatialAveragePooling")
+    return torch_modules(Field(value, "x.t7 is no ResNet"), before="SpatialAveragePooling")
 
 
 @pytest.mark.parametrize("cuda", [True, False])
@@ -109,12 +109,12 @@ def test_what_is_no_such_network_is_told():
         ("bias", torch.zeros(3), "of another shape"),
     ):
         stem = whole.fields["modules"][1]
-        changed = Lua(stem.kind, {**stem.fields, field: value})
+        changed = Lua(stem.class_name, {**stem.fields, field: value})
         assert told in refusal(lua.sequential(changed, pool))
     assert "pools over nothing" in refusal(lua.sequential(lua.max_pool(2, 2, 2), pool))
     normal = lua.norm(batch_norm(2))
     assert "eps is no small number" in refusal(
-        lua.sequential(Lua(normal.kind, {**normal.fields, "eps": "1"}), pool)
+        lua.sequential(Lua(normal.class_name, {**normal.fields, "eps": "1"}), pool)
     )
 
 

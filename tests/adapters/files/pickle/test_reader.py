@@ -175,11 +175,11 @@ HERE = "tests.adapters.files.pickle.test_reader."
 def test_objects_of_other_classes_are_standins(protocol: int, tmp_path: Path) -> None:
     found = back(tmp_path, Vocabulary(), protocol)
     assert isinstance(found, Standin)
-    assert found.kind == f"{HERE}Vocabulary"
+    assert found.class_name == f"{HERE}Vocabulary"
     assert found.state == {"word2idx": {"<pad>": 0, "a": 1}, "idx2word": {0: "<pad>", 1: "a"}, "me": found}
-    assert repr(found) == f"Standin(kind='{HERE}Vocabulary')"
+    assert repr(found) == f"Standin(class_name='{HERE}Vocabulary')"
     namespace = back(tmp_path, argparse.Namespace(rnn_size=512), protocol)
-    assert (namespace.kind, namespace.state) == ("argparse.Namespace", {"rnn_size": 512})
+    assert (namespace.class_name, namespace.state) == ("argparse.Namespace", {"rnn_size": 512})
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -187,8 +187,8 @@ def test_children_of_dicts_and_lists_keep_what_they_hold(protocol: int, tmp_path
     options, names = Options(a=1), Names("xy")
     options.more = 2  # type: ignore[attr-defined]
     found, listed = back(tmp_path, (options, names), protocol)
-    assert (found.kind, found.items, found.state) == (f"{HERE}Options", {"a": 1}, {"more": 2})
-    assert (listed.kind, listed.values) == (f"{HERE}Names", ["x", "y"])
+    assert (found.class_name, found.items, found.state) == (f"{HERE}Options", {"a": 1}, {"more": 2})
+    assert (listed.class_name, listed.values) == (f"{HERE}Names", ["x", "y"])
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -196,15 +196,15 @@ def test_what_a_class_is_called_with_is_kept(protocol: int, tmp_path: Path) -> N
     called, built, slotted = Called(), Made(), Slotted()
     slotted.x = 3  # type: ignore[attr-defined]
     first, second, third = back(tmp_path, [called, built, slotted], protocol)
-    assert (first.kind, first.args, first.state) == (f"{HERE}Called", (1, "b"), {"c": 2})
+    assert (first.class_name, first.args, first.state) == (f"{HERE}Called", (1, "b"), {"c": 2})
     if protocol > 3:
-        assert (second.kind, second.args) == (f"{HERE}Made", (1, {"width": 2}))
-    assert (third.kind, third.state) == (f"{HERE}Slotted", (None, {"x": 3}))
+        assert (second.class_name, second.args) == (f"{HERE}Made", (1, {"width": 2}))
+    assert (third.class_name, third.state) == (f"{HERE}Slotted", (None, {"x": 3}))
 
 
 def test_a_class_itself_is_its_name(tmp_path: Path) -> None:
     found = back(tmp_path, [os.getcwd, Vocabulary, torch.float16])
-    assert [one.kind for one in found[:2] if isinstance(one, Named)] == ["posix.getcwd", f"{HERE}Vocabulary"]
+    assert [one.name for one in found[:2] if isinstance(one, Named)] == ["posix.getcwd", f"{HERE}Vocabulary"]
     assert found[2] is torch.float16
 
 
@@ -225,7 +225,7 @@ def test_nothing_is_run(protocol: int, tmp_path: Path) -> None:
     mark.rmdir()
     (found,) = read(tmp_path, blob)
     assert not mark.exists()
-    assert (found.kind, found.args) == ("posix.mkdir", (str(mark),))
+    assert (found.class_name, found.args) == ("posix.mkdir", (str(mark),))
 
 
 # Python 2, by hand, as its pickle and cPickle wrote.
@@ -279,7 +279,7 @@ as."""
 def test_python_2_protocol_0(tmp_path: Path) -> None:
     found = read(tmp_path, NAMESPACE)
     options = found.pop("opt")
-    assert (options.kind, options.state) == (
+    assert (options.class_name, options.state) == (
         "argparse.Namespace",
         {"rnn_size": 512, "start": True, "lr": 0.0004},
     )
@@ -324,7 +324,7 @@ def test_python_2_classes_of_the_old_style(tmp_path: Path) -> None:
         b"(cvocab\nVocabulary\no}U\x01nK\x03sb.",
     ):
         found = read(tmp_path, blob)
-        assert (found.kind, found.args, found.state) == ("vocab.Vocabulary", (), {"n": 3})
+        assert (found.class_name, found.args, found.state) == ("vocab.Vocabulary", (), {"n": 3})
 
 
 # Hostile and damaged files.

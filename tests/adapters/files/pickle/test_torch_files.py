@@ -125,9 +125,9 @@ def test_a_whole_module_is_a_standin_with_its_state(layout: str, tmp_path: Path)
     assert found["epoch"] == 7
     encoder = found["encoder"]
     assert isinstance(encoder, Standin)
-    assert encoder.kind == f"{__name__}.Encoder"
+    assert encoder.class_name == f"{__name__}.Encoder"
     assert encoder.state["mean"] == (0.5, 0.25)
-    assert found["encoder_optimizer"].kind == "torch.optim.adam.Adam"
+    assert found["encoder_optimizer"].class_name == "torch.optim.adam.Adam"
     state, expected = state_of(encoder), module.state_dict()
     assert list(state) == list(expected)
     assert all(torch.equal(state[name], tensor) for name, tensor in expected.items())
@@ -273,7 +273,7 @@ def test_classes_with_their_source_code_are_left_alone(tmp_path: Path) -> None:
     blob = legacy([reference], [], persistent=lambda value: getattr(value, "key", None))
     (tmp_path / "x.pth").write_bytes(blob)
     (found,) = read_torch(tmp_path / "x.pth")  # type: ignore[misc]
-    assert found.kind == "pathlib.Path"
+    assert found.name == "pathlib.Path"
 
 
 # Hostile and damaged files.
@@ -300,7 +300,7 @@ def test_nothing_is_run(layout: str, tmp_path: Path) -> None:
     mark.rmdir()
     found: Any = read_torch(file)
     assert not mark.exists()
-    assert (found["x"].kind, found["x"].args) == ("posix.mkdir", (str(mark),))
+    assert (found["x"].class_name, found["x"].args) == ("posix.mkdir", (str(mark),))
 
 
 def test_damaged_numbers_are_told_by_their_checksum(tmp_path: Path) -> None:

@@ -73,13 +73,13 @@ def test_real_tensor_functions_and_class(shared_data: Path) -> None:
     assert read_t7(folder / "function_upvals.t7") is None
     thing = read_t7(folder / "custom_class.t7")
     assert isinstance(thing, Lua)
-    assert (thing.kind, thing.fields) == ("Blah", {})
+    assert (thing.class_name, thing.fields) == ("Blah", {})
 
 
 def test_real_graph(shared_data: Path) -> None:
     graph = read_t7(shared_data / "torch7" / "gmodule_with_linear_identity.t7")
     assert isinstance(graph, Lua)
-    assert graph.kind == "nn.gModule"
+    assert graph.class_name == "nn.gModule"
     nodes = graph.fields["forwardnodes"]
     assert isinstance(nodes, Table)
     assert list(nodes) == list(range(1, 10))
@@ -93,7 +93,7 @@ def test_real_graph(shared_data: Path) -> None:
         for child in node.fields["children"]:
             # A node is a key of its parent's table, by its identity.
             assert isinstance(child, int) or child in nodes.values()
-    assert [one.kind for one in modules] == ["nn.Identity", "nn.Identity", "nn.Linear", "nn.CAddTable"]
+    assert [one.class_name for one in modules] == ["nn.Identity", "nn.Identity", "nn.Linear", "nn.CAddTable"]
     weight, bias = modules[2].fields["weight"], modules[2].fields["bias"]
     assert isinstance(weight, Tensor)
     assert isinstance(bias, Tensor)
@@ -201,7 +201,7 @@ def test_what_is_shared_stays_shared(ascii: bool, tmp_path: Path) -> None:
     assert isinstance(again, Lua)
     assert found["n"] == {1: again, 2: found["a"]}
     assert again.fields["self"] is again
-    assert again.kind == "nn.Linear"
+    assert again.class_name == "nn.Linear"
 
 
 def test_functions_are_dropped_and_what_they_hold_is_kept(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_functions_are_dropped_and_what_they_hold_is_kept(tmp_path: Path) -> Non
 def test_the_oldest_files_have_no_version(tmp_path: Path) -> None:
     found = back(tmp_path, Lua("nn.Old", {"w": torch.ones(2)}), version=None)
     assert isinstance(found, Lua)
-    assert found.kind == "nn.Old"
+    assert found.class_name == "nn.Old"
     assert found.fields["w"].tolist() == [1, 1]
 
 
@@ -229,7 +229,7 @@ def test_a_graph_that_refers_to_itself_many_times_over_can_be_shown() -> None:
     node = Lua("nngraph.Node")
     for _ in range(100):
         node = Lua("nngraph.Node", {1: node, 2: node})
-    assert repr(node) == "Lua(kind='nngraph.Node')"
+    assert repr(node) == "Lua(class_name='nngraph.Node')"
 
 
 def nested(levels: int) -> bytes:
