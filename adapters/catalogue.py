@@ -1,80 +1,104 @@
-"""Open published models by family: which files each needs, and which of a folder they are."""
+"""Every family of models that `vlx.load` opens by name, one row each; nothing of them is loaded here.
 
-from pathlib import Path
-from typing import Any
+A family of your own is a row, its file in ``families/``, and a case of ``tests/adapters/conformance.py``.
+"""
 
-from vlx.adapters.files.folders import only_file
-from vlx.errors import VlxError, near_names
-from vlx.passes.site import Layer
+from functools import partial
+
+from vlx.adapters.families import (
+    caffe,
+    hiecoatten,
+    im2txt,
+    neuraltalk2,
+    own,
+    ruotianluo,
+    sgrvinod,
+    students,
+    torchvision,
+    vqa_lstm_cnn,
+)
+from vlx.adapters.huggingface import load_huggingface
+from vlx.adapters.parts.family import Family, from_folder
 
 FAMILIES = (
-    "neuraltalk2",
-    "vqa-lstm-cnn",
-    "hiecoatten",
-    "im2txt",
-    "ruotianluo",
-    "sgrvinod",
-    "udacity",
-    "yunjey",
-    "caffe",
+    Family(
+        {
+            "torchvision/NAME": "any torchvision classifier by its name, with its published ImageNet weights",
+            "torchvision/NAME:FILE": "the same network with your own weights "
+            "(.safetensors, or a .pth state_dict)",
+        },
+        open=torchvision.open_torchvision,
+        detect=torchvision.detect,
+    ),
+    Family(
+        {"neuraltalk2:FILE": "neuraltalk2's checkpoint, model_id….t7"},
+        open=neuraltalk2.load_neuraltalk2,
+        files=neuraltalk2.FILES,
+        detect=neuraltalk2.detect,
+    ),
+    Family(
+        {"vqa-lstm-cnn:FOLDER": "deeper LSTM Q + norm I: lstm….t7, data_prepro.json and a VGG-19"},
+        open=from_folder(vqa_lstm_cnn.load_vqa_lstm_cnn, vqa_lstm_cnn.FILES),
+        files=vqa_lstm_cnn.FILES,
+        detect=vqa_lstm_cnn.detect,
+    ),
+    Family(
+        {
+            "hiecoatten:FOLDER": "hierarchical co-attention: model….t7, vqa_data_prepro.json "
+            "and a VGG-19 or ResNet"
+        },
+        open=from_folder(hiecoatten.load_hiecoatten, hiecoatten.FILES),
+        files=hiecoatten.FILES,
+        detect=hiecoatten.detect,
+    ),
+    Family(
+        {"im2txt:PREFIX": "Show and Tell: a TensorFlow checkpoint, word_counts.txt beside it"},
+        open=im2txt.open_im2txt,
+        files=im2txt.FILES,
+        detect=im2txt.detect,
+    ),
+    Family(
+        {"ruotianluo:FOLDER": "ImageCaptioning.pytorch: model.pth, infos….pkl and resnet….pth"},
+        open=from_folder(ruotianluo.load_ruotianluo, ruotianluo.FILES),
+        files=ruotianluo.FILES,
+        detect=ruotianluo.detect,
+    ),
+    Family(
+        {"sgrvinod:FOLDER": "a tutorial's attention captioner: BEST_checkpoint….pth.tar and WORDMAP….json"},
+        open=from_folder(sgrvinod.load_sgrvinod, sgrvinod.FILES),
+        files=sgrvinod.FILES,
+        detect=sgrvinod.detect,
+    ),
+    Family(
+        {"udacity:FOLDER": "a captioner of the Udacity course: encoder, decoder and vocab.pkl"},
+        open=partial(students.open_student, students.UDACITY),
+        files=students.FILES,
+        detect=students.detect,
+    ),
+    Family(
+        {"yunjey:FOLDER": "a captioner of yunjey's tutorial: encoder, decoder and vocab.pkl"},
+        open=partial(students.open_student, students.YUNJEY),
+        files=students.FILES,
+        detect=students.detect,
+    ),
+    Family(
+        {"caffe:FILE": "a classifier's .caffemodel: VGG, AlexNet, CaffeNet, GoogLeNet, SqueezeNet"},
+        open=caffe.load_caffe,
+        files=caffe.FILES,
+        detect=caffe.detect,
+    ),
+    Family(
+        {
+            "hf:NAME": "a model of Hugging Face's transformers from the hub, "
+            "such as hf:Salesforce/blip-vqa-base",
+            "hf:FOLDER": "the same from a local folder; weights are read from safetensors only",
+        },
+        open=load_huggingface,
+        spreads=True,
+    ),
+    Family(
+        {"python:MODULE:FUNCTION": "a model of your own: what FUNCTION() of MODULE returns, which is run"},
+        open=own.load_own,
+        spreads=True,
+    ),
 )
-"""What each reads follows its name and a colon: see `vlx.load.known_models`."""
-
-_VGG = ("*.caffemodel", "*vgg*.pth", "*.safetensors")
-
-
-def open_published(family: str, where: str, *, layer: Layer | None = None, device: str = "cpu") -> Any:
-    """Open a model of a published family from its file or folder.
-
-    Raises CheckpointError where a file is missing, ambiguous, damaged or of another family, and VlxError
-    for an unknown family.
-    """
-    place: dict[str, Any] = {"layer": layer, "device": device}
-    match family:
-        case "neuraltalk2":
-            from vlx.adapters.families.neuraltalk2 import load_neuraltalk2
-
-            return load_neuraltalk2(where, **place)
-        case "vqa-lstm-cnn":
-            from vlx.adapters.families.vqa_lstm_cnn import load_vqa_lstm_cnn
-
-            texts = only_file(where, "data_prepro*.json")
-            return load_vqa_lstm_cnn(only_file(where, "*lstm*.t7"), texts, only_file(where, *_VGG), **place)
-        case "hiecoatten":
-            from vlx.adapters.families.hiecoatten import load_hiecoatten
-
-            cnn = only_file(where, "*.caffemodel", "resnet*.t7", "*.pth")
-            texts = only_file(where, "vqa_data_prepro*.json")
-            return load_hiecoatten(only_file(where, "model*.t7"), texts, cnn, **place)
-        case "im2txt":
-            from vlx.adapters.families.im2txt import load_im2txt
-
-            return load_im2txt(where, only_file(Path(where).parent, "word_counts*.txt"), **place)
-        case "caffe":
-            from vlx.adapters.families.caffe import load_caffe
-
-            return load_caffe(where, **place)
-        case _:
-            return _ported(family, where, place)
-
-
-def _ported(family: str, where: str, place: dict[str, Any]) -> Any:
-    """Open one of the models that were written in PyTorch."""
-    match family:
-        case "ruotianluo":
-            from vlx.adapters.families.ruotianluo import load_ruotianluo
-
-            found = (only_file(where, name) for name in ("model*.pth", "infos*.pkl", "resnet*.pth"))
-            return load_ruotianluo(*found, **place)
-        case "sgrvinod":
-            from vlx.adapters.families.sgrvinod import load_sgrvinod
-
-            return load_sgrvinod(only_file(where, "*.pth.tar"), only_file(where, "WORDMAP*.json"), **place)
-        case "udacity" | "yunjey":
-            from vlx.adapters.families.students import find_student_files, load_udacity, load_yunjey
-
-            found = find_student_files(where)
-            opened = load_udacity if family == "udacity" else load_yunjey
-            return opened(found.encoder, found.decoder, found.vocabulary, **place)
-        case _:
-            raise VlxError(f"no published family {family!r}{near_names(family, FAMILIES)}")

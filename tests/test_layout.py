@@ -40,6 +40,10 @@ def test_importing_vlx_imports_nothing_heavy():
     assert imported("import vlx") == set()
 
 
+def test_naming_the_models_imports_nothing_heavy():
+    assert imported("import vlx; vlx.known_models()") == set()
+
+
 def test_the_import_check_can_fail():
     assert imported("import vlx, jinja2") == {"jinja2"}
 

@@ -51,6 +51,34 @@ def test_a_function_of_ones_own_is_a_model(own: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("neuraltalk:model.t7", "no model 'neuraltalk:model.t7'; near names: neuraltalk2:FILE"),
+        ("scenes/captoner", "no model 'scenes/captoner'; near names: scenes/captioner, scenes/vqa"),
+        ("scenes/captioner:x", "no model 'scenes/captioner:x'; near names: scenes/captioner, scenes/vqa"),
+        ("resnet50", "no model 'resnet50'; for example: scenes/captioner"),
+        ("", "no model ''; for example: scenes/captioner"),
+    ],
+)
+def test_an_unknown_name_is_told_near_ones(name: str, said: str) -> None:
+    with pytest.raises(VlxError) as caught:
+        vlx.load(name)
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize("name", ["scenes/vqa", "torchvision/resnet18", "neuraltalk2:model.t7"])
+def test_only_what_can_be_spread_takes_any_device(name: str) -> None:
+    with pytest.raises(
+        VlxError, match=f"device auto spreads a model of transformers .*, not {name}: use cpu"
+    ):
+        vlx.load(name, device="auto")
+
+
+def test_a_model_of_ones_own_is_asked_for_any_device(own: str) -> None:
+    assert vlx.load(f"{own}:captioner", device="auto").device == "auto"
+
+
+@pytest.mark.parametrize(
     ("rest", "layer", "said"),
     [
         (":plan", None, "near names: plain"),

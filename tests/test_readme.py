@@ -10,6 +10,8 @@ from PIL import Image
 from torch import nn
 
 import vlx
+from vlx.adapters.catalogue import FAMILIES
+from vlx.adapters.huggingface.families import SPEAKING
 
 README = Path(__file__).parents[1] / "README.md"
 ADAPTERS = Path(__file__).parents[1] / "adapters" / "README.md"
@@ -37,6 +39,46 @@ def block(document: Path, holds: str) -> str:
     blocks = re.findall(r"```python\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
     (found,) = [one for one in blocks if holds in one]
     return found
+
+
+def table(document: Path, head: str) -> list[list[str]]:
+    """The cells of the one table of a document whose head begins with a text, without head and code marks."""
+    text = document.read_text(encoding="utf-8")
+    (found,) = re.findall(rf"^{re.escape(head)}.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in found.splitlines()]
+    return [[cell.replace("`", "") for cell in row] for row in rows]
+
+
+def test_the_table_of_models_is_the_catalogue():
+    shown = table(README, "| name | what it is |")
+    known = vlx.known_models()
+    assert [form for form, _ in shown] == list(known)
+    assert [line for form, line in shown if not line.startswith(known[form])] == []
+
+
+def test_the_table_of_published_models_names_every_family_and_its_files():
+    shown = table(ADAPTERS, "| model | name | files |")
+    published = [family for family in FAMILIES if family.files]
+    names = [form for _, forms, *_ in shown for form in forms.split(", ")]
+    assert sorted(names) == sorted(form for family in published for form in family.forms)
+    files = {form: cell for _, forms, cell, *_ in shown for form in forms.split(", ")}
+    lacking = [
+        (form, file.name)
+        for family in published
+        for form in family.forms
+        for file in family.files
+        if file.name not in files[form]
+    ]
+    assert lacking == []
+
+
+def test_the_table_of_transformers_names_every_family_that_is_read():
+    import transformers
+
+    classes = [name for _, cell, *_ in table(ADAPTERS, "| model | class |") for name in cell.split(", ")]
+    assert classes[-1] == "…ForImageClassification"
+    read = {getattr(transformers, name).config_class.model_type for name in classes[:-1]}
+    assert read == {*SPEAKING, "vilt", "clip", "siglip"}
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""Published models, one file each: facts, preparation of images, loading, names of weights."""
+"""Models by name, one file a family: facts, preparation of images, loading, names of weights."""

@@ -4,6 +4,7 @@ Images, and the layer that is explained by default, are those of `vlx.adapters.p
 """
 
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 
 import torchvision
@@ -11,9 +12,22 @@ import torchvision
 from vlx.adapters.files.proto.caffe import read_caffemodel
 from vlx.adapters.files.weights import ready
 from vlx.adapters.parts.caffe_cnn import caffe_cnn, caffe_weights, module_name, pools_first
+from vlx.adapters.parts.checkpoint import Checkpoint, Contents, File
 from vlx.adapters.parts.classifier import Classifier, labels_beside
 from vlx.images.preprocess import Preprocess
 from vlx.passes.site import Layer
+
+FILES = (File("….caffemodel", ("*.caffemodel",), "its layers and weights"),)
+
+_TELLING: dict[str, set[str]] = {
+    "VGG-19": {"conv1_1", "conv5_4"},
+    "VGG-16": {"conv1_1", "conv5_3", "fc7"},
+    "GoogLeNet": {"inception_3a/1x1"},
+    "ResNet": {"res2a_branch1", "conv1"},
+    "SqueezeNet": {"fire2/squeeze1x1"},
+    "AlexNet": {"conv1", "conv5", "fc6", "fc7"},
+}
+"""Layers that tell Caffe's published networks; the first that has all of its own is meant."""
 
 
 def load_caffe(
@@ -39,6 +53,16 @@ def load_caffe(
         layer=module_name(layer) if isinstance(layer, str) else cnn.layer if layer is None else layer,
         name=f"caffe/{Path(path).stem}",
     )
+
+
+def detect(held: Contents) -> Checkpoint | None:
+    """A network that is told by the names of its layers; the last bias tells the number of classes."""
+    layers = {name.rpartition(".")[0] for name in held.blobs}
+    for name, telling in _TELLING.items():
+        if telling <= layers:
+            last = [prod(sizes) for key, sizes in held.blobs.items() if key.endswith(".1")][-1:]
+            return Checkpoint(f"Caffe, {name}", None, {"classes": last[0]} if last else {})
+    return None
 
 
 def _labels(classes: int) -> Sequence[str]:

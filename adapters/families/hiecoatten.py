@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from vlx.adapters.families.hiecoatten_weights import named_weights, read_checkpoint, sizes_of
+from vlx.adapters.families.hiecoatten_weights import VECTORS, named_weights, read_checkpoint, sizes_of
 from vlx.adapters.files.source import read_json
 from vlx.adapters.files.torch7.fields import Field
 from vlx.adapters.files.torch7.reader import read_t7
@@ -22,7 +22,8 @@ from vlx.adapters.files.weights import fit_around_cnn, load_weights, ready
 from vlx.adapters.nets.coattention import CoAttentionNetwork
 from vlx.adapters.nets.lua import torch_modules
 from vlx.adapters.nets.resnet import resnet_map
-from vlx.adapters.parts.caffe_cnn import VGG_MEAN, load_vector_cnn, squashed
+from vlx.adapters.parts.caffe_cnn import VGG19_FILE, VGG_MEAN, load_vector_cnn, squashed
+from vlx.adapters.parts.checkpoint import Checkpoint, Contents, File, Need, short_text, whole_numbers
 from vlx.adapters.parts.coattention import CoAttentionAnswerer
 from vlx.adapters.parts.resampling import torch7
 from vlx.adapters.parts.vocabulary import Vocabulary, treebank_tokens
@@ -35,6 +36,14 @@ VGG = squashed(448, VGG_MEAN)
 """The authors' images for VGG-19: blue first, 0 to 255, less VGG's mean."""
 RESIDUAL = Preprocess(Squash((448, 448)), resample=torch7)
 """The authors' images for a ResNet: red first, 0 to 1, ImageNet's mean and deviation."""
+
+TEXTS = File("vqa_data_prepro.json", ("vqa_data_prepro*.json",), "its words and answers")
+RESNET_FILE = File("resnet-200.t7", ("resnet-200.t7",), "its CNN")
+FILES = (
+    File("model….t7", ("model*.t7",), "its weights"),
+    TEXTS,
+    File(f"{VGG19_FILE.name} or {RESNET_FILE.name}", ("*.caffemodel", "resnet*.t7", "*.pth"), "its CNN"),
+)
 
 
 def load_hiecoatten(
@@ -78,6 +87,19 @@ def load_hiecoatten(
             f"{vocabulary}, but the CNN gives {channels}: one of the two is not of its training"
         )
     return model
+
+
+def detect(held: Contents) -> Checkpoint | None:
+    """The four vectors, and the options of training beside them."""
+    options = held.table.get("lmOpt")
+    if held.lengths(*VECTORS) is None or not isinstance(options, dict):
+        return None
+    sizes = whole_numbers(options, hidden="hidden_size", layers="num_layers", words="seq_length")
+    vocabulary = whole_numbers(options, words="vocab_size").get("words")
+    cnn = RESNET_FILE if short_text(options, "feature_type") == "Residual" else VGG19_FILE
+    attention = short_text(options, "atten_type")
+    name = f"HieCoAtten ({attention})" if attention else "HieCoAtten"
+    return Checkpoint(name, vocabulary, sizes, (Need(TEXTS, vocabulary), Need(cnn)))
 
 
 def read_vocabulary(path: str | Path) -> tuple[Vocabulary, tuple[str, ...]]:

@@ -21,6 +21,7 @@ from vlx.adapters.files.weights import fit_around_cnn, ready
 from vlx.adapters.nets.captioning import CaptionNetwork
 from vlx.adapters.nets.inception import slim_inception, variable
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
+from vlx.adapters.parts.checkpoint import Checkpoint, Contents, File, Need
 from vlx.adapters.parts.gates import TENSORFLOW, in_order
 from vlx.adapters.parts.resampling import tensorflow1
 from vlx.adapters.parts.search import im2txt_beam
@@ -30,6 +31,9 @@ from vlx.images.preprocess import Preprocess, Squash
 from vlx.passes.site import Layer
 
 START, END, UNKNOWN = "<S>", "</S>", "<UNK>"
+
+WORDS = File("word_counts.txt", ("word_counts*.txt",), "its words")
+FILES = (File("model.ckpt-….index", ("model.ckpt*.index",), "its variables, in files beside it"), WORDS)
 
 PREPROCESS = Preprocess(
     Squash((346, 346)),
@@ -84,6 +88,19 @@ def load_im2txt(
         search=im2txt_beam,
         name=f"im2txt/{Path(checkpoint).name}",
     )
+
+
+def open_im2txt(prefix: str, *, layer: Layer | None = None, device: str = "cpu") -> CNNLSTMCaptioner:
+    """Load the checkpoint of a prefix with the ``word_counts.txt`` beside it; see `load_im2txt`."""
+    return load_im2txt(prefix, WORDS.find(Path(prefix).parent), layer=layer, device=device)
+
+
+def detect(held: Contents) -> Checkpoint | None:
+    """Variables of the language model."""
+    words, output = held.matrix("seq_embedding/map"), held.matrix("logits/weights")
+    if words is None or output is None or "image_embedding/weights" not in held.tensors:
+        return None
+    return Checkpoint("im2txt", words[0], {"embedding": words[1], "hidden": output[0]}, (Need(WORDS),))
 
 
 def im2txt_tokens(text: str) -> list[str]:

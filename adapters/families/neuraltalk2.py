@@ -13,18 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from vlx.adapters.files.torch7.fields import Field
-from vlx.adapters.files.torch7.reader import read_t7
+from vlx.adapters.files.torch7.reader import Lua, read_t7
 from vlx.adapters.files.weights import fit_around_cnn, ready
 from vlx.adapters.nets.caffe import VGG16, Weights, filled, vgg, vgg_side
 from vlx.adapters.nets.captioning import CaptionNetwork
 from vlx.adapters.parts.caffe_cnn import VGG_MEAN, squashed
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
+from vlx.adapters.parts.checkpoint import Checkpoint, Contents, File, whole_numbers
 from vlx.adapters.parts.gates import TORCH7, in_order
 from vlx.adapters.parts.resampling import torch7_bytes
 from vlx.adapters.parts.vocabulary import Vocabulary
 from vlx.errors import VlxError
 from vlx.images.preprocess import Preprocess, Squash
 from vlx.passes.site import Layer
+
+FILES = (File("model_id….t7", ("model_id*.t7",), "its CNN, language model and words"),)
 
 _CNN = [
     *(name for count in VGG16 for name in (*("SpatialConvolution", "ReLU") * count, "SpatialMaxPooling")),
@@ -66,6 +69,21 @@ def load_neuraltalk2(
         steps=lm["seq_length"].whole(),
         name=f"neuraltalk2/{Path(path).stem}",
     )
+
+
+def detect(held: Contents) -> Checkpoint | None:
+    """A checkpoint as neuraltalk2 writes it."""
+    protos, words = held.table.get("protos"), held.table.get("vocab")
+    if not isinstance(protos, dict) or not isinstance(words, dict) or not isinstance(protos.get("lm"), Lua):
+        return None
+    sizes = whole_numbers(
+        protos["lm"].fields,
+        embedding="input_encoding_size",
+        hidden="rnn_size",
+        layers="num_layers",
+        words="seq_length",
+    )
+    return Checkpoint("neuraltalk2", len(words), sizes)
 
 
 def _vision(cnn: Field, source: str) -> tuple[Weights, dict[str, Tensor]]:

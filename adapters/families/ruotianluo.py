@@ -20,6 +20,7 @@ from vlx.adapters.files.weights import fit_around_cnn, ready
 from vlx.adapters.nets.recurrent import MaxOutLSTM, RecurrentNetwork
 from vlx.adapters.nets.resnet import averaged, channels_of, resnet_map
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
+from vlx.adapters.parts.checkpoint import Checkpoint, Contents, File, Need, short_text, whole_numbers
 from vlx.adapters.parts.search import refilled_beam
 from vlx.adapters.parts.vocabulary import Vocabulary
 from vlx.errors import CheckpointError
@@ -32,7 +33,17 @@ PREPROCESS = Preprocess(AsIs())
 LAYER = "layer4"
 """The default layer: the ResNet's last feature map, one place for 32 x 32 pixels."""
 
-KINDS = ("show_tell", "fc", "newfc")
+MODEL = File("model.pth", ("model*.pth",), "its weights")
+INFOS = File("infos.pkl", ("infos*.pkl",), "its options and words")
+RESNET = File("resnet101.pth", ("resnet*.pth",), "its CNN")
+FILES = (MODEL, INFOS, RESNET)
+
+KINDS = {
+    "show_tell": ("img_embed.weight", "core.weight_ih_l0"),
+    "fc": ("img_embed.weight", "core.i2h.weight"),
+    "newfc": ("fc_embed.weight", "_core.i2h.weight"),
+}
+"""The models that are read, each with two weights that tell it from the others."""
 
 _NAMES = {
     "img_embed": "image_embedding",
@@ -85,6 +96,30 @@ def load_ruotianluo(
         search=partial(refilled_beam, never=vocabulary.unknown),
         name=f"ruotianluo/{Path(model).stem}",
     )
+
+
+def detect(held: Contents) -> Checkpoint | None:
+    """The file of options and words, or that of weights."""
+    return _told_by_options(held) or _told_by_weights(held)
+
+
+def _told_by_options(held: Contents) -> Checkpoint | None:
+    given, words = held.table.get("opt"), held.table.get("vocab")
+    options = given.state if isinstance(given, Standin) else given
+    if not isinstance(options, dict) or not isinstance(words, dict) or "caption_model" not in options:
+        return None
+    sizes = whole_numbers(options, embedding="input_encoding_size", hidden="rnn_size", layers="num_layers")
+    name = f"ruotianluo, options and words ({short_text(options, 'caption_model')})"
+    return Checkpoint(name, len(words), sizes, (Need(MODEL),))
+
+
+def _told_by_weights(held: Contents) -> Checkpoint | None:
+    words, output = held.matrix("embed.weight"), held.matrix("logit.weight")
+    kind = next((kind for kind, names in KINDS.items() if all(name in held.tensors for name in names)), None)
+    if kind is None or words is None or output is None:
+        return None
+    sizes = {"embedding": words[1], "hidden": output[1]}
+    return Checkpoint(f"ruotianluo ({kind})", words[0] - 1, sizes, (Need(INFOS), Need(RESNET)))
 
 
 def _infos(path: str | Path) -> tuple[Mapping[str, object], Mapping[object, object]]:

@@ -6,6 +6,7 @@ squashed to 256 x 256 pixels; captions are split at blanks, in lower case and wi
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from vlx.adapters.files.weights import fit_around_cnn, ready
 from vlx.adapters.nets.attention import AttentionNetwork
 from vlx.adapters.nets.resnet import channels_of, resnet_map
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
+from vlx.adapters.parts.checkpoint import Checkpoint, Contents, File, Need, whole_numbers
 from vlx.adapters.parts.search import shrinking_beam
 from vlx.adapters.parts.vocabulary import Vocabulary
 from vlx.errors import CheckpointError
@@ -30,6 +32,9 @@ PREPROCESS = Preprocess(Squash((256, 256)))
 
 LAYER = "layer4"
 """The default layer: the ResNet's last feature map, 8 x 8; attention sees it resized to 14 x 14."""
+
+WORDS = File("WORDMAP_….json", ("WORDMAP*.json",), "its words")
+FILES = (File("BEST_checkpoint….pth.tar", ("*.pth.tar",), "its encoder and decoder"), WORDS)
 
 BEAM, STEPS = 5, 51
 """What ``caption.py`` searches with by default, and when it gives up."""
@@ -88,6 +93,27 @@ def load_sgrvinod(
         search=shrinking_beam,
         name=f"sgrvinod/{Path(checkpoint).name.removesuffix('.tar').removesuffix('.pth')}",
     )
+
+
+def detect(held: Contents) -> Checkpoint | None:
+    """A whole checkpoint, or the weights of a decoder alone."""
+    decoder = held.table.get("decoder")
+    if not isinstance(held.table.get("encoder"), Standin) or not isinstance(decoder, Standin):
+        return _told_by_weights(held)
+    if not decoder.class_name.endswith("DecoderWithAttention"):
+        return None
+    state = decoder.state if isinstance(decoder.state, dict) else {}
+    sizes = whole_numbers(state, embedding="embed_dim", hidden="decoder_dim", attention="attention_dim")
+    vocabulary = whole_numbers(state, words="vocab_size").get("words")
+    return Checkpoint("sgrvinod", vocabulary, sizes, (Need(WORDS, vocabulary),))
+
+
+def _told_by_weights(held: Contents) -> Checkpoint | None:
+    words = held.matrix("embedding.weight")
+    if words is None or "attention.encoder_att.weight" not in held.tensors:
+        return None
+    needs = (Need(replace(WORDS, use="")),)
+    return Checkpoint("sgrvinod, decoder alone", words[0], {"embedding": words[1]}, needs)
 
 
 def read_word_map(path: str | Path) -> Vocabulary:

@@ -21,6 +21,7 @@ from vlx.adapters.files.states import read_state
 from vlx.adapters.files.weights import ready
 from vlx.adapters.nets.recurrent import RecurrentNetwork
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
+from vlx.adapters.parts.checkpoint import Checkpoint, Contents, File, Need
 from vlx.adapters.parts.roles import decoder_of, encoder_of
 from vlx.adapters.parts.vocabulary import Vocabulary, keeping, treebank_tokens
 from vlx.errors import CheckpointError
@@ -28,10 +29,24 @@ from vlx.images.preprocess import Preprocess, ShortSide, Squash
 from vlx.passes.prepare import prepared
 from vlx.passes.site import Layer
 
-YUNJEY = Preprocess(Squash((224, 224)), resample=Image.Resampling.LANCZOS)
-"""What yunjey's ``sample.py`` does to an image."""
-UDACITY = Preprocess(ShortSide(256), (224, 224))
-"""What the course's notebooks do: shorter side to 256, then 224 pixels (here from the centre)."""
+
+@dataclass(frozen=True)
+class Course:
+    """Where a captioner was trained, and what is done to images there."""
+
+    name: str
+    preprocess: Preprocess
+
+
+YUNJEY = Course("yunjey", Preprocess(Squash((224, 224)), resample=Image.Resampling.LANCZOS))
+"""As in yunjey's ``sample.py``."""
+UDACITY = Course("udacity", Preprocess(ShortSide(256), (224, 224)))
+"""As in the course's notebooks: shorter side to 256, then 224 pixels (here from the centre)."""
+
+ENCODER = File("encoder….pkl", ("encoder*",), "its CNN")
+DECODER = File("decoder….pkl", ("decoder*",), "its language model")
+WORDS = File("vocab.pkl", ("vocab*.pkl",), "its words")
+FILES = (ENCODER, DECODER, WORDS)
 
 LAYER = "layer4"
 """The default layer: the ResNet's last feature map, 7 x 7 at 224 pixels."""
@@ -58,40 +73,30 @@ def find_student_files(folder: str | Path) -> StudentFiles:
     CheckpointError telling what is missing.
     """
     if not Path(folder).is_dir():
-        raise CheckpointError(f"no folder {folder}: it should hold encoder….pkl, decoder….pkl and vocab.pkl")
+        raise CheckpointError(
+            f"no folder {folder}: it should hold {ENCODER.name}, {DECODER.name} and {WORDS.name}"
+        )
     files = [path for path in Path(folder).rglob("*") if path.is_file()]
     encoders, decoders = _by_tail(files, "encoder"), _by_tail(files, "decoder")
     both = sorted(encoders.keys() & decoders.keys(), key=lambda tail: (_numbers(tail), tail))
     vocabularies = sorted(path for path in files if path.suffix == ".pkl" and "vocab" in path.name.lower())
-    lacking = [
-        what
-        for what, found in (("encoder….pkl and decoder….pkl of one epoch", both), ("vocab.pkl", vocabularies))
-        if not found
-    ]
+    needed = ((f"{ENCODER.name} and {DECODER.name} of one epoch", both), (WORDS.name, vocabularies))
+    lacking = [what for what, found in needed if not found]
     if lacking:
         raise CheckpointError(f"{folder} holds no {' and no '.join(lacking)}")
     return StudentFiles(encoders[both[-1]], decoders[both[-1]], vocabularies[0])
 
 
-def load_yunjey(
-    encoder: str | Path,
-    decoder: str | Path,
-    vocabulary: str | Path,
-    *,
-    between: Callable[[], nn.Module] | None = None,
-    feeds_start: bool | None = None,
-    layer: Layer | None = None,
-    device: str = "cpu",
+def open_student(
+    course: Course, folder: str, *, layer: Layer | None = None, device: str = "cpu"
 ) -> CNNLSTMCaptioner:
-    """Load a captioner of yunjey's tutorial; see `load_udacity`.
-
-    Images are squashed to 224 x 224 pixels (Lanczos).
-    """
-    files = StudentFiles(Path(encoder), Path(decoder), Path(vocabulary))
-    return _load(files, YUNJEY, "yunjey", between, feeds_start, layer, device)
+    """Load the captioner in a folder; see `find_student_files` and `load_student`."""
+    found = find_student_files(folder)
+    return load_student(course, found.encoder, found.decoder, found.vocabulary, layer=layer, device=device)
 
 
-def load_udacity(
+def load_student(
+    course: Course,
     encoder: str | Path,
     decoder: str | Path,
     vocabulary: str | Path,
@@ -110,7 +115,58 @@ def load_udacity(
     CheckpointError for files that are damaged, of another kind, or not of one training.
     """
     files = StudentFiles(Path(encoder), Path(decoder), Path(vocabulary))
-    return _load(files, UDACITY, "udacity", between, feeds_start, layer, device)
+    words = student_vocabulary(files.vocabulary)
+    network = ready(_network(files, words, between), device)
+    network.feeds_start = _says_start(network, course.preprocess) if feeds_start is None else feeds_start
+    return CNNLSTMCaptioner(
+        network,
+        words,
+        course.preprocess,
+        layer=LAYER if layer is None else layer,
+        steps=STEPS,
+        name=f"{course.name}/{files.decoder.stem}",
+    )
+
+
+def detect(held: Contents) -> Checkpoint | None:
+    """One of the three files: both courses write them, each in its own way."""
+    return _told_by_words(held) or _told_encoder(held) or _told_decoder(held)
+
+
+def _told_by_words(held: Contents) -> Checkpoint | None:
+    state = held.value.state if isinstance(held.value, Standin) else None
+    words = state.get("word2idx") if isinstance(state, dict) else None
+    if not isinstance(words, dict):
+        return None
+    needs = (Need(ENCODER), Need(DECODER))
+    return Checkpoint("words of yunjey's or Udacity's captioner", len(words), {}, needs)
+
+
+def _told_encoder(held: Contents) -> Checkpoint | None:
+    linear = held.matrix("linear.weight") or held.matrix("embed.weight")
+    if linear is None or not any(name.startswith("resnet.") for name in held.tensors):
+        return None
+    name = "yunjey, encoder" if "linear.weight" in held.tensors else "Udacity, encoder"
+    sizes = {"features": linear[1], "embedding": linear[0]}
+    return Checkpoint(name, None, sizes, (Need(DECODER), Need(WORDS)))
+
+
+def _told_decoder(held: Contents) -> Checkpoint | None:
+    shapes = held.tensors
+    inputs = [sizes for name, sizes in shapes.items() if name.endswith("weight_ih_l0") and len(sizes) == 2]
+    if len(inputs) != 1:
+        return None
+    hidden, embedding = inputs[0][0] // 4, inputs[0][1]
+    tables = [sizes for name, sizes in shapes.items() if "weight_" not in name and sizes[1:] == (embedding,)]
+    words = max((sizes[0] for sizes in tables), default=0)
+    outputs = [name for name, sizes in shapes.items() if name.endswith("weight") and sizes[:1] == (words,)]
+    if len(outputs) < 2:
+        return None
+    layers = sum("weight_ih_l" in name for name in shapes)
+    own = {"embed.weight", "linear.weight", "linear.bias"} <= set(shapes)
+    sizes = {"embedding": embedding, "hidden": hidden, "layers": layers}
+    name = "yunjey, decoder" if own else "Udacity, decoder (a student's)"
+    return Checkpoint(name, words, sizes, (Need(ENCODER), Need(WORDS)))
 
 
 def student_vocabulary(path: str | Path) -> Vocabulary:
@@ -138,16 +194,9 @@ def student_vocabulary(path: str | Path) -> Vocabulary:
     return Vocabulary(names, start, end, unknown, keeping(special, treebank_tokens))
 
 
-def _load(
-    files: StudentFiles,
-    preprocess: Preprocess,
-    family: str,
-    between: Callable[[], nn.Module] | None,
-    feeds_start: bool | None,
-    layer: Layer | None,
-    device: str,
-) -> CNNLSTMCaptioner:
-    vocabulary = student_vocabulary(files.vocabulary)
+def _network(
+    files: StudentFiles, vocabulary: Vocabulary, between: Callable[[], nn.Module] | None
+) -> RecurrentNetwork:
     encoder = encoder_of(read_state(files.encoder), str(files.encoder))
     decoder = decoder_of(read_state(files.decoder), str(files.decoder), between)
     if encoder.size != decoder.lstm.input_size:
@@ -160,16 +209,10 @@ def _load(
             f"{files.vocabulary} has {len(vocabulary.names)} words, but {files.decoder} "
             f"{decoder.word_embedding.num_embeddings}: they are not of one training"
         )
-    network = RecurrentNetwork(
+    return RecurrentNetwork(
         encoder.cnn, encoder.embedding, decoder.word_embedding, decoder.lstm, decoder.vocabulary,
         start=vocabulary.start,
     )  # fmt: skip
-    ready(network, device)
-    network.feeds_start = _says_start(network, preprocess) if feeds_start is None else feeds_start
-    name = f"{family}/{files.decoder.stem}"
-    return CNNLSTMCaptioner(
-        network, vocabulary, preprocess, layer=LAYER if layer is None else layer, steps=STEPS, name=name
-    )
 
 
 def _says_start(network: RecurrentNetwork, preprocess: Preprocess) -> bool:

@@ -1,5 +1,7 @@
 """Classifiers of torchvision, with their published ImageNet weights or a user's own."""
 
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
 
@@ -7,14 +9,32 @@ import torch
 import torchvision
 from PIL import Image
 
+from vlx.adapters.files.shapes import Shapes
 from vlx.adapters.files.weights import fit_weights, load_weights, ready
 from vlx.adapters.nets.backbones import torchvision_network
+from vlx.adapters.parts.checkpoint import Checkpoint, Contents
 from vlx.adapters.parts.classifier import Classifier, labels_beside
 from vlx.errors import CheckpointError, near_names
 from vlx.images.preprocess import Preprocess, ShortSide
 from vlx.passes.site import Layer
 
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # classifiers of GoogLeNet and Inception, for training
+
+_TELLING = (
+    ("layer1.0.", ("resnet", "resnext", "wide_resnet")),
+    ("classifier.6.", ("vgg", "alexnet")),
+    ("features.*.squeeze.", ("squeezenet",)),
+    ("features.denseblock1.", ("densenet",)),
+    ("inception3a.", ("googlenet",)),
+    ("Mixed_5b.", ("inception",)),
+    ("features.1.conv.", ("mobilenet_v2",)),
+    ("features.1.block.", ("mobilenet_v3",)),
+    ("features.*.layer_scale", ("convnext",)),
+    ("features.1.0.block.", ("efficientnet",)),
+    ("stage2.0.branch1.", ("shufflenet",)),
+    ("layers.16.", ("mnasnet",)),
+)
+"""How a tensor's name begins that tells a few networks of torchvision, and how their names begin."""
 
 
 def load_torchvision(
@@ -49,6 +69,21 @@ def load_torchvision(
     return Classifier(
         ready(network, device), labels, _preprocess(first), layer=layer, name=f"torchvision/{name}"
     )
+
+
+def open_torchvision(where: str, *, layer: Layer | None = None, device: str = "cpu") -> Classifier:
+    """Load a network by its name, or by its name, a colon and a file of weights; see `load_torchvision`."""
+    name, _, weights = where.partition(":")
+    return load_torchvision(name, weights or None, layer=layer, device=device)
+
+
+def detect(held: Contents) -> Checkpoint | None:
+    """A network with the same tensors, its number of classes aside."""
+    for name, network in _candidates(held.tensors):
+        classes = _classes_of(held.tensors, network)
+        if classes is not None:
+            return Checkpoint(f"torchvision/{name}", None, {"classes": classes})
+    return None
 
 
 def _published(name: str, layer: Layer | None, device: str) -> Classifier:
@@ -86,3 +121,36 @@ def _classes(name: str, state: dict[str, torch.Tensor]) -> int:
     if last not in state or state[last].ndim < 1:
         raise CheckpointError(f"the file holds no {last!r}, so it is not a {name}{near_names(last, state)}")
     return len(state[last])
+
+
+def _candidates(shapes: Shapes) -> Iterator[tuple[str, Shapes]]:
+    """The networks that the names of tensors may be of, with their own tensors."""
+    told = [
+        begins for telling, begins in _TELLING if any(fnmatchcase(name, f"{telling}*") for name in shapes)
+    ]
+    if not told:
+        return
+    for name in torchvision.models.list_models(module=torchvision.models):
+        if name.startswith(told[0]):
+            extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+            with torch.device("meta"):
+                network = torchvision.models.get_model(name, weights=None, **extra)
+            yield name, {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+
+
+def _classes_of(shapes: Shapes, network: Shapes) -> int | None:
+    """The number of classes, if tensors are those of a network of 1,000, but for its last layers."""
+    given, own = _counted(shapes), _counted(network)
+    main = {name for name in own if not name.startswith(("aux", "AuxLogits"))}
+    if not main <= set(given) <= set(own):
+        return None
+    last = {name for name in given if own[name][:1] == (1000,)}
+    if any(given[name][name in last :] != own[name][name in last :] for name in given):
+        return None
+    counts = {given[name][:1] for name in last & main}
+    return counts.pop()[0] if len(counts) == 1 and () not in counts else None
+
+
+def _counted(shapes: Shapes) -> Shapes:
+    """Without the counters of batch normalisation, which older files lack."""
+    return {name: sizes for name, sizes in shapes.items() if not name.endswith("num_batches_tracked")}

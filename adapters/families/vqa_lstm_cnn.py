@@ -8,6 +8,7 @@ Explained by default is ``relu5_4`` of VGG-19, ``relu5_3`` of VGG-16 or ``relu5`
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from math import prod
 from pathlib import Path
@@ -20,7 +21,8 @@ from vlx.adapters.files.torch7.fields import Field
 from vlx.adapters.files.torch7.reader import read_t7
 from vlx.adapters.files.weights import fit_around_cnn, ready
 from vlx.adapters.nets.captioning import QuestionNetwork
-from vlx.adapters.parts.caffe_cnn import load_vector_cnn
+from vlx.adapters.parts.caffe_cnn import VGG19_FILE, load_vector_cnn
+from vlx.adapters.parts.checkpoint import Checkpoint, Contents, File, Need
 from vlx.adapters.parts.deeper_lstm import DeeperLSTM
 from vlx.adapters.parts.gates import TORCH7, in_order
 from vlx.adapters.parts.vocabulary import Vocabulary, treebank_tokens
@@ -29,6 +31,14 @@ from vlx.passes.site import Layer
 LONGEST = 26
 """Words of a question that are read; it was trained on no more."""
 
+TEXTS = File("data_prepro.json", ("data_prepro*.json",), "its words and answers")
+FILES = (
+    File("lstm….t7", ("*lstm*.t7",), "its weights"),
+    TEXTS,
+    replace(VGG19_FILE, patterns=("*.caffemodel", "*vgg*.pth", "*.safetensors")),
+)
+
+_PUBLISHED = [3_564_033, 7_318_504]  # numbers of the second and third vector
 _VECTORS = ("embedding_w_q", "encoder_w_q", "multimodal_w")
 
 
@@ -71,6 +81,18 @@ def load_vqa_lstm_cnn(
         longest=LONGEST,
         name=f"vqa_lstm_cnn/{Path(weights).stem}",
     )
+
+
+def detect(held: Contents) -> Checkpoint | None:
+    """The three vectors; those of the published lengths tell all sizes."""
+    lengths = held.lengths(*_VECTORS)
+    if lengths is None:
+        return None
+    words, sizes = None, dict[str, int]()
+    if lengths[1:] == _PUBLISHED:
+        words = (lengths[0] - 200) // 200 if lengths[0] % 200 == 0 else None
+        sizes = {"embedding": 200, "hidden": 512, "layers": 2, "joint": 1024, "answers": 1000}
+    return Checkpoint("VQA_LSTM_CNN", words, sizes, (Need(TEXTS, words), Need(VGG19_FILE)))
 
 
 def _texts(path: str | Path) -> tuple[list[str], list[str]]:

@@ -1,1 +1,1 @@
-"""What published models share: adapters by kind, vocabularies, searches, the CNNs they look through."""
+"""What families share: adapters by kind, vocabularies, searches, CNNs to look through; what a row is."""

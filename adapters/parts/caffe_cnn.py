@@ -16,12 +16,18 @@ from vlx.adapters.files.proto.caffe import layer_names, read_caffemodel
 from vlx.adapters.files.weights import load_weights
 from vlx.adapters.nets import caffe as networks
 from vlx.adapters.nets.caffe import VGG16, VGG19, Weights, filled
+from vlx.adapters.parts.checkpoint import File
 from vlx.adapters.parts.resampling import torch7
 from vlx.images.preprocess import Preprocess, Squash
 
 VGG_MEAN = (103.939, 116.779, 123.68)
 """Blue, green, red; the demo of the paper takes it for AlexNet too."""
 CAFFE_MEAN = (104.0, 117.0, 123.0)
+
+VGG19_FILE = File(
+    "VGG_ILSVRC_19_layers.caffemodel", ("VGG_ILSVRC_19_layers.caffemodel", "vgg19*.pth"), "its CNN"
+)
+"""The VGG-19 that VQA models were published with."""
 
 _TRAINING = ("loss1.", "loss2.")  # classifiers of GoogLeNet that serve its training
 

@@ -19,7 +19,7 @@ def inspect(
     all_layers: Annotated[bool, typer.Option("--all", help="Name every layer.")] = False,
 ) -> None:
     """Say what a checkpoint file is, and what it lacks, without running it."""
-    from vlx.adapters.files.inspect import inspect as inspected
+    from vlx.adapters.inspect import inspect as inspected
 
     found = inspected(file)
     print(json.dumps(_facts(found), indent=2) if as_json else _table(found, all_layers))

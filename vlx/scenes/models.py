@@ -9,6 +9,7 @@ from vlx.adapters.files.weights import fit_weights, load_weights, ready
 from vlx.adapters.nets.captioning import CaptionNetwork, QuestionNetwork
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.adapters.parts.deeper_lstm import DeeperLSTM
+from vlx.adapters.parts.family import Family, by_name_alone
 from vlx.errors import CheckpointError
 from vlx.images.preprocess import Preprocess, Squash
 from vlx.passes.site import Layer
@@ -81,3 +82,19 @@ def _facts(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
     if missing:
         raise CheckpointError(f"{path} does not say {', '.join(missing)}")
     return facts
+
+
+SCENES = (
+    Family(
+        {
+            "scenes/captioner": "captions of the built-in scenes: "
+            "small VGG-like CNN + LSTM, as in neuraltalk2",
+        },
+        open=by_name_alone(load_captioner),
+    ),
+    Family(
+        {"scenes/vqa": "answers about the built-in scenes: deeper LSTM Q + norm I at a small size"},
+        open=by_name_alone(load_vqa),
+    ),
+)
+"""What `vlx.load` opens by name."""

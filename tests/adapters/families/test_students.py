@@ -19,7 +19,7 @@ from tests.adapters import small
 from tests.adapters import student_files as files
 from tests.adapters.conformance import CAPTION_CHECKS, CHECKS, Case, check_batch, check_patch
 from vlx.adapters.families import students
-from vlx.adapters.families.students import find_student_files, load_udacity, load_yunjey
+from vlx.adapters.families.students import UDACITY, YUNJEY, find_student_files, load_student
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.adapters.parts.roles import decoder_of, encoder_of
 from vlx.errors import CheckpointError
@@ -40,8 +40,8 @@ STUDENTS = {
 
 def loaded(folder: Path, *, udacity: bool = True, **options) -> CNNLSTMCaptioner:
     found = find_student_files(folder)
-    load = load_udacity if udacity else load_yunjey
-    return load(found.encoder, found.decoder, found.vocabulary, **options)
+    course = UDACITY if udacity else YUNJEY
+    return load_student(course, found.encoder, found.decoder, found.vocabulary, **options)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,11 +135,11 @@ def test_default_layer_and_preparation(student):
     assert model.read(PHOTOS[:1], ["a dog"]).features.shape[1:] == (12, 7, 7)
     image = Image.effect_noise((600, 300), 80).convert("RGB")
     for prepare, resample in (
-        (students.YUNJEY, Image.Resampling.LANCZOS),
-        (students.UDACITY, Image.Resampling.BILINEAR),
+        (YUNJEY.preprocess, Image.Resampling.LANCZOS),
+        (UDACITY.preprocess, Image.Resampling.BILINEAR),
     ):
         pixels, frame = prepare(image)
-        if prepare is students.YUNJEY:
+        if prepare is YUNJEY.preprocess:
             shown = image.resize((224, 224), resample)
             assert frame.box == (0, 0, 300, 600)
         else:
@@ -153,7 +153,7 @@ def test_the_start_token_can_be_forced(tmp_path):
     files.write_student(tmp_path, says_start=False)
     found = find_student_files(tmp_path)
     paths = (found.encoder, found.decoder, found.vocabulary)
-    asked, told = load_udacity(*paths), load_udacity(*paths, feeds_start=True)
+    asked, told = (load_student(UDACITY, *paths, feeds_start=fed) for fed in (None, True))
     assert not asked.network.feeds_start
     assert told.network.feeds_start
     scores = [model.read(PHOTOS[:1], ["a dog"]).scores for model in (asked, told)]

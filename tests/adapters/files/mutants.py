@@ -21,11 +21,11 @@ from tests.adapters.files.caffe_writer import write_caffemodel
 from tests.adapters.files.t7_writer import Function, write_t7
 from tests.adapters.files.tensorflow_writer import MAGIC, add, contents, entry, masked, snapped
 from tests.adapters.files.wire_writer import varint, whole
-from vlx.adapters.files.inspect import inspect
 from vlx.adapters.files.pickle.reader import read_pickle, read_torch
 from vlx.adapters.files.proto.caffe import read_caffemodel
 from vlx.adapters.files.tensorflow.checkpoint import read_checkpoint
 from vlx.adapters.files.torch7.reader import Lua, read_t7
+from vlx.adapters.inspect import inspect
 
 
 @dataclass(frozen=True)

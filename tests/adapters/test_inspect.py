@@ -18,9 +18,11 @@ from tests.adapters.files.caffe_writer import write_caffemodel
 from tests.adapters.files.refusals import checked_refusal
 from tests.adapters.files.t7_writer import write_t7
 from tests.adapters.files.tensorflow_writer import write_checkpoint
-from vlx.adapters.files.classifiers import of_torchvision
-from vlx.adapters.files.inspect import Inspected, inspect
+from vlx.adapters.families import torchvision as torchvision_family
+from vlx.adapters.files.shapes import Shapes
 from vlx.adapters.files.torch7.reader import Lua
+from vlx.adapters.inspect import Inspected, inspect
+from vlx.adapters.parts.checkpoint import Checkpoint, Contents
 
 
 def zeros(*sizes: int) -> Tensor:
@@ -281,6 +283,10 @@ def test_the_words_of_sgrvinod_are_counted(tmp_path: Path) -> None:
     assert inspect(path).missing == ()
 
 
+def of_torchvision(shapes: Shapes) -> Checkpoint | None:
+    return torchvision_family.detect(Contents(tensors=shapes))
+
+
 @pytest.mark.parametrize(
     "name", ["resnet18", "vgg11", "alexnet", "squeezenet1_1", "densenet121", "mobilenet_v2", "googlenet"]
 )
@@ -288,9 +294,9 @@ def test_a_classifier_of_torchvision_is_named(name: str) -> None:
     extra = {"init_weights": False, "aux_logits": False} if name == "googlenet" else {}
     with torch.device("meta"):
         network = torchvision.models.get_model(name, num_classes=7, **extra)
-    family = of_torchvision({key: tuple(tensor.shape) for key, tensor in network.state_dict().items()})
-    assert family is not None
-    assert (family.name, family.sizes) == (f"torchvision/{name}", {"classes": 7})
+    told = of_torchvision({key: tuple(tensor.shape) for key, tensor in network.state_dict().items()})
+    assert told is not None
+    assert (told.family, told.sizes) == (f"torchvision/{name}", {"classes": 7})
 
 
 def test_a_network_that_is_only_like_one_of_torchvision_is_not_named() -> None:

@@ -9,14 +9,14 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vlx.adapters.files.classifiers import of_caffe, of_torchvision
-from vlx.adapters.files.families import Family, Need, of_tensors, of_value
+from vlx.adapters.catalogue import FAMILIES
 from vlx.adapters.files.pickle.reader import Standin, read_pickle, read_torch, state_of
 from vlx.adapters.files.proto.caffe import read_caffemodel
 from vlx.adapters.files.shapes import Shapes, content, shapes_in
 from vlx.adapters.files.source import Format, check_there, damaged, format_of
 from vlx.adapters.files.tensorflow.checkpoint import read_checkpoint
 from vlx.adapters.files.torch7.reader import read_t7
+from vlx.adapters.parts.checkpoint import Checkpoint, Contents, Need
 from vlx.errors import CheckpointError
 
 UNKNOWN = "unknown"
@@ -64,47 +64,53 @@ def inspect(path: str | Path) -> Inspected:
     tensorflow = re.search(r"\.(index|meta|data-\d{5}-of-\d{5})$", file.name)
     if tensorflow or (not file.is_file() and Path(f"{file}.index").is_file()):
         variables = {name: tuple(tensor.shape) for name, tensor in read_checkpoint(file).items()}
-        return _told(file, "TensorFlow checkpoint", "variables", _family(variables), variables)
+        return _told(file, "TensorFlow checkpoint", "variables", _of_tensors(variables), variables)
     check_there(file, "checkpoint")
-    told = format_of(file) or _BY_SUFFIX.get(file.suffix)
-    if told is Format.SAFETENSORS:
+    format_ = format_of(file) or _BY_SUFFIX.get(file.suffix)
+    if format_ is Format.SAFETENSORS:
         shapes = _safetensors(file)
-        return _told(file, "safetensors", "tensors", _family(shapes), shapes)
-    if told is Format.T7:
+        return _told(file, "safetensors", "tensors", _of_tensors(shapes), shapes)
+    if format_ is Format.T7:
         value = read_t7(file)
-        return _told(file, "Torch7", content(value), of_value(value), shapes_in(value))
-    if told in (Format.ZIP, Format.LEGACY, Format.PICKLE):
-        return _pickled(file, told)
-    if told is None and file.suffix == ".caffemodel":
+        return _told(file, "Torch7", content(value), _known(Contents(value)), shapes_in(value))
+    if format_ in (Format.ZIP, Format.LEGACY, Format.PICKLE):
+        return _pickled(file, format_)
+    if format_ is None and file.suffix == ".caffemodel":
         blobs = {
             f"{name}.{at}": blob
             for name, held in read_caffemodel(file).items()
             for at, blob in enumerate(held)
         }
         shapes = {name: tuple(blob.shape) for name, blob in blobs.items()}
-        return _told(file, "caffemodel", "layers", of_caffe(shapes), shapes)
-    return _told(file, told.value if told else UNKNOWN, UNKNOWN, None, {})
+        return _told(file, "caffemodel", "layers", _known(Contents(blobs=shapes)), shapes)
+    return _told(file, format_.value if format_ else UNKNOWN, UNKNOWN, None, {})
 
 
-def _pickled(file: Path, told: Format) -> Inspected:
-    name, value = "torch file", read_pickle(file) if told is Format.PICKLE else read_torch(file)
-    if told is Format.PICKLE:
+def _pickled(file: Path, format_: Format) -> Inspected:
+    name, value = "torch file", read_pickle(file) if format_ is Format.PICKLE else read_torch(file)
+    if format_ is Format.PICKLE:
         name = "pickle"
         if isinstance(value, int) and value == _MAGIC:  # an older torch file of another protocol
             name, value = "torch file", read_torch(file)
-    family = of_value(value)
-    if family is not None:
-        return _told(file, name, content(value), family, shapes_in(value))
+    known = _known(Contents(value))
+    if known is not None:
+        return _told(file, name, content(value), known, shapes_in(value))
     shapes = _named_shapes(value)
     if shapes is None:
         return _told(file, name, content(value), None, shapes_in(value))
-    return _told(file, name, content(value), _family(shapes), shapes)
+    return _told(file, name, content(value), _of_tensors(shapes), shapes)
 
 
-def _family(shapes: Shapes) -> Family | None:
-    """The family of named tensors, which may have been in `torch.nn.DataParallel`."""
+def _known(held: Contents) -> Checkpoint | None:
+    """What the first family that knows it says of it."""
+    told = (family.detect(held) for family in FAMILIES)
+    return next((one for one in told if one is not None), None)
+
+
+def _of_tensors(shapes: Shapes) -> Checkpoint | None:
+    """What named tensors are, which may have been in `torch.nn.DataParallel`."""
     bare = {name.removeprefix("module."): sizes for name, sizes in shapes.items()}
-    return of_tensors(bare) or of_torchvision(bare)
+    return _known(Contents(tensors=bare))
 
 
 def _named_shapes(value: object) -> Shapes | None:
@@ -128,12 +134,12 @@ def _safetensors(file: Path) -> Shapes:
         raise damaged(file, file.stat().st_size, "safetensors file", str(error)) from None
 
 
-def _told(file: Path, format_: str, holds: str, family: Family | None, shapes: Shapes) -> Inspected:
-    family = family or Family(UNKNOWN)
-    missing = tuple(told for told in (_lacking(file, need) for need in family.needs) if told)
+def _told(file: Path, format_: str, holds: str, known: Checkpoint | None, shapes: Shapes) -> Inspected:
+    known = known or Checkpoint(UNKNOWN)
+    missing = tuple(told for told in (_lacking(file, need) for need in known.needs) if told)
     layers = {_printable(name) or "(itself)": sizes for name, sizes in shapes.items()}
-    name, holds = _printable(family.name), _printable(holds)
-    return Inspected(file, format_, holds, name, family.vocabulary, family.sizes, layers, missing)
+    name, holds = _printable(known.family), _printable(holds)
+    return Inspected(file, format_, holds, name, known.vocabulary, known.sizes, layers, missing)
 
 
 def _printable(text: str) -> str:
@@ -143,13 +149,13 @@ def _printable(text: str) -> str:
 
 def _lacking(file: Path, need: Need) -> str | None:
     """What to say of a file that is needed: that it is missing, or holds another number of words."""
-    found = sorted(path for pattern in need.patterns for path in file.parent.glob(pattern))
+    found = need.file.beside(file)
     if not found:
-        return need.what
+        return need.file.told
     counts = [_words(path) for path in found if path.suffix == ".json"]
     if need.words is None or not counts or need.words in counts:
         return None
-    return f"{need.what} (the one beside it holds {counts[0] or 'no'} words, the model {need.words})"
+    return f"{need.file.told} (the one beside it holds {counts[0] or 'no'} words, the model {need.words})"
 
 
 def _words(file: Path) -> int | None:
