@@ -156,8 +156,8 @@ def print_occlusion(runs: int) -> None:
     target = [vlx.answer(model.answers[best])]
     method = vlx.occlusion_with(size=WINDOW, stride=STRIDE)
     ids, lengths, _ = model.vocabulary.encode_questions([QUESTION], None, torch.device("cpu"))
-    assert run.pixels is not None
-    pixels = run.pixels.detach()
+    assert run.below is not None
+    pixels = run.below.pixels.detach()
 
     def forward(images: torch.Tensor) -> torch.Tensor:
         count = len(images)
@@ -177,7 +177,7 @@ def print_occlusion(runs: int) -> None:
         {
             "vlx": lambda: vlx.explain(model.read([photo], [QUESTION]), target, method),
             "vlx, every window in full": lambda: vlx.explain(
-                replace(model.read([photo], [QUESTION]), cnn=None), target, method
+                in_full(model.read([photo], [QUESTION])), target, method
             ),
             "captum": captums(1),
             "captum, 32 windows at once": captums(32),
@@ -188,20 +188,27 @@ def print_occlusion(runs: int) -> None:
     print_beside(told, "vlx", seconds)
 
 
+def in_full(run: vlx.Pass) -> vlx.Pass:
+    """The same Pass, of which every window is computed in full."""
+    assert run.below is not None
+    return replace(run, below=replace(run.below, cnn=None))
+
+
 def print_shared_windows(model: CNNLSTMCaptioner, runs: int) -> None:
     """What occlusion of a deep CNN saves: where changes alone are computed, and where texts share windows."""
     photo = open_image(batch_of_images(1)[0].image)
     texts = ["a dog on the sand", "a cat", "two birds", "a red car", "an umbrella on the grass"]
     method, stride = vlx.occlusion_with(size=WINDOW, stride=4 * STRIDE), 4 * STRIDE
 
-    def work(count: int, **changed: Any) -> Callable[[], object]:
-        run = replace(model.read([photo] * count, texts[:count]), **changed)
+    def work(count: int) -> Callable[[], object]:
+        run = model.read([photo] * count, texts[:count])
         return lambda: vlx.explain(run, [vlx.caption()], method)
 
+    whole = in_full(model.read([photo], texts[:1]))
     seconds = alternating(
         {
             "1 caption": work(1),
-            "1 caption, every window in full": work(1, cnn=None),
+            "1 caption, every window in full": lambda: vlx.explain(whole, [vlx.caption()], method),
             "5 captions of one image": work(5),
         },
         runs,

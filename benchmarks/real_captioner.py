@@ -77,9 +77,9 @@ class Flickr8k:
             for caption, row in zip(said, ids, strict=True)
         )
         return vlx.Pass(
-            seen.features, scores, readings, frames, tuple(images), cut=seen.cut, pixels=pixels,
-            encode=lambda pixels: vlx.output_at(self.model.encoder, "cnn", pixels),
-            model="Flickr8k captioner", layer=seen.layer,
+            seen.features, scores, readings, frames, tuple(images),
+            below=vlx.Below(pixels, lambda pixels: vlx.output_at(self.model.encoder, "cnn", pixels)),
+            shortcuts=seen.shortcuts, model="Flickr8k captioner", layer=seen.layer,
         )  # fmt: skip
 
     @torch.no_grad()

@@ -31,14 +31,17 @@ class Speaker:
         with vlx.capture(self.model, self.layer, vocabulary="vocabulary") as seen:
             scores = self.model(pixels, ids)
         return vlx.Pass(
-            seen.features, scores, tuple(map(tiny.reading, said)), frames, tuple(images), cut=seen.cut,
-            pixels=pixels, encode=partial(vlx.output_at, self.model.cnn, self.layer.removeprefix("cnn.")),
-            rescore=partial(self._rescored, ids), model="speaker", layer=seen.layer,
+            seen.features, scores, tuple(map(tiny.reading, said)), frames, tuple(images),
+            below=vlx.Below(
+                pixels, partial(vlx.output_at, self.model.cnn, self.layer.removeprefix("cnn.")),
+                partial(self._rescored, ids),
+            ),
+            shortcuts=seen.shortcuts, model="speaker", layer=seen.layer,
         )  # fmt: skip
 
-    def _rescored(self, ids: Tensor, pixels: Tensor, place: int) -> Tensor:
+    def _rescored(self, ids: Tensor, pixels: Tensor, position: int) -> Tensor:
         with vlx.prepared(self.model), torch.no_grad():
-            return self.model(pixels, ids[place].expand(len(pixels), -1))
+            return self.model(pixels, ids[position].expand(len(pixels), -1))
 
     def generate(self, images: Sequence[Image.Image], beam: int = 1) -> list[str]:
         self.beams.append(beam)
@@ -64,4 +67,6 @@ class Chooser(nn.Module):
         asked = [""] * len(images) if questions is None else questions
         choices = choices_of(self.kind, self.names)
         readings = tuple(Reading(self.kind, (), choices, prompt=text) for text in asked)
-        return vlx.Pass(seen.features, scores, readings, frames, tuple(images), kind="logit", layer="conv")
+        return vlx.Pass(
+            seen.features, scores, readings, frames, tuple(images), quantity="logit", layer="conv"
+        )

@@ -90,8 +90,7 @@ def caption_pass(
         readings=tuple(map(reading, captions)),
         frames=(Frame.resized((SIZE, SIZE), (SIZE, SIZE)),) * count,
         images=(photo,) * count,
-        cut=seen.cut,
-        pixels=pixels,
-        encode=partial(vlx.output_at, model.cnn, layer.removeprefix("cnn.")),
+        below=vlx.Below(pixels, partial(vlx.output_at, model.cnn, layer.removeprefix("cnn."))),
+        shortcuts=seen.shortcuts,
         layer=layer,
     )

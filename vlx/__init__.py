@@ -37,7 +37,7 @@ from vlx.methods.values import (
     xgrad_cam,
 )
 from vlx.passes.capture import capture, output_at
-from vlx.passes.forward import Cut, Pass, conv_grid, log_probabilities, token_grid
+from vlx.passes.forward import Below, Cut, Pass, Shortcuts, conv_grid, log_probabilities, token_grid
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Choices, Reading, Word
 from vlx.passes.site import Site, find_layer
@@ -48,6 +48,7 @@ __version__ = "0.1.0"
 __all__ = [
     "METHODS",
     "Answerer",
+    "Below",
     "Captioner",
     "Choices",
     "Cut",
@@ -61,6 +62,7 @@ __all__ = [
     "Provenance",
     "Reading",
     "Responder",
+    "Shortcuts",
     "Site",
     "Target",
     "VlxError",

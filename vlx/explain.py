@@ -153,7 +153,7 @@ def _result(
         frame=run.frames[b],
         raw=raw[: len(resolved)].detach().cpu().float().numpy().copy(),  # frees the rest of the batch
         targets=explained,
-        provenance=Provenance(run.model, run.layer, method.name, run.kind, batched, relus, _versions()),
+        provenance=Provenance(run.model, run.layer, method.name, run.quantity, batched, relus, _versions()),
         words=tuple(word.text for word in reading.words),
         prompt=reading.prompt,
         unknown=reading.unknown,

@@ -26,7 +26,7 @@ from vlx.adapters.huggingface.inputs import Layouts, collated, continued, encode
 from vlx.adapters.huggingface.texts import Said, TokenNames, emitted, tokens_of, words_of
 from vlx.errors import LayerError, TextError
 from vlx.passes.capture import capture
-from vlx.passes.forward import Pass, log_probabilities
+from vlx.passes.forward import Below, Pass, log_probabilities
 from vlx.passes.mean_gradient import token_offset
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Reading, Word, choices_of
@@ -110,6 +110,10 @@ class Speaker:
         with _first_alone(self.model, once), seeing as seen:
             self.model(**inputs)
             scores = log_probabilities(seen.logits)
+        below = None
+        if direct:
+            encode = partial(encoded, self.model, site, inputs)
+            below = Below(pixels, encode, partial(self._rescored, items, inputs))
         return Pass(
             features=seen.features,
             scores=scores,
@@ -117,11 +121,8 @@ class Speaker:
             frames=tuple(layout.frame for layout in layouts),
             images=tuple(images),
             grid=grid_of(seen.features, layouts[0]),
-            cut=seen.cut,
-            offset=seen.offset,
-            pixels=pixels if direct else None,
-            encode=partial(encoded, self.model, site, inputs) if direct else None,
-            rescore=partial(self._rescored, items, inputs) if direct else None,
+            below=below,
+            shortcuts=seen.shortcuts,
             model=self.name,
             layer=self.layer,
         )

@@ -14,7 +14,7 @@ from vlx.adapters.huggingface.families import Inputs, Parts
 from vlx.adapters.huggingface.inputs import Layouts, collated, moved, of_item
 from vlx.errors import LayerError, TextError
 from vlx.passes.capture import capture
-from vlx.passes.forward import Pass, logit_scores, token_grid
+from vlx.passes.forward import Below, Pass, logit_scores, token_grid
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Reading, choices_of
 from vlx.passes.site import Layer, find_layer
@@ -64,9 +64,9 @@ class ViltAnswerer:
             frames=tuple(layout.frame for layout in layouts),
             images=tuple(images),
             grid=token_grid(rows, cols, in_front),
-            pixels=inputs["pixel_values"],
-            rescore=partial(self._rescored, inputs),
-            kind="logit",
+            below=Below(inputs["pixel_values"], rescore=partial(self._rescored, inputs)),
+            shortcuts=seen.shortcuts,
+            quantity="logit",
             model=self.name,
             layer=self.layer,
         )

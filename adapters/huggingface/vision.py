@@ -16,8 +16,8 @@ from vlx.adapters.huggingface.grids import grid_of
 from vlx.adapters.huggingface.inputs import Layouts, collated, encoded, moved
 from vlx.adapters.nets.backbones import default_layer
 from vlx.errors import LayerError, TextError
-from vlx.passes.capture import capture
-from vlx.passes.forward import Pass, logit_scores
+from vlx.passes.capture import Seen, capture
+from vlx.passes.forward import Below, Pass, logit_scores
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Reading, choices_of
 from vlx.passes.site import Layer, Site, find_layer
@@ -67,7 +67,7 @@ class ImageModel:
         inputs = moved(self.model, collated([self._prepared(image) for image in images], 0))
         with capture(self.model, self.site) as seen:
             scores = logit_scores(self.model(**inputs)[self.output])
-        return _pass(self, images, layouts, seen.features, scores, self.labels, inputs)
+        return _pass(self, images, layouts, seen, scores, self.labels, inputs)
 
     def _default(self) -> str:
         network = self._prepared(Image.new("RGB", (256, 256)))["pixel_values"].shape
@@ -112,30 +112,33 @@ class ImageText:
         inputs = moved(self.model, {**words, **pixels})
         with capture(self.model, self.site) as seen:
             scores = logit_scores(self.model(**inputs)[self.output])
-        return _pass(self, images, layouts, seen.features, scores, texts, inputs)
+        return _pass(self, images, layouts, seen, scores, texts, inputs)
 
 
 def _pass(
     adapter: ImageModel | ImageText,
     images: Sequence[Image.Image],
     layouts: Sequence[Layout],
-    features: Tensor,
+    seen: Seen,
     scores: Float[Tensor, "batch 1 choice"],
     names: Sequence[str],
     inputs: Inputs,
 ) -> Pass:
     reading = Reading("label", (), choices_of("label", tuple(names)))
     return Pass(
-        features=features,
+        features=seen.features,
         scores=scores,
         readings=(reading,) * len(images),
         frames=tuple(layout.frame for layout in layouts),
         images=tuple(images),
-        grid=grid_of(features, layouts[0]),
-        pixels=inputs["pixel_values"],
-        encode=partial(encoded, adapter.model, adapter.site, inputs),
-        rescore=partial(_rescored, adapter.model, adapter.output, inputs),
-        kind="logit",
+        grid=grid_of(seen.features, layouts[0]),
+        below=Below(
+            inputs["pixel_values"],
+            encode=partial(encoded, adapter.model, adapter.site, inputs),
+            rescore=partial(_rescored, adapter.model, adapter.output, inputs),
+        ),
+        shortcuts=seen.shortcuts,
+        quantity="logit",
         model=adapter.name,
         layer=adapter.layer,
     )

@@ -13,7 +13,7 @@ from vlx.adapters.parts.vocabulary import Vocabulary
 from vlx.errors import TextError
 from vlx.images.preprocess import Preprocess, stack_images
 from vlx.passes.capture import capture, output_at
-from vlx.passes.forward import Pass, logit_scores
+from vlx.passes.forward import Below, Pass, logit_scores
 from vlx.passes.mean_gradient import map_offset
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Reading, choices_of
@@ -58,12 +58,14 @@ def read_answers(model: AnswerClassifier, images: Sequence[Image.Image], questio
         ),
         frames=frames,
         images=tuple(images),
-        offset=seen.offset,
-        pixels=pixels,
-        encode=partial(output_at, model.network.cnn, model.module),
-        rescore=partial(_rescored, model.network, asked),
-        cnn=model.network.cnn,
-        kind="logit",
+        below=Below(
+            pixels,
+            encode=partial(output_at, model.network.cnn, model.module),
+            rescore=partial(_rescored, model.network, asked),
+            cnn=model.network.cnn,
+        ),
+        shortcuts=seen.shortcuts,
+        quantity="logit",
         model=model.name,
         layer=model.layer,
     )

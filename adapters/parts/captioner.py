@@ -15,7 +15,7 @@ from vlx.adapters.parts.vocabulary import Vocabulary, padded
 from vlx.errors import TextError, VlxError
 from vlx.images.preprocess import Preprocess, stack_images
 from vlx.passes.capture import capture, output_at
-from vlx.passes.forward import Pass, log_probabilities
+from vlx.passes.forward import Below, Pass, log_probabilities
 from vlx.passes.mean_gradient import map_offset
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Reading, Word
@@ -116,12 +116,13 @@ class CNNLSTMCaptioner:
             readings=tuple(self._reading(*item) for item in encoded),
             frames=frames,
             images=tuple(images),
-            cut=seen.cut,
-            offset=seen.offset,
-            pixels=pixels,
-            encode=partial(output_at, self.network.cnn, self._module),
-            rescore=partial(self._rescored, ids),
-            cnn=self.network.cnn,
+            below=Below(
+                pixels,
+                encode=partial(output_at, self.network.cnn, self._module),
+                rescore=partial(self._rescored, ids),
+                cnn=self.network.cnn,
+            ),
+            shortcuts=seen.shortcuts,
             model=self.name,
             layer=self.layer,
         )

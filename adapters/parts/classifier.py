@@ -13,7 +13,7 @@ from vlx.adapters.nets.backbones import default_layer, input_size
 from vlx.errors import CheckpointError
 from vlx.images.preprocess import Preprocess, stack_images
 from vlx.passes.capture import capture, output_at
-from vlx.passes.forward import Pass, logit_scores
+from vlx.passes.forward import Below, Pass, logit_scores
 from vlx.passes.mean_gradient import map_offset
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Reading, choices_of
@@ -55,12 +55,14 @@ class Classifier:
             readings=(reading,) * len(images),
             frames=frames,
             images=tuple(images),
-            offset=seen.offset,
-            pixels=pixels,
-            encode=partial(output_at, self.network, self._module),
-            rescore=self._rescored,
-            cnn=self.network,
-            kind="logit",
+            below=Below(
+                pixels,
+                encode=partial(output_at, self.network, self._module),
+                rescore=self._rescored,
+                cnn=self.network,
+            ),
+            shortcuts=seen.shortcuts,
+            quantity="logit",
             model=self.name,
             layer=self.layer,
         )

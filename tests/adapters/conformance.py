@@ -86,7 +86,7 @@ def targets_of(run: vlx.Pass) -> list[list[vlx.Target]]:
 
 
 def check_parts(case: Case) -> None:
-    """The parts of a Pass fit one another, and scores are what their kind says, without dropout."""
+    """The parts of a Pass fit one another, and scores are what their quantity says, without dropout."""
     run = case.read()
     case.network.train()
     case.close(case.read().scores.detach(), run.scores.detach())
@@ -100,11 +100,11 @@ def check_parts(case: Case) -> None:
     assert [tuple(image.size) for image in run.images] == [image.size for image in case.images]
     for reading, frame, image in zip(run.readings, run.frames, case.images, strict=True):
         assert frame.image_size == (image.height, image.width)
-        assert run.pixels is None or frame.input_size == run.pixels.shape[2:]
+        assert run.below is None or frame.input_size == run.below.pixels.shape[2:]
         steps = [step for word in reading.words for step in word.steps]
         assert steps == sorted(set(steps))
         assert all(len(word.steps) == len(word.ids) > 0 for word in reading.words)
-    if run.kind == "log-probability":
+    if run.quantity == "log-probability":
         case.close(run.scores.logsumexp(-1).exp(), torch.ones(run.scores.shape[:2], dtype=run.scores.dtype))
     else:
         assert run.scores.shape[1] == 1
@@ -173,38 +173,38 @@ def _centre_of_change(case: Case, size: tuple[int, int], side: str) -> tuple[flo
 def check_pixels(case: Case) -> None:
     """The way from pixels ends in the very features that were captured."""
     run = case.read()
-    case.close(run.encode(run.pixels).detach(), run.features.detach())
+    case.close(run.below.encode(run.below.pixels).detach(), run.features.detach())
 
 
 def check_rescore(case: Case) -> None:
     """Other pixels are scored with an item's text as if read with it, and nothing is recorded."""
     run = case.read()
-    if run.rescore is None or run.pixels is None:
-        assert run.rescore is None
+    if run.below is None or run.below.rescore is None:
         return
+    pixels, rescore = run.below.pixels.detach(), run.below.rescore
     before = state_of(case.network)
-    mirrored = run.pixels.detach().flip(0)
-    for place, reading in enumerate(run.readings):
+    mirrored = pixels.flip(0)
+    for position, reading in enumerate(run.readings):
         last = reading.end or (reading.words[-1] if reading.words else None)
         steps = 1 if last is None else last.steps[-1] + 1
-        own = run.rescore(run.pixels.detach(), place)
+        own = rescore(pixels, position)
         assert not own.requires_grad
-        case.close(own[place, :steps], run.scores[place, :steps].detach())
-        other = run.rescore(mirrored, place)
-        case.close(other[len(run.pixels) - 1 - place, :steps], run.scores[place, :steps].detach())
+        case.close(own[position, :steps], run.scores[position, :steps].detach())
+        other = rescore(mirrored, position)
+        case.close(other[len(pixels) - 1 - position, :steps], run.scores[position, :steps].detach())
     assert state_of(case.network) == before
 
 
 def check_methods(case: Case) -> None:
     """Every method gives finite maps of the grid's or the input's shape, on the original image."""
     run = case.read()
-    side = None if run.pixels is None else min(run.pixels.shape[2:])
+    side = None if run.below is None else min(run.below.pixels.shape[2:])
     hiding = [] if side is None else [vlx.occlusion_with(size=side // 3, stride=side // 2)]
     for method in (*(method for method in vlx.METHODS if method.windows is None), *hiding):
         for result, image in zip(vlx.explain(run, targets_of(run), method), case.images, strict=True):
             plane = run.grid(run.features).shape[-2:]
             if method.rule or method.windows:
-                plane = run.pixels.shape[1 if method.rule else 2 :]
+                plane = run.below.pixels.shape[1 if method.rule else 2 :]
             assert result.raw.shape[1:] == plane
             assert result.maps.shape[1:] == (image.height, image.width)
             assert torch.from_numpy(result.raw).isfinite().all()
@@ -262,7 +262,9 @@ def check_late_failures(case: Case) -> None:
     with pytest.raises(ZeroDivisionError, match="failed on purpose"):
         vlx.explain(run, targets_of(run), vlx.Method("failing", _fail))
     with pytest.raises(ZeroDivisionError, match="failed on purpose"):
-        vlx.explain(replace(run, encode=_fail), targets_of(run), vlx.guided_backprop)
+        vlx.explain(
+            replace(run, below=replace(run.below, encode=_fail)), targets_of(run), vlx.guided_backprop
+        )
     assert whole_state(case.network) == before
     case.network.eval()
 

@@ -66,7 +66,7 @@ def still(model, *given):
 
 def reversed_pixels(model, *given):
     run = model.read(*given)
-    return replace(run, pixels=run.pixels.flip(0))
+    return replace(run, below=replace(run.below, pixels=run.below.pixels.flip(0)))
 
 
 def left_in_evaluation(model, *given):
@@ -108,7 +108,11 @@ def keeping(model, *given):
 
 def with_another_text(model, *given):
     run = model.read(*given)
-    return replace(run, rescore=lambda pixels, place: run.rescore(pixels, (place + 1) % run.batch))
+
+    def next_one(pixels, position):
+        return run.below.rescore(pixels, (position + 1) % run.batch)
+
+    return replace(run, below=replace(run.below, rescore=next_one))
 
 
 def looking_ahead(model, images, captions):

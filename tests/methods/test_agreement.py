@@ -23,7 +23,7 @@ def classified(network: nn.Module, pixels: Tensor, layer: str, classes: int) -> 
     """A Pass of a classifier on given input of any number of channels."""
     with vlx.capture(network, layer) as seen:
         logits = network(pixels)[:, None]
-    size = (pixels.shape[2], pixels.shape[3])
+    size, of_colours = (pixels.shape[2], pixels.shape[3]), pixels.shape[1] == 3
     reading = Reading("label", (), choices_of("label", [f"class {c}" for c in range(classes)]))
     return vlx.Pass(
         seen.features,
@@ -31,9 +31,8 @@ def classified(network: nn.Module, pixels: Tensor, layer: str, classes: int) -> 
         (reading,) * len(pixels),
         (Frame.resized(size, size),) * len(pixels),
         (Image.new("RGB", size[::-1]),) * len(pixels),
-        pixels=pixels if pixels.shape[1] == 3 else None,
-        encode=lambda given: vlx.output_at(network, layer, given),
-        kind="logit",
+        below=vlx.Below(pixels, lambda given: vlx.output_at(network, layer, given)) if of_colours else None,
+        quantity="logit",
     )
 
 
@@ -106,7 +105,7 @@ def test_maps_of_a_real_squeezenet_worked_from_its_class_maps(shared_data):
         best = int(run.scores[0, 0].argmax())
         assert torch.softmax(run.scores[0, 0], 0).max() > 0.1  # far from 1 / 1000: a working network
         with torch.no_grad():
-            features = network.features(run.pixels)
+            features = network.features(run.below.pixels)
             linear = F.conv2d(features, network.classifier[1].weight, None, padding=1)[:, best]
             class_map = network.classifier[2](network.classifier[1](features))[:, best]
         places = class_map[0].numel()

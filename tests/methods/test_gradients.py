@@ -188,7 +188,7 @@ def test_targets_are_differentiated_in_parts_where_room_is_short(monkeypatch):
         return plain(root, features, seeds, layer, batched)
 
     monkeypatch.setattr(gradients_module, "_grad", counted)
-    largest = max(part.numel() * part.element_size() for part in (run.features, run.cut.above))
+    largest = max(part.numel() * part.element_size() for part in (run.features, run.shortcuts.cut.above))
     monkeypatch.setattr(gradients_module, "ROOM", 3 * gradients_module._WIDER * largest)
     parts = gradients(run, [words(CAPTION)])
     assert sizes == [3, 1]

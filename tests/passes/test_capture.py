@@ -13,6 +13,7 @@ import vlx
 from tests import tiny
 from vlx.errors import LayerError
 from vlx.passes.capture import capture, output_at
+from vlx.passes.mean_gradient import map_offset
 from vlx.passes.prepare import prepared
 from vlx.passes.site import Site, find_layer
 
@@ -201,6 +202,17 @@ def test_a_layer_without_rows_and_columns_is_told():
     run = tiny.caption_pass(tiny.captioner(), tiny.pixels_of(1), [[1, 2]], layer="cnn.fc")
     with pytest.raises(LayerError, match="no rows and columns"):
         vlx.explain(run, [vlx.caption()])
+
+
+@pytest.mark.parametrize("vocabulary", [None, "vocabulary"])
+@pytest.mark.parametrize("offset", [None, map_offset])
+def test_the_shortcuts_are_those_that_were_asked_for(vocabulary, offset):
+    model = tiny.captioner()
+    with capture(model, Site("cnn.features.3", offset=offset), vocabulary=vocabulary) as seen:
+        assert (seen.shortcuts.cut, seen.shortcuts.everywhere) == (None, None)
+        model(tiny.pixels_of(1), IDS)
+    assert (seen.shortcuts.cut is None) == (vocabulary is None)
+    assert (seen.shortcuts.everywhere is None) == (offset is None)
 
 
 def test_the_users_exception_passes_through_capture():

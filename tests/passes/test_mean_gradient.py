@@ -77,10 +77,10 @@ def test_the_gradient_of_the_offset_is_the_sum_over_the_places(uses):
     with capture(model, site()) as seen:
         y = model(tokens)
     torch.testing.assert_close(y, plain, rtol=0, atol=0)
-    assert not seen.offset.any()
+    assert not seen.shortcuts.everywhere.any()
     for item, answer in ((0, 0), (1, 2)):
         at_places, at_offset = torch.autograd.grad(
-            y[item, answer], [seen.features, seen.offset], retain_graph=True
+            y[item, answer], [seen.features, seen.shortcuts.everywhere], retain_graph=True
         )
         for channel in range(CHANNELS):
             total = 0.0
@@ -99,7 +99,7 @@ def test_attention_needs_no_gradient_at_every_place():
     for node in _nodes(y.grad_fn):
         if node.name() == "CloneBackward0":
             node.register_hook(lambda _, given: reached.append(given[0].shape))
-    torch.autograd.grad(y[0, 0], seen.offset, retain_graph=True)
+    torch.autograd.grad(y[0, 0], seen.shortcuts.everywhere, retain_graph=True)
     assert reached == []
     torch.autograd.grad(y[0, 0], seen.features)
     assert reached == [seen.features.shape]
@@ -123,7 +123,7 @@ def passed(uses):
     frame = Frame.resized((image.height, image.width), (16 * ROWS, 16 * COLS))
     return vlx.Pass(
         features=seen.features, scores=scores, readings=(reading,), frames=(frame,), images=(image,),
-        grid=token_grid(ROWS, COLS, 1), offset=seen.offset, kind="logit",
+        grid=token_grid(ROWS, COLS, 1), shortcuts=seen.shortcuts, quantity="logit",
     )  # fmt: skip
 
 
@@ -207,7 +207,7 @@ def test_the_gradient_of_the_offset_of_maps_is_the_sum_over_the_places(names):
     torch.testing.assert_close(y, plain, rtol=0, atol=0)
     for item, answer in ((0, 0), (1, 2)):
         at_places, at_offset = torch.autograd.grad(
-            y[item, answer], [seen.features, seen.offset], retain_graph=True
+            y[item, answer], [seen.features, seen.shortcuts.everywhere], retain_graph=True
         )
         assert at_places.any()
         for channel in range(CHANNELS):
@@ -227,7 +227,7 @@ def test_pools_need_no_gradient_at_every_place(name):
     widest = []
     for node in _nodes(y.grad_fn):
         node.register_hook(lambda into, _given: widest.extend(g.shape for g in into if g is not None))
-    torch.autograd.grad(y[0, 0], seen.offset)
+    torch.autograd.grad(y[0, 0], seen.shortcuts.everywhere)
     assert widest
     assert seen.features.shape not in widest
 
@@ -266,6 +266,7 @@ def test_maps_of_cnns_are_those_of_the_gradients_at_every_place(network):
         targets = [vlx.label("cat"), vlx.label("dog")]
     for method in (vlx.grad_cam, vlx.guided_grad_cam):
         found = vlx.explain(run, targets, method)
-        for mine, theirs in zip(found, vlx.explain(replace(run, offset=None), targets, method), strict=True):
+        long_way = replace(run, shortcuts=replace(run.shortcuts, everywhere=None))
+        for mine, theirs in zip(found, vlx.explain(long_way, targets, method), strict=True):
             assert theirs.raw.any()
             assert mine.raw == pytest.approx(theirs.raw, rel=1e-5, abs=1e-6 * float(np.abs(theirs.raw).max()))

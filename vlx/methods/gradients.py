@@ -53,12 +53,12 @@ def gradients(run: Pass, terms: Terms, *, rule: Rule | None = None, chunk: int |
 def summed_gradients(run: Pass, terms: Terms, *, chunk: int | None = None) -> Gradients | None:
     """The sum of every target's gradients over all places of the features, (target, batch, channel).
 
-    None where the Pass has no offset, or where the sums are 0: then only the gradients at the places
+    None where the Pass has no shortcut to it, or where the sums are 0: then only the gradients at the places
     tell whether they are too.
     """
-    if run.offset is None:
+    if run.shortcuts.everywhere is None:
         return None
-    found = _differentiated(run, run.offset, terms, None, chunk)
+    found = _differentiated(run, run.shortcuts.everywhere, terms, None, chunk)
     return found if any_nonzero(found.values) else None
 
 
@@ -67,7 +67,8 @@ def _differentiated(run: Pass, leaf: Tensor, terms: Terms, rule: Rule | None, ch
     if len(terms) != run.batch or count == 0:
         raise VlxError(f"{len(terms)} lists of targets for {run.batch} items: give one, not empty, for each")
     scores = values_of(run, terms, count)
-    roots = [run.scores] if run.cut is None else [run.cut.above, run.scores]
+    cut = run.shortcuts.cut
+    roots = [run.scores] if cut is None else [cut.above, run.scores]
     with torch.inference_mode(False), torch.enable_grad(), ruled(roots, rule) as relus:
         scale = 8192.0 if torch.float16 in (run.features.dtype, roots[0].dtype) else 1.0
         values, batched = _scaled(run, leaf, terms, count, scale, chunk or _fitting(run, roots[0]))
@@ -86,11 +87,11 @@ def pixel_gradients(
     Returns the signed gradients and, for a guided rule, how many ReLUs followed it in all. Raises
     GuidedError if there was none, and VlxError if the Pass cannot reach its pixels.
     """
-    if run.pixels is None or run.encode is None:
+    if run.below is None or run.below.encode is None:
         raise VlxError(f"{run.model} gives no way from pixels to layer {run.layer}: use a method on features")
     with torch.inference_mode(False), torch.enable_grad():
-        pixels = run.pixels.detach().clone().requires_grad_()
-        features = run.encode(pixels)
+        pixels = run.below.pixels.detach().clone().requires_grad_()
+        features = run.below.encode(pixels)
     if features.shape != run.features.shape:
         raise LayerError(
             f"layer {run.layer} gave {tuple(run.features.shape)}, but {tuple(features.shape)} from its pixels"
@@ -154,12 +155,12 @@ def _fitting(run: Pass, root: Tensor) -> int:
 def _scaled(
     run: Pass, leaf: Tensor, terms: Terms, count: int, scale: float, chunk: int
 ) -> tuple[Tensor, bool]:
-    wide = torch.promote_types(run.features.dtype, torch.float32)
+    wide, cut = torch.promote_types(run.features.dtype, torch.float32), run.shortcuts.cut
     while True:
-        if run.cut is None:
+        if cut is None:
             root, seeds = run.scores, _score_seeds(run.scores, terms, count, scale)
         else:
-            root, seeds = run.cut.above, _cut_seeds(run.scores, run.cut, terms, count, scale)
+            root, seeds = cut.above, _cut_seeds(run.scores, cut, terms, count, scale)
         values, batched = _vjp(root, leaf, seeds, chunk, run.layer)
         if scale == 1:
             return values.to(wide), batched

@@ -13,7 +13,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from vlx.errors import LayerError
-from vlx.passes.forward import Cut
+from vlx.passes.forward import Cut, Shortcuts
 from vlx.passes.mean_gradient import Offset, apart
 from vlx.passes.prepare import prepared
 from vlx.passes.site import Layer, Site, find_layer
@@ -38,14 +38,9 @@ class Seen:
         return self._features
 
     @property
-    def offset(self) -> Tensor | None:
-        """What is added to the features at every place alike, (batch, channel), where a `Site` allows it."""
-        return None if self._offset is None else self._offset.value
-
-    @property
-    def cut(self) -> Cut | None:
-        """The cut at the vocabulary layer's input, where one was asked for and reached."""
-        return self._cut
+    def shortcuts(self) -> Shortcuts:
+        """The shorter ways to gradients that were asked for and reached, to be handed on in the Pass."""
+        return Shortcuts(self._cut, None if self._offset is None else self._offset.value)
 
     @property
     def logits(self) -> Tensor:
@@ -186,7 +181,7 @@ def _vocabulary_hook(
     seen: Seen, name: str, steps: Callable[[Tensor], Tensor] | None
 ) -> Callable[[nn.Module, Any], Any]:
     def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        if seen.cut is not None:
+        if seen._cut is not None:  # pyright: ignore[reportPrivateUsage]
             raise LayerError(f"layer {name} runs several times: leave vocabulary out for this model")
         above: Tensor = inputs[0] if steps is None else steps(inputs[0])
         leaf = above.detach().requires_grad_()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +15,8 @@ from vlx.passes.reading import Reading
 
 Grid = Callable[[Tensor], Tensor]
 """Views features (..., *feature axes) as (..., channel, row, col); leading axes are kept."""
+Quantity = Literal["log-probability", "logit"]
+"""What a score is."""
 
 
 def conv_grid(features: Float[Tensor, "*feature"]) -> Float[Tensor, "*lead channel row col"]:
@@ -54,6 +57,36 @@ class Cut:
 
 
 @dataclass(frozen=True, eq=False)
+class Below:
+    """What lies below the features, for methods that reach the pixels.
+
+    Gradients at the pixels need ``encode``; occlusion needs ``rescore``.
+    """
+
+    pixels: Float[Tensor, "batch 3 height width"]
+    """The network input."""
+    encode: Callable[[Tensor], Tensor] | None = None
+    """Turns pixels into the features, recording gradients."""
+    rescore: Callable[[Tensor, int], Tensor] | None = None
+    """The scores (batch, step, choice) of other pixels with the text of the item at a position; records
+    nothing."""
+    cnn: nn.Module | None = None
+    """What reads the pixels when they are scored: occlusion runs it once for all texts of an image and, where
+    it is a chain of convolutions, only where a window changes it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shortcuts:
+    """Shorter ways to the same gradients, as `vlx.capture` prepared them; without any, all are still had."""
+
+    cut: Cut | None = None
+    """For many words at once: the vocabulary layer is differentiated once for all of them."""
+    everywhere: Float[Tensor, "batch channel"] | None = None
+    """For methods that need of the gradients only their mean over places: a leaf of 0 that was added to the
+    features at every place, so that its gradient is the sum of the gradients at the places."""
+
+
+@dataclass(frozen=True, eq=False)
 class Pass:
     """One differentiable run: features, and the scores that depend on them.
 
@@ -69,20 +102,12 @@ class Pass:
     images: tuple[Image.Image, ...]
     """The original images, RGB."""
     grid: Grid = conv_grid
-    cut: Cut | None = None
-    offset: Float[Tensor, "batch channel"] | None = None
-    """A leaf that is added to the features at every place alike: for methods that need of the gradients
-    only their mean over places."""
-    pixels: Float[Tensor, "batch 3 height width"] | None = None
-    """The network input, for methods that reach the pixels."""
-    encode: Callable[[Tensor], Tensor] | None = None
-    """Turns pixels into the features, recording gradients; for methods that reach the pixels."""
-    rescore: Callable[[Tensor, int], Tensor] | None = None
-    """The scores (batch, step, choice) of other pixels with the text of one item; records nothing."""
-    cnn: nn.Module | None = None
-    """What reads the pixels when they are scored: occlusion runs it once for all texts of an image and, where
-    it is a chain of convolutions, only where a window changes it."""
-    kind: str = "log-probability"
+    below: Below | None = None
+    """What lies below the features; without it only methods on features work."""
+    shortcuts: Shortcuts = Shortcuts()
+    """Handed on from `vlx.capture` as they are: ``seen.shortcuts``."""
+    quantity: Quantity = "log-probability"
+    """What a score is."""
     model: str = "model"
     layer: str = "layer"
 
@@ -91,15 +116,16 @@ class Pass:
             raise VlxError(
                 "the features of a Pass must be a leaf that requires gradients: take them from vlx.capture"
             )
-        root = self.cut.above if self.cut else self.scores
+        cut = self.shortcuts.cut
+        root = cut.above if cut else self.scores
         if root.grad_fn is None:
             raise LayerError(
                 f"the scores do not depend on layer {self.layer}: it is not on the path to them, "
                 "or the model ran without gradients inside vlx.capture"
             )
-        if self.cut and self.cut.rows is None and self.cut.leaf.shape[-2] != self.scores.shape[1]:
+        if cut and cut.rows is None and cut.leaf.shape[-2] != self.scores.shape[1]:
             raise LayerError(
-                f"the vocabulary layer saw {self.cut.leaf.shape[-2]} rows for {self.scores.shape[1]} steps: "
+                f"the vocabulary layer saw {cut.leaf.shape[-2]} rows for {self.scores.shape[1]} steps: "
                 "pick the rows that are scored with steps= in vlx.capture, or name them in Cut(…, rows=…)"
             )
         sizes = {len(self.readings), len(self.frames), len(self.images), len(self.scores), len(self.features)}

@@ -261,7 +261,7 @@ def test_a_real_network_sees_what_photos_show(shared_data, tmp_path):
             photo = opened.convert("RGB")
         run = model.read([photo])
         with torch.no_grad():
-            torch.testing.assert_close(run.scores[0].detach(), theirs(run.pixels), rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(run.scores[0].detach(), theirs(run.below.pixels), rtol=1e-4, atol=1e-4)
         assert run.features.shape == (1, 1000, 15, 15)
         for order, other in (("BGR", model), ("RGB", swapped)):
             found[order].append(vlx.explain_label(other, photo).targets[0].name)

@@ -103,7 +103,7 @@ def test_answers_are_those_of_the_published_equations(tmp_path, variant, cuda):
     model = small_images(loaded(tmp_path))
     encoded = ([1, 2, 3, 4, 7], [5, 6, 7], [1, 2, 11, 11, 8, 4, 11, 4])  # the last one goes on
     run = model.read(PHOTOS, ASKED)
-    assert run.kind == "logit"
+    assert run.quantity == "logit"
     for row, ids in enumerate(encoded):
         pixels, _ = model.preprocess(PHOTOS[row])
         expected = literal_logits(own, pixels.double(), ids)
@@ -238,7 +238,7 @@ def test_vgg_is_read_up_to_pool5(tmp_path):
     assert model.at("relu5_4").read(PHOTOS[:1], ASKED[:1]).features.shape == (1, 5, 28, 28)
     run = model.read(PHOTOS[:1], ASKED[:1])
     assert run.features.shape == (1, 5, 14, 14)
-    assert run.pixels.shape == (1, 3, 448, 448)
+    assert run.below.pixels.shape == (1, 3, 448, 448)
     names = [f"features.{at}" for at, kind in enumerate(vgg_plan()) if kind == "conv"]
     renamed = dict(zip((name for name in tensors if "conv" in name and "weight" in name), names, strict=True))
     state = {
@@ -285,8 +285,10 @@ def test_resnets_are_read_up_to_their_average(tmp_path):
     model = loaded(tmp_path, tmp_path / "resnet.t7")
     assert (model.layer, model.preprocess) == ("8", RESIDUAL)
     run = model.read(PHOTOS[:1], ASKED[:1])
-    assert run.pixels.shape == (1, 3, 448, 448)
-    torch.testing.assert_close(run.features.detach(), pre_activation()(run.pixels), rtol=1e-3, atol=1e-4)
+    assert run.below.pixels.shape == (1, 3, 448, 448)
+    torch.testing.assert_close(
+        run.features.detach(), pre_activation()(run.below.pixels), rtol=1e-3, atol=1e-4
+    )
     shapes = [
         model.at(layer).read(PHOTOS[:1], ASKED[:1]).features.shape[2:] for layer in ("2", "4", "5", "8")
     ]

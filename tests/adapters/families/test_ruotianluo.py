@@ -178,7 +178,7 @@ def test_the_beam_never_says_unk(captioners):
 def test_images_keep_their_size(captioners):
     model = captioners["fc"]
     run = model.read(PHOTOS[:1], ["a dog"])
-    assert run.pixels.shape == (1, 3, 96, 130)
+    assert run.below.pixels.shape == (1, 3, 96, 130)
     assert run.features.shape == (1, 12, 3, 4)
     assert run.frames[0].box == (0, 0, 96, 130)
     assert run.layer == "layer4"

@@ -203,7 +203,8 @@ def test_maps_are_exact_gradients(captioner):
     again = model.read(PHOTOS[:1], CAPTIONS[:1])
     for at, raw in enumerate(result.raw):
         index = WORD_MAP[CAPTIONS[0].split()[at]]
-        above, leaf = again.cut.above, again.cut.leaf
+        cut = again.shortcuts.cut
+        above, leaf = cut.above, cut.leaf
         (hidden,) = torch.autograd.grad(again.scores[0, at, index], leaf, retain_graph=True)
         (gradient,) = torch.autograd.grad(above, again.features, hidden, retain_graph=True)
         expected = (gradient[0].mean((1, 2), keepdim=True) * again.features[0].detach()).sum(0).relu()
@@ -218,7 +219,7 @@ def test_defaults(tmp_path):
     assert model.name == "sgrvinod/BEST_checkpoint_coco_5_cap_per_img_5_min_word_freq"
     run = model.read(PHOTOS[:1], CAPTIONS[:1])
     assert run.features.shape == (1, 12, 8, 8)
-    assert run.pixels.shape == (1, 3, 256, 256)
+    assert run.below.pixels.shape == (1, 3, 256, 256)
     assert run.frames[0].box == (0, 0, 200, 256)
     other = CNNLSTMCaptioner(model.network, model.vocabulary, PREPROCESS, layer="pool")
     pooled = other.read(PHOTOS[:1], CAPTIONS[:1])

@@ -127,7 +127,7 @@ def test_scores_are_those_of_its_equations(tensors, vgg, model):
         expected = equations(tensors, published.vgg_vector(vgg, features)[0], state)
         torch.testing.assert_close(run.scores[row, 0].detach(), expected, rtol=0, atol=1e-10)
         assert expected.std() > 0.1
-    assert run.kind == "logit"
+    assert run.quantity == "logit"
 
 
 def test_maps_are_those_of_its_equations(tensors, vgg, model):

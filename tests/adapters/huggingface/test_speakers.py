@@ -325,7 +325,7 @@ def test_one_image_with_several_texts_is_encoded_once(speaker):
     handle = layer.register_forward_hook(lambda _layer, _given, output: sizes.append(len(output)))
     together = speaker.read([image, image, image], [*TEXTS, "the grass"])
     handle.remove()
-    if together.rescore is None:  # tiles, or patches of its own making
+    if together.below is None:  # tiles, or patches of its own making
         return
     assert sizes == [1]
     targets = [vlx.caption()]

@@ -138,8 +138,9 @@ def test_texts_that_fit(build):
     scores = [target.score for target in result.targets]
     assert scores == pytest.approx(own.logits_per_image[0].tolist(), rel=1e-4)
     run = wrap(model, processor).compare([noise()], words)
-    assert run.rescore is not None
-    torch.testing.assert_close(run.rescore(run.pixels, 0), run.scores.detach(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        run.below.rescore(run.below.pixels, 0), run.scores.detach(), rtol=1e-4, atol=1e-5
+    )
     assert (gradients_at_places(run) > 0).mean() == 1
 
 

@@ -64,7 +64,7 @@ def test_any_layer_of_any_network(name, layer, expected):
         return output.clone()
 
     handle = model.network.get_submodule(expected).register_forward_hook(keep)
-    logit = model.network(run.pixels)[0, 3]
+    logit = model.network(run.below.pixels)[0, 3]
     handle.remove()
     (slope,) = torch.autograd.grad(logit, kept[0])
     plane = (slope.mean((2, 3), keepdim=True) * kept[0]).sum(1)[0].detach()
@@ -118,7 +118,9 @@ def test_a_users_own_weights(name, file, tmp_path):
     assert loaded.name == f"torchvision/{name}"
     run = loaded.read(small.photos((70, 90)))
     with torch.no_grad():
-        torch.testing.assert_close(run.scores[0, 0].detach(), model(run.pixels)[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            run.scores[0, 0].detach(), model(run.below.pixels)[0], rtol=1e-4, atol=1e-5
+        )
     (tmp_path / "mine.labels.txt").write_text("\n".join(NAMES), encoding="utf-8")
     assert vlx.load(spec, layer=0).labels == NAMES
     (tmp_path / "mine.labels.txt").write_text("cat\ndog\n", encoding="utf-8")

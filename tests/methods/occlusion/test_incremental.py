@@ -255,7 +255,7 @@ def test_occlusion_maps_are_those_of_the_whole_network(of, monkeypatch):
     run, targets = of()
     sizes = computed_again(monkeypatch)
     method = vlx.occlusion_with(size=9, stride=7)
-    whole = vlx.explain(replace(run, cnn=None), targets, method)
+    whole = vlx.explain(replace(run, below=replace(run.below, cnn=None)), targets, method)
     assert sizes == []
     found = vlx.explain(run, targets, method)
     assert sizes

@@ -41,10 +41,10 @@ def test_each_window_by_hand(answerer):
     (found,) = vlx.explain(run, targets, vlx.occlusion_with(size=9, stride=8))
     assert found.raw.shape == (3, 32, 32)
     centres = (3, 11, 19, 27)
-    whole = {name: score_of(answerer, run.pixels[0], question, name) for name in (first, second)}
+    whole = {name: score_of(answerer, run.below.pixels[0], question, name) for name in (first, second)}
     for row in centres:
         for col in centres:
-            masked = run.pixels[0].clone()
+            masked = run.below.pixels[0].clone()
             masked[:, max(row - 4, 0) : row + 5, max(col - 4, 0) : col + 5] = 0
             falls = [whole[name] - score_of(answerer, masked, question, name) for name in (first, second)]
             assert found.raw[:, row, col] == pytest.approx([*falls, falls[0] - falls[1]], abs=1e-4)
@@ -67,15 +67,16 @@ def test_maps_lie_on_the_photo():
     model = small.vqa()
     photo = Image.new("RGB", (96, 64))
     found = vlx.explain_answer(model, photo, "is there a dog ?", method=vlx.occlusion_with(size=8, stride=8))
-    height, width = model.read([photo], ["is there a dog ?"]).pixels.shape[2:]
+    height, width = model.read([photo], ["is there a dog ?"]).below.pixels.shape[2:]
     assert found.raw.shape == (1, height, width)
     assert found.maps.shape == (1, 64, 96)
 
 
 def test_a_model_without_a_way_to_score_other_pixels_says_so(answerer):
-    run = replace(answerer.read(small.photos((32, 32)), ["is there a dog ?"]), rescore=None)
-    with pytest.raises(VlxError, match="no way to score other pixels"):
-        vlx.explain(run, [vlx.answer(answerer.answers[0])], vlx.occlusion)
+    run = answerer.read(small.photos((32, 32)), ["is there a dog ?"])
+    for below in (None, replace(run.below, rescore=None)):
+        with pytest.raises(VlxError, match="no way to score other pixels"):
+            vlx.explain(replace(run, below=below), [vlx.answer(answerer.answers[0])], vlx.occlusion)
 
 
 class Viewing(nn.Module):
@@ -134,7 +135,8 @@ def test_an_image_with_several_questions_is_seen_once(answerer):
         for photo, text, targets in zip(photos, asked, wanted, strict=True)
     ]
     answerer.network.cnn = Counting(answerer.network.cnn)
-    run = replace(answerer.read(photos, asked), cnn=answerer.network.cnn)
+    run = answerer.read(photos, asked)
+    run = replace(run, below=replace(run.below, cnn=answerer.network.cnn))
     answerer.network.cnn.seen = 0
     together = vlx.explain(run, wanted, method)
     assert answerer.network.cnn.seen == 2 * (1 + 4 * 4)

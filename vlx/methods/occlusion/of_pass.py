@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vlx.errors import VlxError
 from vlx.methods.occlusion.incremental import changes_only
 from vlx.methods.occlusion.windows import Windows, occlusion
-from vlx.passes.forward import Pass
+from vlx.passes.forward import Below, Pass
 from vlx.passes.stand_in import stand_in
 from vlx.passes.targets import Resolved
 
@@ -27,14 +27,14 @@ def occlusion_maps(run: Pass, targets: Mapping[int, Sequence[Resolved]], windows
     where inputs are normalised. The text is read as in the Pass; nothing is recorded for gradients. Raises
     VlxError if the Pass cannot score other pixels.
     """
-    if run.pixels is None or run.rescore is None:
+    if run.below is None or run.below.rescore is None:
         raise VlxError(f"{run.model} gives no way to score other pixels: use a method on features")
     found: dict[int, Maps] = {}
-    for places in _same_image(run.pixels, [place for place in targets if targets[place]]):
-        maps = _together(run, {place: targets[place] for place in places}, windows)
+    for places in _same_image(run.below.pixels, [place for place in targets if targets[place]]):
+        maps = _together(run.below, {place: targets[place] for place in places}, windows)
         ends = np.cumsum([len(targets[place]) for place in places])
         found |= dict(zip(places, np.split(maps, ends[:-1]), strict=True))
-    nothing = np.zeros((0, *run.pixels.shape[2:]))
+    nothing = np.zeros((0, *run.below.pixels.shape[2:]))
     return {place: found.get(place, nothing) for place in targets}
 
 
@@ -50,10 +50,9 @@ def _same_image(pixels: Float[Tensor, "batch 3 height width"], places: Sequence[
     return groups
 
 
-def _together(run: Pass, targets: Mapping[int, Sequence[Resolved]], windows: Windows) -> Maps:
+def _together(below: Below, targets: Mapping[int, Sequence[Resolved]], windows: Windows) -> Maps:
     """The maps of some items of one image, those of one item after those of another."""
-    pixels, rescore, layout = run.pixels, run.rescore, _layout(run.cnn)
-    assert pixels is not None
+    pixels, rescore, cnn, layout = below.pixels, below.rescore, below.cnn, _layout(below.cnn)
     assert rescore is not None
 
     def score(images: Float[np.ndarray, "batch channel height width"]) -> Float[np.ndarray, "batch target"]:
@@ -68,11 +67,11 @@ def _together(run: Pass, targets: Mapping[int, Sequence[Resolved]], windows: Win
     first = next(iter(targets))
     image = pixels[first : first + 1].detach().to("cpu", wide).contiguous(memory_format=layout)[0].numpy()
     with ExitStack() as stack:
-        if run.cnn is not None:
+        if cnn is not None:
             # The first that is scored is the untouched image, from which the others differ in a window.
-            stack.enter_context(changes_only(run.cnn))
-        if run.cnn is not None and len(targets) > 1:
-            stack.enter_context(once_an_input(run.cnn))
+            stack.enter_context(changes_only(cnn))
+        if cnn is not None and len(targets) > 1:
+            stack.enter_context(once_an_input(cnn))
         return occlusion(image, score, size=windows.size, stride=windows.stride, batch=windows.batch).map
 
 
