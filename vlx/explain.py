@@ -18,8 +18,8 @@ from vlx.methods.gradients import (
     Terms,
     any_nonzero,
     gradients,
+    mean_gradients,
     pixel_gradients,
-    summed_gradients,
     values_of,
 )
 from vlx.methods.occlusion.of_pass import occlusion_maps
@@ -80,7 +80,7 @@ def _maps(
     terms = [[target.terms for target in item] for item in resolved]
     found, raw, relus = None, None, 0
     if method.cam is not None:
-        found, raw = _cam(run, terms, method.cam, method.pooled, chunk)
+        found, raw = _cam(run, terms, method.cam, method.needs_mean_only, chunk)
     if method.rule is not None:
         head = gradients(run, terms, rule=method.guidance, chunk=chunk)
         pixels, relus = pixel_gradients(run, head, method.guidance)
@@ -92,19 +92,17 @@ def _maps(
 
 
 def _cam(
-    run: Pass, terms: Terms, cam: Callable[[Tensor, Tensor], Tensor], pooled: bool, chunk: int | None
+    run: Pass, terms: Terms, cam: Callable[[Tensor, Tensor], Tensor], mean_only: bool, chunk: int | None
 ) -> tuple[Gradients, Float[Tensor, "target batch row col"]]:
     """Maps on the feature grid, and the gradients they were made of."""
     features = run.grid(run.features.detach())
-    places = features.shape[-2] * features.shape[-1]
-    if places < 2:
+    if features.shape[-2] * features.shape[-1] < 2:
         raise LayerError(
             f"layer {run.layer} has a single place ({tuple(features.shape)}): name a layer below its pooling"
         )
-    sums = summed_gradients(run, terms, chunk=chunk) if pooled else None
-    if sums is not None:
-        means = sums.values[..., None, None] / places
-        return sums, cam(features.to(means.dtype)[None], means)
+    means = mean_gradients(run, terms, chunk=chunk) if mean_only else None
+    if means is not None:
+        return means, cam(features.to(means.values.dtype)[None], means.values)
     found = gradients(run, terms, chunk=chunk)
     at_places = run.grid(found.values)
     if not any_nonzero(at_places) and any_nonzero(found.values):

@@ -27,7 +27,7 @@ from vlx.adapters.huggingface.texts import Said, TokenNames, emitted, tokens_of,
 from vlx.errors import LayerError, TextError
 from vlx.passes.capture import capture
 from vlx.passes.forward import Below, Pass, log_probabilities
-from vlx.passes.mean_gradient import token_offset
+from vlx.passes.mean_gradient import on_tokens
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Reading, Word, choices_of
 from vlx.passes.site import Layer, Site, find_layer
@@ -105,7 +105,7 @@ class Speaker:
         once = direct and all(image is images[0] for image in images)
         if once:
             site = replace(site, apart=partial(_repeated, len(images)))
-        site = replace(site, offset=token_offset(partial(tokens_in_front, layouts[0])))
+        site = replace(site, offset=on_tokens(partial(tokens_in_front, layouts[0])))
         seeing = capture(self.model, site, vocabulary=self._vocabulary, steps=self._steps(items, inputs))
         with _first_alone(self.model, once), seeing as seen:
             self.model(**inputs)

@@ -26,7 +26,7 @@ class GlobalPool(nn.Module):
         aside = columns @ self._sides(columns, cols)
         return torch.cat([features.amax((2, 3)), columns.sum(2), aside], 1)
 
-    def of_offset(
+    def of_everywhere(
         self, value: Float[Tensor, "batch channel"], rows: int, cols: int
     ) -> Float[Tensor, "batch pooled"]:
         """What a value adds to the three that is added at each place."""

@@ -14,7 +14,7 @@ from vlx.errors import TextError
 from vlx.images.preprocess import Preprocess, stack_images
 from vlx.passes.capture import capture, output_at
 from vlx.passes.forward import Below, Pass, logit_scores
-from vlx.passes.mean_gradient import map_offset
+from vlx.passes.mean_gradient import on_maps
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Reading, choices_of
 from vlx.passes.site import Site
@@ -45,7 +45,7 @@ def read_answers(model: AnswerClassifier, images: Sequence[Image.Image], questio
     """
     pixels, frames = stack_images(model.preprocess, images, next(model.network.parameters()))
     ids, lengths, unknown = encode_questions(model, images, questions)
-    with capture(model.network, Site(model.module, offset=map_offset)) as seen:
+    with capture(model.network, Site(model.module, offset=on_maps)) as seen:
         asked = model.network.asked(ids, lengths)
         scores = logit_scores(model.network.answered(pixels, *asked))
     choices = choices_of("answer", model.answers)

@@ -16,7 +16,7 @@ from vlx.errors import TextError, VlxError
 from vlx.images.preprocess import Preprocess, stack_images
 from vlx.passes.capture import capture, output_at
 from vlx.passes.forward import Below, Pass, log_probabilities
-from vlx.passes.mean_gradient import map_offset
+from vlx.passes.mean_gradient import on_maps
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Reading, Word
 from vlx.passes.site import Layer, Site, find_layer
@@ -107,7 +107,7 @@ class CNNLSTMCaptioner:
         encoded = [self.vocabulary.encode(caption) for caption in captions]
         # An LSTM reads from the left, so padding on the right has no influence on the words.
         ids = padded([ids for _, ids, _ in encoded], pixels.device)
-        site = Site(self._module, offset=map_offset)
+        site = Site(self._module, offset=on_maps)
         with capture(self._whole, site, vocabulary=self.network.vocabulary) as seen:
             scores = log_probabilities(self.network(pixels, ids))
         return Pass(

@@ -14,7 +14,7 @@ from vlx.errors import CheckpointError
 from vlx.images.preprocess import Preprocess, stack_images
 from vlx.passes.capture import capture, output_at
 from vlx.passes.forward import Below, Pass, logit_scores
-from vlx.passes.mean_gradient import map_offset
+from vlx.passes.mean_gradient import on_maps
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Reading, choices_of
 from vlx.passes.site import Layer, Site, find_layer
@@ -46,7 +46,7 @@ class Classifier:
     def read(self, images: Sequence[Image.Image]) -> Pass:
         """Score every class of each image in one run; nothing below the layer is recorded."""
         pixels, frames = stack_images(self.preprocess, images, next(self.network.parameters()))
-        with capture(self.network, Site(self._module, offset=map_offset)) as seen:
+        with capture(self.network, Site(self._module, offset=on_maps)) as seen:
             scores = logit_scores(self.network(pixels))
         reading = Reading("label", (), choices_of("label", self.labels))
         return Pass(

@@ -13,7 +13,7 @@ import vlx
 from tests import tiny
 from vlx.errors import LayerError
 from vlx.passes.capture import capture, output_at
-from vlx.passes.mean_gradient import map_offset
+from vlx.passes.mean_gradient import on_maps
 from vlx.passes.prepare import prepared
 from vlx.passes.site import Site, find_layer
 
@@ -205,7 +205,7 @@ def test_a_layer_without_rows_and_columns_is_told():
 
 
 @pytest.mark.parametrize("vocabulary", [None, "vocabulary"])
-@pytest.mark.parametrize("offset", [None, map_offset])
+@pytest.mark.parametrize("offset", [None, on_maps])
 def test_the_shortcuts_are_those_that_were_asked_for(vocabulary, offset):
     model = tiny.captioner()
     with capture(model, Site("cnn.features.3", offset=offset), vocabulary=vocabulary) as seen:

@@ -1,4 +1,4 @@
-"""One offset of all places: its gradient is the sum of theirs, whatever the model does with the features."""
+"""One value added at every place: its gradient is the sum of theirs, whatever the model does with them."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ from vlx.images.frame import Frame
 from vlx.images.preprocess import Squash
 from vlx.passes.capture import capture
 from vlx.passes.forward import token_grid
-from vlx.passes.mean_gradient import map_offset, token_offset
+from vlx.passes.mean_gradient import on_maps, on_tokens
 from vlx.passes.site import Site
 
 ROWS, COLS, CHANNELS, ANSWERS = 2, 3, 4, 3
@@ -61,7 +61,7 @@ class Model(nn.Module):
 
 
 def site():
-    return Site("encoder", offset=token_offset(lambda tokens: tokens - ROWS * COLS))
+    return Site("encoder", offset=on_tokens(lambda tokens: tokens - ROWS * COLS))
 
 
 def made(uses="all", batch=2):
@@ -70,7 +70,7 @@ def made(uses="all", batch=2):
 
 
 @pytest.mark.parametrize("uses", USES)
-def test_the_gradient_of_the_offset_is_the_sum_over_the_places(uses):
+def test_the_gradient_of_the_value_is_the_sum_over_the_places(uses):
     model, tokens = made(uses)
     with torch.no_grad():
         plain = model(tokens)
@@ -79,19 +79,19 @@ def test_the_gradient_of_the_offset_is_the_sum_over_the_places(uses):
     torch.testing.assert_close(y, plain, rtol=0, atol=0)
     assert not seen.shortcuts.everywhere.any()
     for item, answer in ((0, 0), (1, 2)):
-        at_places, at_offset = torch.autograd.grad(
+        at_places, at_value = torch.autograd.grad(
             y[item, answer], [seen.features, seen.shortcuts.everywhere], retain_graph=True
         )
         for channel in range(CHANNELS):
             total = 0.0
             for token in range(1, TOKENS):  # the class token is no place
                 total += float(at_places[item, token, channel])
-            assert float(at_offset[item, channel]) == pytest.approx(total, rel=1e-12, abs=1e-15)
-        assert not at_offset[1 - item].any()
+            assert float(at_value[item, channel]) == pytest.approx(total, rel=1e-12, abs=1e-15)
+        assert not at_value[1 - item].any()
 
 
 def test_attention_needs_no_gradient_at_every_place():
-    """The features that linear layers read are not on the way to the offset."""
+    """The features that linear layers read are not on the way to the value."""
     model, tokens = made("attention")
     with capture(model, site()) as seen:
         y = model(tokens)
@@ -198,15 +198,15 @@ def of_maps(*names, batch=2):
 
 
 @pytest.mark.parametrize("names", [*((name,) for name in READERS), ("means", "maxima", "a convolution")])
-def test_the_gradient_of_the_offset_of_maps_is_the_sum_over_the_places(names):
+def test_the_gradient_of_the_value_on_maps_is_the_sum_over_the_places(names):
     model, pixels = of_maps(*names)
     with torch.no_grad():
         plain = model(pixels)
-    with capture(model, Site("0", offset=map_offset)) as seen:
+    with capture(model, Site("0", offset=on_maps)) as seen:
         y = model(pixels)
     torch.testing.assert_close(y, plain, rtol=0, atol=0)
     for item, answer in ((0, 0), (1, 2)):
-        at_places, at_offset = torch.autograd.grad(
+        at_places, at_value = torch.autograd.grad(
             y[item, answer], [seen.features, seen.shortcuts.everywhere], retain_graph=True
         )
         assert at_places.any()
@@ -215,14 +215,14 @@ def test_the_gradient_of_the_offset_of_maps_is_the_sum_over_the_places(names):
             for row in range(5):
                 for col in range(7):
                     total += float(at_places[item, channel, row, col])
-            assert float(at_offset[item, channel]) == pytest.approx(total, rel=1e-9, abs=1e-12)
-        assert not at_offset[1 - item].any()
+            assert float(at_value[item, channel]) == pytest.approx(total, rel=1e-9, abs=1e-12)
+        assert not at_value[1 - item].any()
 
 
 @pytest.mark.parametrize("name", LETS_THROUGH)
 def test_pools_need_no_gradient_at_every_place(name):
     model, pixels = of_maps(name)
-    with capture(model, Site("0", offset=map_offset)) as seen:
+    with capture(model, Site("0", offset=on_maps)) as seen:
         y = model(pixels)
     widest = []
     for node in _nodes(y.grad_fn):
@@ -233,19 +233,19 @@ def test_pools_need_no_gradient_at_every_place(name):
 
 
 @pytest.mark.parametrize("columns", [1, 2, 5])
-def test_what_a_pool_says_of_an_offset(columns):
+def test_what_a_pool_says_of_a_value_everywhere(columns):
     """Adding a number at each place adds it to the maximum, the number times the columns to the sum."""
     maps, value = torch.randn(2, 3, 4, columns).double(), torch.randn(2, 3).double()
     pool = GlobalPool()
     more = pool(maps + value[..., None, None]) - pool(maps)
-    torch.testing.assert_close(pool.of_offset(value, 4, columns), more)
+    torch.testing.assert_close(pool.of_everywhere(value, 4, columns), more)
     torch.testing.assert_close(more[:, :3], value)
     torch.testing.assert_close(more[:, 3:6], value * columns)
 
 
-def test_tokens_have_no_offset_of_maps_and_maps_none_of_tokens():
-    assert map_offset(torch.randn(2, 3, 4)) is None
-    assert token_offset(lambda _tokens: 0)(torch.randn(2, 3, 4, 5)) is None
+def test_no_value_is_added_on_maps_of_tokens_and_none_on_tokens_of_maps():
+    assert on_maps(torch.randn(2, 3, 4)) is None
+    assert on_tokens(lambda _tokens: 0)(torch.randn(2, 3, 4, 5)) is None
 
 
 @pytest.mark.parametrize("network", ["captioner", "vqa", "resnet18", "squeezenet1_1"])

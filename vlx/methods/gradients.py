@@ -7,7 +7,7 @@ are independent there, and only the part between the cuts is differentiated for 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -50,16 +50,19 @@ def gradients(run: Pass, terms: Terms, *, rule: Rule | None = None, chunk: int |
     return _differentiated(run, run.features, terms, rule, chunk)
 
 
-def summed_gradients(run: Pass, terms: Terms, *, chunk: int | None = None) -> Gradients | None:
-    """The sum of every target's gradients over all places of the features, (target, batch, channel).
+def mean_gradients(run: Pass, terms: Terms, *, chunk: int | None = None) -> Gradients | None:
+    """The mean of every target's gradients over all places of the grid, (target, batch, channel, 1, 1).
 
-    None where the Pass has no shortcut to it, or where the sums are 0: then only the gradients at the places
-    tell whether they are too.
+    None where the Pass has no shortcut to it, or where the means are 0: then only the gradients at the
+    places tell whether they are too.
     """
     if run.shortcuts.everywhere is None:
         return None
-    found = _differentiated(run, run.shortcuts.everywhere, terms, None, chunk)
-    return found if any_nonzero(found.values) else None
+    sums = _differentiated(run, run.shortcuts.everywhere, terms, None, chunk)
+    if not any_nonzero(sums.values):
+        return None
+    rows, cols = run.grid(run.features.detach()).shape[-2:]
+    return replace(sums, values=sums.values[..., None, None] / (rows * cols))
 
 
 def _differentiated(run: Pass, leaf: Tensor, terms: Terms, rule: Rule | None, chunk: int | None) -> Gradients:

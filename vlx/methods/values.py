@@ -28,7 +28,7 @@ class Method:
     cam: Callable[[Tensor, Tensor], Tensor] | None = None
     rule: Rule | None = None
     windows: Windows | None = None
-    pooled: bool = False
+    needs_mean_only: bool = False
     """Whether ``cam`` takes of the gradients only their mean over places."""
 
     @property
@@ -37,7 +37,7 @@ class Method:
         return None if self.rule is plain_rule else self.rule
 
 
-grad_cam = Method("grad_cam", cam.grad_cam, pooled=True)
+grad_cam = Method("grad_cam", cam.grad_cam, needs_mean_only=True)
 hires_cam = Method("hires_cam", cam.hires_cam)
 grad_cam_pp = Method("grad_cam_pp", cam.grad_cam_pp)
 layer_cam = Method("layer_cam", cam.layer_cam)
@@ -45,8 +45,10 @@ xgrad_cam = Method("xgrad_cam", cam.xgrad_cam)
 gradient = Method("gradient", rule=plain_rule)
 guided_backprop = Method("guided_backprop", rule=guided_rule)
 deconvolution = Method("deconvolution", rule=deconvolution_rule)
-guided_grad_cam = Method("guided_grad_cam", cam.grad_cam, guided_rule, pooled=True)
-deconvolution_grad_cam = Method("deconvolution_grad_cam", cam.grad_cam, deconvolution_rule, pooled=True)
+guided_grad_cam = Method("guided_grad_cam", cam.grad_cam, guided_rule, needs_mean_only=True)
+deconvolution_grad_cam = Method(
+    "deconvolution_grad_cam", cam.grad_cam, deconvolution_rule, needs_mean_only=True
+)
 occlusion = Method("occlusion", windows=Windows())
 
 
@@ -67,7 +69,7 @@ def grad_cam_with(
 
     parts = [*(["no_relu"] if not rectify else []), *(["absolute"] if absolute else [])]
     parts += ["max_pool"] if pool == "max" else []
-    return Method("_".join(["grad_cam", *parts]), ablated, pooled=pool == "mean" and not absolute)
+    return Method("_".join(["grad_cam", *parts]), ablated, needs_mean_only=pool == "mean" and not absolute)
 
 
 def occlusion_with(*, size: int = 35, stride: int = 8, batch: int = 16) -> Method:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vlx.errors import LayerError
 from vlx.passes.forward import Cut, Shortcuts
-from vlx.passes.mean_gradient import Offset, apart
+from vlx.passes.mean_gradient import Everywhere, taken_beside
 from vlx.passes.prepare import prepared
 from vlx.passes.site import Layer, Site, find_layer
 
@@ -26,7 +26,7 @@ class Seen:
     layer: str
     """The layer's dotted name in the model."""
     _features: Tensor | None = None
-    _offset: Offset | None = None
+    _everywhere: Everywhere | None = None
     _cut: Cut | None = None
     _logits: Tensor | None = None
 
@@ -40,7 +40,7 @@ class Seen:
     @property
     def shortcuts(self) -> Shortcuts:
         """The shorter ways to gradients that were asked for and reached, to be handed on in the Pass."""
-        return Shortcuts(self._cut, None if self._offset is None else self._offset.value)
+        return Shortcuts(self._cut, None if self._everywhere is None else self._everywhere.value)
 
     @property
     def logits(self) -> Tensor:
@@ -77,7 +77,7 @@ def capture(
         stack.enter_context(prepared(model))
         stack.enter_context(_at(name, module, site, lambda found: _cut_features(seen, site, found)))
         if site.offset is not None:
-            stack.enter_context(apart(model, lambda: seen._offset))  # pyright: ignore[reportPrivateUsage]
+            stack.enter_context(taken_beside(model, lambda: seen._everywhere))  # pyright: ignore[reportPrivateUsage]
         if vocabulary is not None:
             at, top = find_layer(model, vocabulary)
             hook = _vocabulary_hook(seen, at, steps)
@@ -170,9 +170,9 @@ def _replaced(given: Any, name: str, field: str | None, use: Callable[[Tensor], 
 def _cut_features(seen: Seen, site: Site, found: Tensor) -> Tensor:
     seen._features = site.apart(found).detach().clone().requires_grad_()  # pyright: ignore[reportPrivateUsage]
     if site.offset is not None:
-        seen._offset = site.offset(seen.features)  # pyright: ignore[reportPrivateUsage]
-    if seen._offset is not None:  # pyright: ignore[reportPrivateUsage]
-        return site.together(seen._offset.together)  # pyright: ignore[reportPrivateUsage]
+        seen._everywhere = site.offset(seen.features)  # pyright: ignore[reportPrivateUsage]
+    if seen._everywhere is not None:  # pyright: ignore[reportPrivateUsage]
+        return site.together(seen._everywhere.added)  # pyright: ignore[reportPrivateUsage]
     # A later in-place layer overwrites this copy, not the leaf.
     return site.together(seen.features.clone())
 

@@ -1,10 +1,11 @@
-"""One offset of all places of a layer's features: its gradient is the sum of the gradients at the places.
+"""The mean of the gradients over places, from one value of 0 that is added at every place.
 
-Grad-CAM needs of the gradients only their mean over places (Eq. 1). Many layers let an offset o through
-beside the features A: a linear layer W gives W(A + o) = WA + Wo, and a pool P of means or of maxima
-P(A + o) = P(A) + o. The sum over places is then taken behind the layer, and the gradients of many words need
-not be carried down to every place. In cross-attention, whose keys and values are linear in the features,
-this is most of the work.
+Grad-CAM needs of the gradients only their mean over places (Eq. 1). Let a value o of 0 be added to the
+features A at every place: what the model gives stays as it was, and the gradient at o is the sum of the
+gradients at the places. Many layers can take o beside A: a linear layer W gives W(A + o) = WA + Wo, and a
+pool P of means or of maxima P(A + o) = P(A) + o. The sum over places is then taken above the layer, and the
+gradients of many words need not be carried down to every place. In cross-attention, whose keys and values
+are linear in the features, this is most of the work.
 """
 
 from collections.abc import Callable, Generator
@@ -23,83 +24,92 @@ one: quantised layers round what they are given."""
 
 @runtime_checkable
 class Pool(Protocol):
-    """A layer of maps to numbers that knows what an offset of all places does to them."""
+    """A layer of maps to numbers that knows what a value added at every place does to them."""
 
-    def of_offset(
+    def of_everywhere(
         self, value: Float[Tensor, "batch channel"], rows: int, cols: int
     ) -> Float[Tensor, "batch pooled"]:
-        """What is added to the output where the offset is added at each place of so many rows and columns."""
+        """What is added to the output where the value is added at each place of so many rows and columns."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
-class Offset:
-    """An offset of 0 for each item of a batch of features."""
+class Everywhere:
+    """One value of 0 for each item of a batch, added to its features at every place."""
 
     value: Float[Tensor, "batch channel"]
     """A leaf; its gradient is the sum of the gradients at all places."""
-    without: Float[Tensor, "batch *feature"]
+    bare: Float[Tensor, "batch *feature"]
     """The features alone."""
-    together: Float[Tensor, "batch *feature"]
-    """The features with their offset, for layers that do not let it through."""
-    passes: Callable[[nn.Module], bool]
-    """Whether a layer lets it through."""
-    behind: Callable[[nn.Module, "Offset", Tensor], Tensor]
-    """Adds to such a layer's output for the features alone what it makes of the offset."""
+    added: Float[Tensor, "batch *feature"]
+    """The features with the value added, for layers that cannot take it beside them."""
+    splits: Callable[[nn.Module], bool]
+    """Whether a layer can: whether it gives for both what it gives for the features alone, plus something
+    that it makes of the value."""
+    completed: Callable[[nn.Module, Tensor], Tensor]
+    """Adds to such a layer's output for the features alone what it makes of the value."""
 
 
-MakeOffset = Callable[[Tensor], Offset | None]
-"""Gives features an offset; None where they are not of the kind that it is for."""
+AddEverywhere = Callable[[Tensor], Everywhere | None]
+"""Adds a value to features at every place; gives None where they are not of the kind that it is for."""
 
 
-def token_offset(tokens_in_front: Callable[[int], int]) -> MakeOffset:
-    """Offsets of features (batch, token, channel), for all tokens but those in front.
+def on_tokens(in_front: Callable[[int], int]) -> AddEverywhere:
+    """Add a value to features (batch, token, channel), at all tokens but those in front.
 
-    ``tokens_in_front`` says how many stand in front of the places of the image, of so many tokens.
+    ``in_front`` says how many stand in front of the places of the image, of so many tokens.
     """
 
-    def give(features: Tensor) -> Offset | None:
+    def add(features: Tensor) -> Everywhere | None:
         if features.ndim != 3:
             return None
-        in_front = tokens_in_front(features.shape[1])
+        skip = in_front(features.shape[1])
         value = features.new_zeros(len(features), features.shape[2]).requires_grad_()
 
-        def behind(layer: nn.Module, offset: Offset, output: Tensor) -> Tensor:
-            beside = layer.forward(offset.value) - layer.forward(torch.zeros_like(offset.value))  # no bias
-            return _on_tokens(output, beside, in_front)
+        def completed(layer: nn.Module, output: Tensor) -> Tensor:
+            beside = layer.forward(value) - layer.forward(torch.zeros_like(value))  # no bias
+            return _at_places(output, beside, skip)
 
-        together = _on_tokens(features, value, in_front)
-        return Offset(value, features.clone(), together, _is_linear, behind)
+        return Everywhere(value, features.clone(), _at_places(features, value, skip), _is_linear, completed)
 
-    return give
+    return add
 
 
-def map_offset(features: Tensor) -> Offset | None:
-    """The offset of features (batch, channel, row, col), for all places."""
+def on_maps(features: Tensor) -> Everywhere | None:
+    """Add a value to features (batch, channel, row, col), at all places."""
     if features.ndim != 4:
         return None
     value = features.new_zeros(features.shape[:2]).requires_grad_()
-    return Offset(value, features.clone(), features + value[..., None, None], _is_pool, _behind_pool)
+    rows, cols = features.shape[2:]
+
+    def completed(layer: nn.Module, output: Tensor) -> Tensor:
+        if isinstance(layer, Pool):
+            return output + layer.of_everywhere(value, rows, cols)
+        return output + value[..., None, None]
+
+    return Everywhere(value, features.clone(), features + value[..., None, None], _is_pool, completed)
 
 
 @contextmanager
-def apart(model: nn.Module, offset: Callable[[], Offset | None]) -> Generator[None, None, None]:
-    """Take the offset beside the features through every layer that lets it through, in the block.
+def taken_beside(
+    model: nn.Module, everywhere: Callable[[], Everywhere | None]
+) -> Generator[None, None, None]:
+    """Let every layer of a model that can take the value beside the features, in the block.
 
-    ``offset`` tells it once the model has computed the features.
+    ``everywhere`` gives both once the model has computed the features.
     """
 
     def before(layer: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        known = offset()
-        if known is None or not inputs or inputs[0] is not known.together or known.together._version:
+        known = everywhere()
+        if known is None or not inputs or inputs[0] is not known.added or known.added._version:
             return None  # other features, or changed in place since
-        return (known.without, *inputs[1:]) if known.passes(layer) else None
+        return (known.bare, *inputs[1:]) if known.splits(layer) else None
 
     def after(layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
-        known = offset()
-        if known is None or not inputs or inputs[0] is not known.without:
+        known = everywhere()
+        if known is None or not inputs or inputs[0] is not known.bare:
             return output
-        return known.behind(layer, known, output)
+        return known.completed(layer, output)
 
     handles = [
         handle
@@ -127,19 +137,10 @@ def _is_pool(layer: nn.Module) -> bool:
     return type(layer) is nn.AdaptiveAvgPool2d or isinstance(layer, Pool)
 
 
-def _behind_pool(
-    layer: nn.Module, offset: Offset, output: Float[Tensor, "batch *pooled"]
-) -> Float[Tensor, "batch *pooled"]:
-    if isinstance(layer, Pool):
-        rows, cols = offset.without.shape[2:]
-        return output + layer.of_offset(offset.value, rows, cols)
-    return output + offset.value[..., None, None]
-
-
-def _on_tokens(
-    tokens: Float[Tensor, "batch token feature"], value: Float[Tensor, "batch feature"], in_front: int
+def _at_places(
+    tokens: Float[Tensor, "batch token feature"], value: Float[Tensor, "batch feature"], skip: int
 ) -> Float[Tensor, "batch token feature"]:
-    """Tokens with a value added at every place."""
-    everywhere = value[:, None].expand(-1, tokens.shape[1] - in_front, -1)
-    nowhere = tokens.new_zeros(len(tokens), in_front, tokens.shape[2])
-    return tokens + torch.cat([nowhere, everywhere], 1)
+    """Tokens with a value added to all but the first ``skip``."""
+    places = value[:, None].expand(-1, tokens.shape[1] - skip, -1)
+    in_front = tokens.new_zeros(len(tokens), skip, tokens.shape[2])
+    return tokens + torch.cat([in_front, places], 1)

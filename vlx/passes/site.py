@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from vlx.errors import LayerError, near_names
-from vlx.passes.mean_gradient import MakeOffset
+from vlx.passes.mean_gradient import AddEverywhere
 
 Layer = nn.Module | str | int
 """A layer by itself, by its dotted name, or by its index among the innermost layers."""
@@ -32,9 +32,9 @@ class Site:
     """Takes the tensor as the model holds it to (batch, *feature)."""
     together: Callable[[Tensor], Tensor] = _same
     """Takes (batch, *feature) back to what the model goes on with."""
-    offset: MakeOffset | None = None
+    offset: AddEverywhere | None = None
     """Gives the features an offset of all places, so that the sum of their gradients is had for less:
-    `vlx.passes.mean_gradient.map_offset` or `vlx.passes.mean_gradient.token_offset`."""
+    `vlx.passes.mean_gradient.on_maps` or `vlx.passes.mean_gradient.on_tokens`."""
 
 
 def find_layer(model: nn.Module, layer: Layer) -> tuple[str, nn.Module]:

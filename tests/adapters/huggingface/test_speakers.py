@@ -234,7 +234,7 @@ def test_the_mean_gradient_has_a_shorter_way(speaker):
     """Grad-CAM's maps are those of the gradients at every place."""
     run = speaker.read([noise(), noise(seed=1)], TEXTS)
     targets = [vlx.word(0), vlx.word(1), vlx.caption()]
-    long_way = replace(vlx.grad_cam, pooled=False)
+    long_way = replace(vlx.grad_cam, needs_mean_only=False)
     for found, expected in zip(vlx.explain(run, targets), vlx.explain(run, targets, long_way), strict=True):
         np.testing.assert_allclose(found.raw, expected.raw, rtol=1e-3, atol=1e-5 * expected.raw.max())
         assert found.targets == expected.targets
