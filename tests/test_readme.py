@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ from PIL import Image
 from torch import nn
 
 import vlx
+from tests.adapters import small
 from vlx.adapters.catalogue import FAMILIES
 from vlx.adapters.huggingface.families import SPEAKING
+from vlx.passes.mean_gradient import on_tokens
 
 README = Path(__file__).parents[1] / "README.md"
 ADAPTERS = Path(__file__).parents[1] / "adapters" / "README.md"
@@ -125,15 +128,32 @@ class Tokens(nn.Module):
         return self.vocabulary(self.decoder(self.embedding(ids), memory, mask, tgt_is_causal=True))
 
 
-def test_the_adapter_of_the_document_explains_every_word():
-    space: dict[str, object] = {}
+def token_captioner(**layer):
+    space: dict[str, Any] = {}
     exec(block(ADAPTERS, "class TokenCaptioner"), space)
     torch.manual_seed(0)
     words = ["END", "a", "dog", "on", "grass"]
-    model = space["TokenCaptioner"](Tokens(len(words)), words)
+    return space["TokenCaptioner"](Tokens(len(words)), words, **layer)
+
+
+def test_the_adapter_of_the_document_explains_every_word():
+    model = token_captioner()
     photo = Image.new("RGB", (300, 240), "olive")
     both = vlx.explain_captions(model, [photo, photo], ["a dog", "a dog on grass"])
     assert [target.name for target in both[1].targets] == ["a", "dog", "on", "grass", "caption"]
     assert both[1].raw.shape == (5, 4, 4)
     assert both[1].targets[1].score == pytest.approx(both[0].targets[1].score, abs=1e-5)
     assert both[1].provenance.batched
+
+
+def test_the_shorter_way_of_the_document_gives_the_same_maps():
+    (site,) = re.findall(r"`(vlx\.Site\(.*\))` in place of the layer", ADAPTERS.read_text(encoding="utf-8"))
+    site = eval(site, {"vlx": vlx, "on_tokens": on_tokens})
+    photos, said = small.photos((48, 60), (64, 64)), ["a dog", "a dog on grass"]
+    plain, shorter = token_captioner(), token_captioner(layer=site)
+    assert plain.read(photos, said).shortcuts.everywhere is None
+    assert shorter.read(photos, said).shortcuts.everywhere.shape == (2, 16)
+    expected = vlx.explain_captions(plain, photos, said)
+    for mine, theirs in zip(vlx.explain_captions(shorter, photos, said), expected, strict=True):
+        assert theirs.raw.any()
+        assert mine.raw == pytest.approx(theirs.raw, rel=1e-3, abs=1e-5 * float(theirs.raw.max()))

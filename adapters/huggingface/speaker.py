@@ -104,8 +104,8 @@ class Speaker:
         direct = pixels.ndim == 4 and len(pixels) == len(images)
         once = direct and all(image is images[0] for image in images)
         if once:
-            site = replace(site, apart=partial(_repeated, len(images)))
-        site = replace(site, offset=on_tokens(partial(tokens_in_front, layouts[0])))
+            site = replace(site, unpack=partial(_repeated, len(images)))
+        site = replace(site, everywhere=on_tokens(partial(tokens_in_front, layouts[0])))
         seeing = capture(self.model, site, vocabulary=self._vocabulary, steps=self._steps(items, inputs))
         with _first_alone(self.model, once), seeing as seen:
             self.model(**inputs)
@@ -215,7 +215,7 @@ class Speaker:
             )
         if not packed and len(layout.tiles) == 1:
             return self._site
-        return replace(self._site, apart=partial(_apart, batch), together=_together)
+        return replace(self._site, unpack=partial(_unpacked, batch), pack=_packed)
 
 
 @contextmanager
@@ -245,11 +245,11 @@ def _repeated(count: int, features: Float[Tensor, "one *feature"]) -> Float[Tens
     return features.expand(count, *features.shape[1:])
 
 
-def _apart(batch: int, packed: Float[Tensor, "all *feature"]) -> Float[Tensor, "batch some *feature"]:
+def _unpacked(batch: int, packed: Float[Tensor, "all *feature"]) -> Float[Tensor, "batch some *feature"]:
     return packed.unflatten(0, (batch, -1))
 
 
-def _together(features: Float[Tensor, "batch some *feature"]) -> Float[Tensor, "all *feature"]:
+def _packed(features: Float[Tensor, "batch some *feature"]) -> Float[Tensor, "all *feature"]:
     return features.flatten(0, 1)
 
 

@@ -45,7 +45,7 @@ def read_answers(model: AnswerClassifier, images: Sequence[Image.Image], questio
     """
     pixels, frames = stack_images(model.preprocess, images, next(model.network.parameters()))
     ids, lengths, unknown = encode_questions(model, images, questions)
-    with capture(model.network, Site(model.module, offset=on_maps)) as seen:
+    with capture(model.network, Site(model.module, everywhere=on_maps)) as seen:
         asked = model.network.asked(ids, lengths)
         scores = logit_scores(model.network.answered(pixels, *asked))
     choices = choices_of("answer", model.answers)

@@ -107,7 +107,7 @@ class CNNLSTMCaptioner:
         encoded = [self.vocabulary.encode(caption) for caption in captions]
         # An LSTM reads from the left, so padding on the right has no influence on the words.
         ids = padded([ids for _, ids, _ in encoded], pixels.device)
-        site = Site(self._module, offset=on_maps)
+        site = Site(self._module, everywhere=on_maps)
         with capture(self._whole, site, vocabulary=self.network.vocabulary) as seen:
             scores = log_probabilities(self.network(pixels, ids))
         return Pass(

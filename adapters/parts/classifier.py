@@ -46,7 +46,7 @@ class Classifier:
     def read(self, images: Sequence[Image.Image]) -> Pass:
         """Score every class of each image in one run; nothing below the layer is recorded."""
         pixels, frames = stack_images(self.preprocess, images, next(self.network.parameters()))
-        with capture(self.network, Site(self._module, offset=on_maps)) as seen:
+        with capture(self.network, Site(self._module, everywhere=on_maps)) as seen:
             scores = logit_scores(self.network(pixels))
         reading = Reading("label", (), choices_of("label", self.labels))
         return Pass(

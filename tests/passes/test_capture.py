@@ -205,14 +205,14 @@ def test_a_layer_without_rows_and_columns_is_told():
 
 
 @pytest.mark.parametrize("vocabulary", [None, "vocabulary"])
-@pytest.mark.parametrize("offset", [None, on_maps])
-def test_the_shortcuts_are_those_that_were_asked_for(vocabulary, offset):
+@pytest.mark.parametrize("everywhere", [None, on_maps])
+def test_the_shortcuts_are_those_that_were_asked_for(vocabulary, everywhere):
     model = tiny.captioner()
-    with capture(model, Site("cnn.features.3", offset=offset), vocabulary=vocabulary) as seen:
+    with capture(model, Site("cnn.features.3", everywhere=everywhere), vocabulary=vocabulary) as seen:
         assert (seen.shortcuts.cut, seen.shortcuts.everywhere) == (None, None)
         model(tiny.pixels_of(1), IDS)
     assert (seen.shortcuts.cut is None) == (vocabulary is None)
-    assert (seen.shortcuts.everywhere is None) == (offset is None)
+    assert (seen.shortcuts.everywhere is None) == (everywhere is None)
 
 
 def test_the_users_exception_passes_through_capture():

@@ -61,7 +61,7 @@ class Model(nn.Module):
 
 
 def site():
-    return Site("encoder", offset=on_tokens(lambda tokens: tokens - ROWS * COLS))
+    return Site("encoder", everywhere=on_tokens(lambda tokens: tokens - ROWS * COLS))
 
 
 def made(uses="all", batch=2):
@@ -202,7 +202,7 @@ def test_the_gradient_of_the_value_on_maps_is_the_sum_over_the_places(names):
     model, pixels = of_maps(*names)
     with torch.no_grad():
         plain = model(pixels)
-    with capture(model, Site("0", offset=on_maps)) as seen:
+    with capture(model, Site("0", everywhere=on_maps)) as seen:
         y = model(pixels)
     torch.testing.assert_close(y, plain, rtol=0, atol=0)
     for item, answer in ((0, 0), (1, 2)):
@@ -222,7 +222,7 @@ def test_the_gradient_of_the_value_on_maps_is_the_sum_over_the_places(names):
 @pytest.mark.parametrize("name", LETS_THROUGH)
 def test_pools_need_no_gradient_at_every_place(name):
     model, pixels = of_maps(name)
-    with capture(model, Site("0", offset=on_maps)) as seen:
+    with capture(model, Site("0", everywhere=on_maps)) as seen:
         y = model(pixels)
     widest = []
     for node in _nodes(y.grad_fn):

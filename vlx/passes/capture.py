@@ -76,7 +76,7 @@ def capture(
     with ExitStack() as stack:
         stack.enter_context(prepared(model))
         stack.enter_context(_at(name, module, site, lambda found: _cut_features(seen, site, found)))
-        if site.offset is not None:
+        if site.everywhere is not None:
             stack.enter_context(taken_beside(model, lambda: seen._everywhere))  # pyright: ignore[reportPrivateUsage]
         if vocabulary is not None:
             at, top = find_layer(model, vocabulary)
@@ -97,7 +97,7 @@ def output_at(model: nn.Module, layer: Layer | Site, *inputs: Any, **named: Any)
     name, module = find_layer(model, site.layer)
 
     def stop(found: Tensor) -> Tensor:
-        raise _Reached(site.apart(found))
+        raise _Reached(site.unpack(found))
 
     with prepared(model), _at(name, module, site, stop):
         try:
@@ -168,13 +168,13 @@ def _replaced(given: Any, name: str, field: str | None, use: Callable[[Tensor], 
 
 
 def _cut_features(seen: Seen, site: Site, found: Tensor) -> Tensor:
-    seen._features = site.apart(found).detach().clone().requires_grad_()  # pyright: ignore[reportPrivateUsage]
-    if site.offset is not None:
-        seen._everywhere = site.offset(seen.features)  # pyright: ignore[reportPrivateUsage]
+    seen._features = site.unpack(found).detach().clone().requires_grad_()  # pyright: ignore[reportPrivateUsage]
+    if site.everywhere is not None:
+        seen._everywhere = site.everywhere(seen.features)  # pyright: ignore[reportPrivateUsage]
     if seen._everywhere is not None:  # pyright: ignore[reportPrivateUsage]
-        return site.together(seen._everywhere.added)  # pyright: ignore[reportPrivateUsage]
+        return site.pack(seen._everywhere.added)  # pyright: ignore[reportPrivateUsage]
     # A later in-place layer overwrites this copy, not the leaf.
-    return site.together(seen.features.clone())
+    return site.pack(seen.features.clone())
 
 
 def _vocabulary_hook(

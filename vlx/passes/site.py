@@ -28,13 +28,13 @@ class Site:
     """Its name, in a layer that gives several tensors by name; by default the first of them."""
     call: int | None = None
     """The run it belongs to, counted from 0, of a layer that runs several times."""
-    apart: Callable[[Tensor], Tensor] = _same
+    unpack: Callable[[Tensor], Tensor] = _same
     """Takes the tensor as the model holds it to (batch, *feature)."""
-    together: Callable[[Tensor], Tensor] = _same
+    pack: Callable[[Tensor], Tensor] = _same
     """Takes (batch, *feature) back to what the model goes on with."""
-    offset: AddEverywhere | None = None
-    """Gives the features an offset of all places, so that the sum of their gradients is had for less:
-    `vlx.passes.mean_gradient.on_maps` or `vlx.passes.mean_gradient.on_tokens`."""
+    everywhere: AddEverywhere | None = None
+    """Adds a value of 0 to the features at every place, so that the mean of their gradients is had for less:
+    `vlx.passes.mean_gradient.on_maps`, or `vlx.passes.mean_gradient.on_tokens` of so many in front."""
 
 
 def find_layer(model: nn.Module, layer: Layer) -> tuple[str, nn.Module]:
