@@ -1,5 +1,6 @@
 """The result as a value: its maps, its names, its files, and what damaged files lead to."""
 
+import ast
 import io
 import json
 import subprocess
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.explained import MADE, answers, at_pixels, caption, photo
-from vlx import Explained, Explanation, Frame, Provenance, VlxError, load_explanation
+from vlx import Explained, Explanation, Frame, Provenance, VlxError, explanation, load_explanation
 from vlx.explanation import write_whole
 
 KINDS = pytest.mark.parametrize(
@@ -186,6 +187,22 @@ def test_a_notebook_cell_that_ends_in_it_shows_the_figure(made):
     with Image.open(io.BytesIO(made._repr_png_())) as picture:
         assert picture.format == "PNG"
         assert picture.width > 300
+
+
+def test_where_nothing_draws_it_says_so_and_leaves_no_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("vlx.explanation._drawn", None)
+    made = caption()
+    for use in (made.show, made._repr_png_, lambda: made.save(tmp_path / "photo")):
+        with pytest.raises(VlxError, match="nothing here draws explanations: import"):
+            use()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_value_imports_nothing_that_draws_it():
+    tree = ast.parse(Path(explanation.__file__).read_text(encoding="utf-8"))
+    froms = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    assert [name for name in (*froms, *names) if name.startswith(("vlx.show", "matplotlib"))] == []
 
 
 def test_show_draws_the_figure(monkeypatch):

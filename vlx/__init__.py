@@ -1,5 +1,6 @@
 """Explain the words of a caption and the answers of a visual-question-answering model."""
 
+from vlx import show  # explanations are drawn by it
 from vlx.api import (
     Answerer,
     Captioner,
@@ -100,6 +101,7 @@ __all__ = [
     "output_at",
     "phrase",
     "prepared",
+    "show",
     "token_grid",
     "word",
     "xgrad_cam",

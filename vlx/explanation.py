@@ -3,7 +3,7 @@
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -138,26 +138,20 @@ class Explanation:
 
         Returns the three paths. Files appear whole or not at all.
         """
-        from vlx.show.figures import figure
-
         base = Path(stem)
         base.parent.mkdir(parents=True, exist_ok=True)
         paths = tuple(base.with_name(base.name + suffix) for suffix in (".png", ".json", ".npz"))
-        blobs = (_png(figure(self)), self._facts().encode(), self._arrays())
+        blobs = (_png(_drawing().figure(self)), self._facts().encode(), self._arrays())
         for path, blob in zip(paths, blobs, strict=True):
             write_whole(path, blob)
         return paths[0], paths[1], paths[2]
 
     def show(self) -> None:
         """Draw the figure in a notebook, or in the system's image viewer elsewhere."""
-        from vlx.show.figures import show
-
-        show(self)
+        _drawing().show(self)
 
     def _repr_png_(self) -> bytes:
-        from vlx.show.figures import figure
-
-        return _png(figure(self))
+        return _png(_drawing().figure(self))
 
     def _facts(self) -> str:
         facts: dict[str, Any] = {
@@ -177,6 +171,31 @@ class Explanation:
         photo = np.frombuffer(_png(self.image), np.uint8)
         np.savez_compressed(buffer, raw=self.raw, image_png=photo)
         return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How explanations are drawn; they themselves know nothing of pictures."""
+
+    figure: Callable[[Explanation], Image.Image]
+    """The picture of an explanation."""
+    show: Callable[[Explanation], None]
+    """Puts that picture before the user."""
+
+
+_drawn: Drawing | None = None
+
+
+def draw_with(drawing: Drawing) -> None:
+    """Let explanations be drawn so; `vlx.show` calls it when it is imported, which importing vlx does."""
+    global _drawn
+    _drawn = drawing
+
+
+def _drawing() -> Drawing:
+    if _drawn is None:
+        raise VlxError("nothing here draws explanations: import vlx.show first")
+    return _drawn
 
 
 def load_explanation(stem: str | Path) -> Explanation:
