@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import sparse
 
+from vlx.images.bilinear import linear_weights
 from vlx.images.frame import Size
 
 Pixels = Float[np.ndarray, "height width 3"]
@@ -44,14 +45,9 @@ def _torch7_weights(new: int, old: int) -> Any:
     return sparse.csr_array((lengths * (new / old), (rows, cols)), (new, old), dtype=np.float32)
 
 
-def _linear(places: Float[np.ndarray, " new"], old: int) -> Any:
-    """Row i shares place i between the two old pixels beside it; beyond the last one stands the last."""
-    below = np.minimum(np.floor(places), old - 1).astype(int)
-    share = np.clip(places - below, 0, 1)
-    cols = np.concatenate([below, np.minimum(below + 1, old - 1)])
-    rows = np.tile(np.arange(len(places)), 2)
-    weights = np.concatenate([1 - share, share])
-    return sparse.csr_array((weights, (rows, cols)), (len(places), old), dtype=np.float32)
+def _linear(at: Float[np.ndarray, " new"], old: int) -> Any:
+    """Row i shares position i between the two old pixels beside it."""
+    return sparse.csr_array(linear_weights(at, old), dtype=np.float32)
 
 
 def _across(weights: Any, pixels: np.ndarray) -> np.ndarray:

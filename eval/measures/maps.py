@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from scipy import stats
 
 from vlx.errors import VlxError
+from vlx.images.bilinear import linear_weights
 
 Map = Float[np.ndarray, "_height _width"]
 Mask = Bool[np.ndarray, "_height _width"]
@@ -105,12 +106,6 @@ def _weights(length: int, samples: int) -> Float[np.ndarray, "sample pixel"]:
     """Bilinear weights of the pixels at each sample; rows add up to 1."""
     if samples < 1:
         raise VlxError(f"cannot resize to {samples} pixels")
-    centre = np.clip((np.arange(samples) + 0.5) * length / samples - 0.5, 0, length - 1)
-    low = np.floor(centre).astype(int)
-    high = np.minimum(low + 1, length - 1)
-    weights = np.zeros((samples, length))
-    rows = np.arange(samples)
-    np.add.at(weights, (rows, low), 1 - (centre - low))
-    np.add.at(weights, (rows, high), centre - low)
+    weights = linear_weights((np.arange(samples) + 0.5) * length / samples - 0.5, length)
     weights.flags.writeable = False  # shared by all maps of these sizes
     return weights

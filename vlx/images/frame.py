@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vlx.errors import VlxError
+from vlx.images.bilinear import linear_weights
 
 Size = tuple[int, int]
 """Height and width in pixels."""
@@ -106,12 +107,5 @@ def _weights(
         at = (centres - 0.5 - first) / spread * (cells - 1)
     else:
         at = (centres - first) / (last - first) * cells - 0.5
-    at = at.clamp(0, cells - 1)
-    below = at.floor().long()
-    above = (below + 1).clamp(max=cells - 1)
-    share = at - below
-    weights = torch.zeros(length, cells, dtype=torch.float64)
-    places = torch.arange(length)
-    weights[places, below] += 1 - share
-    weights[places, above] += share
+    weights = torch.from_numpy(linear_weights(at.numpy(), cells))
     return weights * _inside(length, first, last)[:, None]
