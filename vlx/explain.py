@@ -126,7 +126,7 @@ def _hidden(run: Pass, resolved: Sequence[Sequence[Resolved]], windows: Windows)
 
 def _on_input(run: Pass, maps: Float[Tensor, "target batch row col"]) -> Tensor:
     """The maps on the pixels of the network input; every frame of a batch has the same input size."""
-    return run.frames[0].to_input(maps)
+    return run.frames[0].on_input(maps)
 
 
 def _result(

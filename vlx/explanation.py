@@ -105,7 +105,7 @@ class Explanation:
     @cached_property
     def maps(self) -> Float[np.ndarray, "target height width"]:
         """The maps on the pixels of the original image, bilinear, zero where the model saw nothing."""
-        return self.frame.place(torch.from_numpy(self.grid_maps)).numpy()
+        return self.frame.on_image(torch.from_numpy(self.grid_maps)).numpy()
 
     @property
     def evidence(self) -> tuple[bool, ...]:

@@ -27,7 +27,7 @@ def activation_maps(passed: Pass, reading_of: Sequence[int]) -> list[Map]:
     """
     grids = passed.grid(passed.features.detach()).cpu().double().numpy()
     planes = [
-        frame.place(torch.from_numpy(mean_activation(grid))).numpy()
+        frame.on_image(torch.from_numpy(mean_activation(grid))).numpy()
         for grid, frame in zip(grids, passed.frames, strict=True)
     ]
     return [planes[index] for index in reading_of]

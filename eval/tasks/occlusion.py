@@ -115,7 +115,7 @@ def _scoring(
     if on_network is None:  # alone, which tells whether this one is at fault
         asked = {index: [target.resolve(opened.reading(at))]}
         on_network = occlusion_maps(opened.passed, asked, Windows(options.window, options.stride))[index][0]
-    falls = frame.place(torch.from_numpy(on_network)).numpy()
+    falls = frame.on_image(torch.from_numpy(on_network)).numpy()
     return Scoring(
         lambda plane: occlusion_correlation(plane, falls),
         {"every_pixel": lambda plane: occlusion_correlation(plane, falls, size=None)},

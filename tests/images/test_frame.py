@@ -34,7 +34,7 @@ def test_crop_and_padding_worked_by_hand():
 
 def test_placed_map_is_zero_outside_the_crop_and_constant_beyond_the_outer_centres():
     frame = Frame((4, 8), (4, 4), (0.0, 2.0, 4.0, 6.0))
-    placed = frame.place(torch.tensor([[1.0, 3.0], [1.0, 3.0]]))
+    placed = frame.on_image(torch.tensor([[1.0, 3.0], [1.0, 3.0]]))
     # cells' centres lie at columns 3 and 5; pixel centres at 2.5, 3.5, 4.5, 5.5
     row = torch.tensor([0, 0, 1.0, 1.5, 2.5, 3.0, 0, 0])
     torch.testing.assert_close(placed, row.expand(4, 8))
@@ -45,12 +45,12 @@ def test_on_the_whole_image_placing_is_bilinear_resizing(cells, size):
     maps = torch.randn(2, 3, *cells, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     frame = Frame.resized(size, (224, 224))
     expected = F.interpolate(maps, size, mode="bilinear", align_corners=False)
-    torch.testing.assert_close(frame.place(maps), expected)
+    torch.testing.assert_close(frame.on_image(maps), expected)
     if min(cells) > 1:
         corners = F.interpolate(maps, size, mode="bilinear", align_corners=True)
-        torch.testing.assert_close(frame.place(maps, align_corners=True), corners)
+        torch.testing.assert_close(frame.on_image(maps, align_corners=True), corners)
     wide = F.interpolate(maps, (224, 224), mode="bilinear", align_corners=False)
-    torch.testing.assert_close(frame.to_input(maps), wide)
+    torch.testing.assert_close(frame.on_input(maps), wide)
 
 
 SIZES = st.integers(20, 90)
@@ -90,7 +90,7 @@ def test_a_marked_rectangle_lands_where_the_frame_says(height, width, data):
     assert float(found[0]) == pytest.approx(expected[0], abs=0.75)
     assert float(found[1]) == pytest.approx(expected[1], abs=0.75)
     # and the network's view, placed back, is bright where the photo is
-    back = frame.place(bright)
+    back = frame.on_image(bright)
     inside = torch.from_numpy(seen)
     assert float(back[inside].mean()) > 0.7
     assert float(back[~inside].mean()) < 0.2

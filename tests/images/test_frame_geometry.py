@@ -59,7 +59,7 @@ def test_a_mark_lands_exactly_where_the_frame_says_and_back(data):
     assert frame.to_image(*first) == pytest.approx((top * scale, left * scale))
     assert frame.to_image(*last) == pytest.approx((bottom * scale, right * scale))
     # Back on the photo: full inside the mark, nothing outside, half a cell from the edge.
-    placed = frame.place(pixels[0].double()).numpy()
+    placed = frame.on_image(pixels[0].double()).numpy()
     seen = frame.covered().numpy()
     assert not placed[~seen].any()
     inner = np.zeros(photo.shape[:2], bool)
@@ -101,17 +101,17 @@ def placed_by_loops(frame: Frame, plane: torch.Tensor) -> np.ndarray:
 @given(frames(), SMALL, SMALL)
 def test_placing_is_its_definition(frame, rows, cols):
     plane = random_maps(rows, cols)
-    np.testing.assert_allclose(frame.place(plane), placed_by_loops(frame, plane), atol=1e-9)
+    np.testing.assert_allclose(frame.on_image(plane), placed_by_loops(frame, plane), atol=1e-9)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(frames(), SMALL, SMALL)
 def test_placing_is_linear_keeps_leading_axes_and_bounds(frame, rows, cols):
     maps = random_maps(2, 3, rows, cols)
-    placed = frame.place(maps)
+    placed = frame.on_image(maps)
     assert placed.shape == (2, 3, *frame.image_size)
-    torch.testing.assert_close(placed[1, 2], frame.place(maps[1, 2]))
-    torch.testing.assert_close(frame.place(2 * maps[0] - maps[1]), 2 * placed[0] - placed[1])
+    torch.testing.assert_close(placed[1, 2], frame.on_image(maps[1, 2]))
+    torch.testing.assert_close(frame.on_image(2 * maps[0] - maps[1]), 2 * placed[0] - placed[1])
     assert placed.max() <= maps.max() + 1e-9
     assert (placed[..., frame.covered()] >= maps.min() - 1e-9).all()
 
@@ -120,7 +120,7 @@ def test_placing_is_linear_keeps_leading_axes_and_bounds(frame, rows, cols):
 @given(frames())
 def test_a_constant_map_is_constant_where_the_network_saw_and_zero_elsewhere(frame):
     for corners in (False, True):
-        placed = frame.place(torch.full((3, 4), 7.0, dtype=torch.float64), align_corners=corners)
+        placed = frame.on_image(torch.full((3, 4), 7.0, dtype=torch.float64), align_corners=corners)
         torch.testing.assert_close(placed, 7.0 * frame.covered().double())
 
 
@@ -151,9 +151,9 @@ def test_a_map_of_the_cropped_input_upsampled_equals_resizing_and_pasting():
     maps = random_maps(5, 7, 7)
     expected = torch.zeros(5, 256, 384, dtype=torch.float64)
     expected[..., 64:320] = F.interpolate(maps[None], (256, 256), mode="bilinear", align_corners=False)[0]
-    torch.testing.assert_close(frame.place(maps), expected)
+    torch.testing.assert_close(frame.on_image(maps), expected)
     corners = F.interpolate(maps[None], (256, 256), mode="bilinear", align_corners=True)[0]
-    torch.testing.assert_close(frame.place(maps, align_corners=True)[..., 64:320], corners)
+    torch.testing.assert_close(frame.on_image(maps, align_corners=True)[..., 64:320], corners)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_the_networks_view_of_a_padded_image_ends_with_the_image():
     np.testing.assert_array_equal(np.flatnonzero(pixels[0].sum(1)), [2, 3, 4, 5])
     rows = torch.zeros(8, 8, dtype=torch.float64)
     rows[2:6] = 1
-    placed = frame.place(rows)
+    placed = frame.on_image(rows)
     assert frame.covered().all()
     assert placed[1:-1].min() == 1  # within half a cell of the border padding shines in
     torch.testing.assert_close(placed[0], torch.full((16,), 0.75, dtype=torch.float64))
@@ -186,7 +186,8 @@ def test_the_networks_view_of_a_padded_image_ends_with_the_image():
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_maps_keep_their_precision(kind):
     frame = Frame.resized((6, 4), (3, 2))
-    for placed in (frame.place(torch.ones(3, 2, dtype=kind)), frame.to_input(torch.ones(1, 1, dtype=kind))):
+    cell = torch.ones(1, 1, dtype=kind)
+    for placed in (frame.on_image(torch.ones(3, 2, dtype=kind)), frame.on_input(cell)):
         assert placed.dtype == kind
         assert (placed == 1).all()
 

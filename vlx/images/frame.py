@@ -59,7 +59,7 @@ class Frame:
         down, across = self._pixel()
         return (row - self.box[0]) / down, (col - self.box[1]) / across
 
-    def place(
+    def on_image(
         self, maps: Float[Tensor, "*target row col"], *, align_corners: bool = False
     ) -> Float[Tensor, "*target height width"]:
         """Maps whose cells divide the network input, on the pixels of the original image.
@@ -73,7 +73,7 @@ class Frame:
         cols = _weights(maps.shape[-1], self.image_size[1], left, right, align_corners).to(maps)
         return rows @ maps @ cols.T
 
-    def to_input(self, maps: Float[Tensor, "*target row col"]) -> Float[Tensor, "*target height width"]:
+    def on_input(self, maps: Float[Tensor, "*target row col"]) -> Float[Tensor, "*target height width"]:
         """Maps whose cells divide the network input, bilinear on its pixels."""
         flat = maps.reshape(-1, 1, *maps.shape[-2:])
         wide = F.interpolate(flat, self.input_size, mode="bilinear", align_corners=False)

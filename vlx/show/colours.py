@@ -143,5 +143,5 @@ def target_picture(explanation: Explanation, target: int, scale: Scale, *, longe
     photo, frame = reduced(explanation, longest)
     raw = explanation.raw[target]
     if not explanation.at_pixels:
-        return overlay(photo, frame.place(torch.from_numpy(raw)).numpy(), scale)
-    return gradient_picture(frame.place(torch.from_numpy(raw)).numpy())
+        return overlay(photo, frame.on_image(torch.from_numpy(raw)).numpy(), scale)
+    return gradient_picture(frame.on_image(torch.from_numpy(raw)).numpy())
