@@ -95,13 +95,16 @@ def explain_captions(
     for text in said:
         if not text.strip():
             raise TextError("the given caption is empty; give one with words")
-    run = (
+    passed = (
         model.read(opened, said)
         if prompt is None
         else _responder(model).read(opened, said, _each(prompt, said))
     )
     return explain(
-        run, [_caption_targets(reading, words, targets) for reading in run.readings], method, chunk=chunk
+        passed,
+        [_caption_targets(reading, words, targets) for reading in passed.readings],
+        method,
+        chunk=chunk,
     )
 
 
@@ -157,23 +160,23 @@ def explain_answer(
     """
     opened = open_image(image)
     if not isinstance(model, Responder):
-        run = model.read([opened], [question])
-        return explain(run, _choice_targets(run, answers, targets), method)[0]
+        passed = model.read([opened], [question])
+        return explain(passed, _choice_targets(passed, answers, targets), method)[0]
     if targets is not None:
         raise VlxError("this model writes its answers: give targets to explain_caption(…, prompt=question)")
     if not question.strip():
         raise TextError("the question is empty: give one with words")
     said = list(answers) if answers is not None else written(model, [opened], question)
-    run = model.read([opened] * len(said), said, _each(question, said))
-    return _side_by_side(explain(run, [caption()], method), said)
+    passed = model.read([opened] * len(said), said, _each(question, said))
+    return _side_by_side(explain(passed, [caption()], method), said)
 
 
 def explain_match(
     model: Matcher, image: Picture, texts: Sequence[str], *, method: Method = grad_cam
 ) -> Explanation:
     """Explain how well texts fit an image, as CLIP scores them: which pixels speak for each."""
-    run = model.compare([open_image(image)], texts)
-    return explain(run, [label(at) for at in range(len(texts))], method)[0]
+    passed = model.compare([open_image(image)], texts)
+    return explain(passed, [label(at) for at in range(len(texts))], method)[0]
 
 
 def explain_label(
@@ -185,8 +188,8 @@ def explain_label(
     method: Method = grad_cam,
 ) -> Explanation:
     """Explain classes of an image classifier, by default the likeliest one."""
-    run = model.read([open_image(image)])
-    return explain(run, _choice_targets(run, labels, targets), method)[0]
+    passed = model.read([open_image(image)])
+    return explain(passed, _choice_targets(passed, labels, targets), method)[0]
 
 
 def written(
@@ -240,12 +243,12 @@ def _caption_targets(
 
 
 def _choice_targets(
-    run: Pass, names: Sequence[str | int] | None, targets: Sequence[Target] | None
+    passed: Pass, names: Sequence[str | int] | None, targets: Sequence[Target] | None
 ) -> list[Target]:
     if targets is not None:
         return list(targets)
     if names is None:
-        names = [run.readings[0].choices.names[int(run.scores[0, 0].argmax())]]
-    if run.readings[0].kind == "answer":
+        names = [passed.readings[0].choices.names[int(passed.scores[0, 0].argmax())]]
+    if passed.readings[0].kind == "answer":
         return [answer(str(name)) for name in names]
     return [label(name) for name in names]

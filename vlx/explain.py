@@ -32,7 +32,7 @@ TOP = 5  # how many of the likeliest answers a result lists
 
 
 def explain(
-    run: Pass,
+    passed: Pass,
     targets: Sequence[Target] | Sequence[Sequence[Target]],
     method: Method = grad_cam,
     *,
@@ -43,96 +43,94 @@ def explain(
     ``targets`` serve every item, or are given as one list for each item. ``chunk`` bounds how many
     targets are differentiated together. Raises LayerError for a layer without rows and columns.
     """
-    lists = _for_each(run, targets)
+    lists = _for_each(passed, targets)
     resolved = [
         [target.resolve(reading) for target in wanted]
-        for wanted, reading in zip(lists, run.readings, strict=True)
+        for wanted, reading in zip(lists, passed.readings, strict=True)
     ]
     raw, scores, batched, relus = (
-        _maps(run, resolved, method, chunk)
+        _maps(passed, resolved, method, chunk)
         if method.windows is None
-        else (*_hidden(run, resolved, method.windows), None, 0)
+        else (*_hidden(passed, resolved, method.windows), None, 0)
     )
     return [
-        _result(
-            run, b, [t.name for t in lists[b]], resolved[b], raw[:, b], scores[:, b], method, batched, relus
-        )
-        for b in range(run.batch)
+        _result(passed, b, resolved[b], raw[:, b], scores[:, b], method, batched, relus)
+        for b in range(passed.batch)
     ]
 
 
-def _for_each(run: Pass, targets: Sequence[Any]) -> list[list[Target]]:
+def _for_each(passed: Pass, targets: Sequence[Any]) -> list[list[Target]]:
     if not targets:
         raise VlxError("no targets to explain: give at least one, such as word(0) or caption()")
     if all(isinstance(target, Target) for target in targets):
-        return [list(cast(Sequence[Target], targets))] * run.batch
-    if len(targets) != run.batch:
+        return [list(cast(Sequence[Target], targets))] * passed.batch
+    if len(targets) != passed.batch:
         raise VlxError(
-            f"{len(targets)} lists of targets for {run.batch} items: give one for each, or one for all"
+            f"{len(targets)} lists of targets for {passed.batch} items: give one for each, or one for all"
         )
     return [list(wanted) for wanted in targets]
 
 
 def _maps(
-    run: Pass, resolved: Sequence[Sequence[Resolved]], method: Method, chunk: int | None
+    passed: Pass, resolved: Sequence[Sequence[Resolved]], method: Method, chunk: int | None
 ) -> tuple[Tensor, Tensor, bool, int]:
     """Raw maps (target, batch, *plane), scores (target, batch), and how they were computed."""
     terms = [[target.terms for target in item] for item in resolved]
     found, raw, relus = None, None, 0
     if method.cam is not None:
-        found, raw = _cam(run, terms, method.cam, method.needs_mean_only, chunk)
+        found, raw = _cam(passed, terms, method.cam, method.needs_mean_only, chunk)
     if method.rule is not None:
-        head = gradients(run, terms, rule=method.guidance, chunk=chunk)
-        pixels, relus = pixel_gradients(run, head, method.guidance)
+        head = gradients(passed, terms, rule=method.guidance, chunk=chunk)
+        pixels, relus = pixel_gradients(passed, head, method.guidance)
         found = found or head
-        raw = pixels if raw is None else pixels * _on_input(run, raw)[:, :, None]
+        raw = pixels if raw is None else pixels * _on_input(passed, raw)[:, :, None]
     if found is None or raw is None:
         raise VlxError(f"method {method.name} has neither a map on features nor a rule for pixels")
     return raw, found.scores, found.batched, relus
 
 
 def _cam(
-    run: Pass, terms: Terms, cam: Callable[[Tensor, Tensor], Tensor], mean_only: bool, chunk: int | None
+    passed: Pass, terms: Terms, cam: Callable[[Tensor, Tensor], Tensor], mean_only: bool, chunk: int | None
 ) -> tuple[Gradients, Float[Tensor, "target batch row col"]]:
     """Maps on the feature grid, and the gradients they were made of."""
-    features = run.grid(run.features.detach())
+    features = passed.grid(passed.features.detach())
     if features.shape[-2] * features.shape[-1] < 2:
         raise LayerError(
-            f"layer {run.layer} has a single place ({tuple(features.shape)}): name a layer below its pooling"
+            f"layer {passed.layer} has a single place ({tuple(features.shape)}): "
+            "name a layer below its pooling"
         )
-    means = mean_gradients(run, terms, chunk=chunk) if mean_only else None
+    means = mean_gradients(passed, terms, chunk=chunk) if mean_only else None
     if means is not None:
         return means, cam(features.to(means.values.dtype)[None], means.values)
-    found = gradients(run, terms, chunk=chunk)
-    at_places = run.grid(found.values)
+    found = gradients(passed, terms, chunk=chunk)
+    at_places = passed.grid(found.values)
     if not any_nonzero(at_places) and any_nonzero(found.values):
         raise LayerError(
-            f"at layer {run.layer} the class token alone has a gradient: name a layer before the last "
+            f"at layer {passed.layer} the class token alone has a gradient: name a layer before the last "
             "attention, such as the first norm of the last block"
         )
     return found, cam(features.to(at_places.dtype)[None], at_places)
 
 
-def _hidden(run: Pass, resolved: Sequence[Sequence[Resolved]], windows: Windows) -> tuple[Tensor, Tensor]:
+def _hidden(passed: Pass, resolved: Sequence[Sequence[Resolved]], windows: Windows) -> tuple[Tensor, Tensor]:
     """Occlusion maps (target, batch, height, width) and scores (target, batch)."""
     count = max(map(len, resolved), default=0)
     raw = [
-        torch.from_numpy(maps) for maps in occlusion_maps(run, dict(enumerate(resolved)), windows).values()
+        torch.from_numpy(maps) for maps in occlusion_maps(passed, dict(enumerate(resolved)), windows).values()
     ]
-    scores = values_of(run, [[target.terms for target in item] for item in resolved], count)
+    scores = values_of(passed, [[target.terms for target in item] for item in resolved], count)
     padded = [torch.cat([maps, maps.new_zeros(count - len(maps), *maps.shape[1:])]) for maps in raw]
     return torch.stack(padded, 1), scores
 
 
-def _on_input(run: Pass, maps: Float[Tensor, "target batch row col"]) -> Tensor:
+def _on_input(passed: Pass, maps: Float[Tensor, "target batch row col"]) -> Tensor:
     """The maps on the pixels of the network input; every frame of a batch has the same input size."""
-    return run.frames[0].on_input(maps)
+    return passed.frames[0].on_input(maps)
 
 
 def _result(
-    run: Pass,
+    passed: Pass,
     b: int,
-    names: Sequence[str],
     resolved: Sequence[Resolved],
     raw: Tensor,
     scores: Tensor,
@@ -140,18 +138,20 @@ def _result(
     batched: bool | None,
     relus: int,
 ) -> Explanation:
-    reading = run.readings[b]
-    shares = torch.softmax(run.scores[b, 0].detach().float(), -1) if reading.kind != "caption" else None
+    reading = passed.readings[b]
+    shares = torch.softmax(passed.scores[b, 0].detach().float(), -1) if reading.kind != "caption" else None
     explained = tuple(
         Explained(target.name, float(score), _probability(target, float(score), shares), target.words)
         for target, score in zip(resolved, scores, strict=False)
     )
     return Explanation(
-        image=run.images[b],
-        frame=run.frames[b],
+        image=passed.images[b],
+        frame=passed.frames[b],
         raw=raw[: len(resolved)].detach().cpu().float().numpy().copy(),  # frees the rest of the batch
         targets=explained,
-        provenance=Provenance(run.model, run.layer, method.name, run.quantity, batched, relus, _versions()),
+        provenance=Provenance(
+            passed.model, passed.layer, method.name, passed.quantity, batched, relus, _versions()
+        ),
         words=tuple(word.text for word in reading.words),
         prompt=reading.prompt,
         unknown=reading.unknown,
@@ -160,7 +160,7 @@ def _result(
 
 
 def _probability(target: Resolved, score: float, shares: Tensor | None) -> float | None:
-    if not target.single:
+    if target.composed:
         return None
     return float(np.exp(score)) if shares is None else float(shares[target.terms[0].choice])
 

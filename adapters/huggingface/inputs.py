@@ -93,9 +93,9 @@ def encoded(
     return output_at(model, site, **{**inputs, "pixel_values": pixels})
 
 
-def of_item(inputs: Inputs, place: int, pixels: Float[Tensor, "batch 3 height width"]) -> Inputs:
+def of_item(inputs: Inputs, position: int, pixels: Float[Tensor, "batch 3 height width"]) -> Inputs:
     """The inputs of one item of a batch, with other pixels: one row for each of these."""
-    rows = {name: value[place].expand(len(pixels), *value.shape[1:]) for name, value in inputs.items()}
+    rows = {name: value[position].expand(len(pixels), *value.shape[1:]) for name, value in inputs.items()}
     return {**rows, "pixel_values": pixels}
 
 

@@ -132,12 +132,12 @@ class Speaker:
         items: Sequence[_Item],
         inputs: Inputs,
         pixels: Float[Tensor, "batch 3 height width"],
-        place: int,
+        position: int,
     ) -> Float[Tensor, "batch step token"]:
-        steps = self._steps([items[place]] * len(pixels), inputs)
+        steps = self._steps([items[position]] * len(pixels), inputs)
         seeing = capture(self.model, self._site, vocabulary=self._vocabulary, steps=steps)
         with seeing as seen, torch.no_grad():
-            self.model(**of_item(inputs, place, pixels))
+            self.model(**of_item(inputs, position, pixels))
             return log_probabilities(seen.logits)
 
     def generate(self, images: Sequence[Image.Image], beam: int = 1) -> list[str]:

@@ -72,10 +72,10 @@ class ViltAnswerer:
         )
 
     def _rescored(
-        self, inputs: Inputs, pixels: Float[Tensor, "batch 3 height width"], place: int
+        self, inputs: Inputs, pixels: Float[Tensor, "batch 3 height width"], position: int
     ) -> Float[Tensor, "batch 1 choice"]:
         with _in_order(self.model.vilt.embeddings), prepared(self.model), torch.no_grad():
-            return logit_scores(self.model(**of_item(inputs, place, pixels)).logits)
+            return logit_scores(self.model(**of_item(inputs, position, pixels)).logits)
 
     def _prepared(self, image: Image.Image, question: str) -> Inputs:
         return dict(self.parts.joint(images=image, text=question, return_tensors="pt"))

@@ -145,7 +145,7 @@ def _pass(
 
 
 def _rescored(
-    model: Any, output: str, inputs: Inputs, pixels: Float[Tensor, "batch 3 height width"], _place: int
+    model: Any, output: str, inputs: Inputs, pixels: Float[Tensor, "batch 3 height width"], _position: int
 ) -> Float[Tensor, "batch 1 choice"]:
     with prepared(model), torch.no_grad():
         return logit_scores(model(**{**inputs, "pixel_values": pixels})[output])

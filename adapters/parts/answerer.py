@@ -85,7 +85,7 @@ def encode_questions(
 
 
 def _rescored(
-    network: Any, asked: Sequence[Tensor], pixels: Float[Tensor, "batch 3 height width"], place: int
+    network: Any, asked: Sequence[Tensor], pixels: Float[Tensor, "batch 3 height width"], position: int
 ) -> Float[Tensor, "batch 1 choice"]:
     with prepared(network), torch.no_grad():
-        return logit_scores(network.answered(pixels, *(part[place : place + 1] for part in asked)))
+        return logit_scores(network.answered(pixels, *(part[position : position + 1] for part in asked)))

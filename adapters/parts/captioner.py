@@ -128,10 +128,10 @@ class CNNLSTMCaptioner:
         )
 
     def _rescored(
-        self, ids: Int[Tensor, "item step"], pixels: Float[Tensor, "batch 3 height width"], place: int
+        self, ids: Int[Tensor, "item step"], pixels: Float[Tensor, "batch 3 height width"], position: int
     ) -> Float[Tensor, "batch steps word"]:
         with prepared(self._whole), torch.no_grad():
-            return log_probabilities(self.network(pixels, ids[place].expand(len(pixels), -1)))
+            return log_probabilities(self.network(pixels, ids[position].expand(len(pixels), -1)))
 
     def generate(self, images: Sequence[Image.Image], beam: int | None = None) -> list[str]:
         """Write one caption for each image: greedy with a beam of 1, else the best of the beam."""

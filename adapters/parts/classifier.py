@@ -68,7 +68,7 @@ class Classifier:
         )
 
     def _rescored(
-        self, pixels: Float[Tensor, "batch 3 height width"], _place: int
+        self, pixels: Float[Tensor, "batch 3 height width"], _position: int
     ) -> Float[Tensor, "batch 1 choice"]:
         with prepared(self.network), torch.no_grad():
             return logit_scores(self.network(pixels))

@@ -41,7 +41,7 @@ def test_contrast_and_counterfactual_and_scale():
     contrast = vlx.word("dog") - vlx.word("dog", instead="cat")
     assert terms(contrast) == (Term(1.0, 1, 2), Term(-1.0, 1, 3))
     assert contrast.resolve(READING).name == "dog - cat"
-    assert not contrast.resolve(READING).single
+    assert contrast.resolve(READING).composed
     assert terms(-vlx.word("dog")) == (Term(-1.0, 1, 2),)
     assert terms(2 * vlx.word("dog") + vlx.word("bike")) == (Term(2.0, 1, 2), Term(1.0, 4, 7))
     assert vlx.word("dog").named("why").resolve(READING).name == "why"

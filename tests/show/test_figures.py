@@ -243,8 +243,8 @@ def test_a_comparison_names_what_sets_each_explanation_apart(monkeypatch: pytest
     deeper = replace(
         first, raw=4 * first.raw, provenance=replace(first.provenance, layer="features.9", method="hires_cam")
     )
-    assert figures.apart([first, deeper]) == ["features.3, grad_cam", "features.9, hires_cam"]
-    assert figures.apart([first]) == figures.apart([first, first])[:1] == [""]
+    assert figures.differences([first, deeper]) == ["features.3, grad_cam", "features.9, hires_cam"]
+    assert figures.differences([first]) == figures.differences([first, first])[:1] == [""]
     picture = figures.comparison([first, deeper])
     assert picture.height > 1.6 * figures.figure(first).height
     assert picture.width == figures.figure(first).width

@@ -21,7 +21,7 @@ from tests.browser import Page, browser
 from tests.explained import answers, at_pixels, caption, photo
 from vlx import Explanation, Frame, VlxError
 from vlx.show.colours import OPACITY, scales, tint
-from vlx.show.report import report_entry, report_page, write_report
+from vlx.show.report import report_card, report_page, write_report
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -50,7 +50,7 @@ class _Read(HTMLParser):
 
 def _page(*items: list[Explanation], names: tuple[str, ...] = ()) -> str:
     named = [*names, *[""] * len(items)]
-    return report_page([report_entry(item, name) for item, name in zip(items, named, strict=False)])
+    return report_page([report_card(item, name) for item, name in zip(items, named, strict=False)])
 
 
 def _data(page: str) -> list[dict]:

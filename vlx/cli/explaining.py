@@ -15,7 +15,7 @@ from vlx.errors import ImageError, TextError, UnknownChoice, VlxError
 from vlx.explanation import Explanation, write_whole
 from vlx.images.files import list_images, open_image
 from vlx.methods.values import Method, method_named
-from vlx.show.figures import apart, comparison
+from vlx.show.figures import comparison, differences
 
 Explained = Callable[[Image.Image], list[Explanation]]
 """What a command does with one image: one explanation for each method."""
@@ -87,9 +87,9 @@ def run_all(
     """
     from tqdm import tqdm
 
-    from vlx.show.report import report_entry, report_page
+    from vlx.show.report import report_card, report_page
 
-    entries, failed, taken = [], 0, set[str]()
+    cards, failed, taken = [], 0, set[str]()
     hidden = True if len(paths) == 1 else None  # None: only on a terminal
     for path in tqdm(paths, unit="image", file=sys.stderr, disable=hidden):
         try:
@@ -107,9 +107,9 @@ def run_all(
             _save(out, path, made, taken)
             for group in alike:
                 whose = f", {group[0].provenance.model}" if len(alike) > 1 else ""
-                entries.append(report_entry(group, f"{path.name}{whose}"))
-    if out is not None and entries:
-        write_whole(out / "report.html", report_page(entries, title).encode("utf-8", "replace"))
+                cards.append(report_card(group, f"{path.name}{whose}"))
+    if out is not None and cards:
+        write_whole(out / "report.html", report_page(cards, title).encode("utf-8", "replace"))
     if failed and len(paths) > 1:
         complain(f"{failed} of {len(paths)} images could not be explained")
     return failed
@@ -134,7 +134,7 @@ def result(name: str, made: Sequence[Explanation], *, whose: bool = False) -> st
     text = first.prompt or " ".join(first.words)
     name = f"{name} ({first.provenance.model})" if whose else name
     lines = [f"{name}: {text}" if text else name]
-    heads = ["evidence"] if len(made) == 1 else apart(made)
+    heads = ["evidence"] if len(made) == 1 else differences(made)
     rows = [
         ("word" if first.words else "answer" if first.prompt else "class", "score", "probability", *heads)
     ]
@@ -169,7 +169,7 @@ def _save(out: Path, path: Path, made: Sequence[Explanation], taken: set[str]) -
         stem, number = f"{path.stem}-{number}", number + 1
     taken.add(stem)
     methods = len({one.provenance.method for one in made}) == len(made)
-    for one, label in zip(made, apart(made), strict=True):
+    for one, label in zip(made, differences(made), strict=True):
         own = one.provenance.method if methods else re.sub(r"[^\w.]+", "-", label).strip("-")
         one.save(out / f"{stem}-{own}")
     if len(made) > 1:

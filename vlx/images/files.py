@@ -109,9 +109,9 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     if upright.mode == "F":
         raise ImageError("an image of floating-point pixels has no fixed range: convert it to 8 bits first")
     if "A" in upright.getbands() or "transparency" in upright.info:
-        layer = upright.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(white, layer).convert("RGB")
+        rgba = upright.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
     return upright.convert("RGB")
 
 

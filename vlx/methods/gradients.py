@@ -40,70 +40,77 @@ class Gradients:
     """How many ReLUs between scores and features followed a guided rule."""
 
 
-def gradients(run: Pass, terms: Terms, *, rule: Rule | None = None, chunk: int | None = None) -> Gradients:
+def gradients(passed: Pass, terms: Terms, *, rule: Rule | None = None, chunk: int | None = None) -> Gradients:
     """Differentiate every target at the features of a Pass.
 
     ``chunk`` bounds how many targets are differentiated together, and so the memory; by default as many
     as are likely to fit into `ROOM`. Sums are taken in float32 or better. Raises LayerError if the
     features do not reach the scores.
     """
-    return _differentiated(run, run.features, terms, rule, chunk)
+    return _differentiated(passed, passed.features, terms, rule, chunk)
 
 
-def mean_gradients(run: Pass, terms: Terms, *, chunk: int | None = None) -> Gradients | None:
+def mean_gradients(passed: Pass, terms: Terms, *, chunk: int | None = None) -> Gradients | None:
     """The mean of every target's gradients over all places of the grid, (target, batch, channel, 1, 1).
 
     None where the Pass has no shortcut to it, or where the means are 0: then only the gradients at the
     places tell whether they are too.
     """
-    if run.shortcuts.everywhere is None:
+    if passed.shortcuts.everywhere is None:
         return None
-    sums = _differentiated(run, run.shortcuts.everywhere, terms, None, chunk)
+    sums = _differentiated(passed, passed.shortcuts.everywhere, terms, None, chunk)
     if not any_nonzero(sums.values):
         return None
-    rows, cols = run.grid(run.features.detach()).shape[-2:]
+    rows, cols = passed.grid(passed.features.detach()).shape[-2:]
     return replace(sums, values=sums.values[..., None, None] / (rows * cols))
 
 
-def _differentiated(run: Pass, leaf: Tensor, terms: Terms, rule: Rule | None, chunk: int | None) -> Gradients:
+def _differentiated(
+    passed: Pass, leaf: Tensor, terms: Terms, rule: Rule | None, chunk: int | None
+) -> Gradients:
     count = max((len(item) for item in terms), default=0)
-    if len(terms) != run.batch or count == 0:
-        raise VlxError(f"{len(terms)} lists of targets for {run.batch} items: give one, not empty, for each")
-    scores = values_of(run, terms, count)
-    cut = run.shortcuts.cut
-    roots = [run.scores] if cut is None else [cut.above, run.scores]
+    if len(terms) != passed.batch or count == 0:
+        raise VlxError(
+            f"{len(terms)} lists of targets for {passed.batch} items: give one, not empty, for each"
+        )
+    scores = values_of(passed, terms, count)
+    cut = passed.shortcuts.cut
+    roots = [passed.scores] if cut is None else [cut.above, passed.scores]
     with torch.inference_mode(False), torch.enable_grad(), ruled(roots, rule) as relus:
-        scale = 8192.0 if torch.float16 in (run.features.dtype, roots[0].dtype) else 1.0
-        values, batched = _scaled(run, leaf, terms, count, scale, chunk or _fitting(run, roots[0]))
+        scale = 8192.0 if torch.float16 in (passed.features.dtype, roots[0].dtype) else 1.0
+        values, batched = _scaled(passed, leaf, terms, count, scale, chunk or _fitting(passed, roots[0]))
     if not all_finite(values):
         raise VlxError(
-            f"the gradients at layer {run.layer} are not finite: check the model's weights and precision"
+            f"the gradients at layer {passed.layer} are not finite: check the model's weights and precision"
         )
     return Gradients(values, scores, batched, relus)
 
 
 def pixel_gradients(
-    run: Pass, head: Gradients, rule: Rule | None = None
+    passed: Pass, head: Gradients, rule: Rule | None = None
 ) -> tuple[Float[Tensor, "target batch 3 height width"], int]:
     """Carry gradients at the features down to the pixels of the network input, one target at a time.
 
     Returns the signed gradients and, for a guided rule, how many ReLUs followed it in all. Raises
     GuidedError if there was none, and VlxError if the Pass cannot reach its pixels.
     """
-    if run.below is None or run.below.encode is None:
-        raise VlxError(f"{run.model} gives no way from pixels to layer {run.layer}: use a method on features")
-    with torch.inference_mode(False), torch.enable_grad():
-        pixels = run.below.pixels.detach().clone().requires_grad_()
-        features = run.below.encode(pixels)
-    if features.shape != run.features.shape:
-        raise LayerError(
-            f"layer {run.layer} gave {tuple(run.features.shape)}, but {tuple(features.shape)} from its pixels"
+    if passed.below is None or passed.below.encode is None:
+        raise VlxError(
+            f"{passed.model} gives no way from pixels to layer {passed.layer}: use a method on features"
         )
-    with ruled([features], rule) as below:
+    with torch.inference_mode(False), torch.enable_grad():
+        pixels = passed.below.pixels.detach().clone().requires_grad_()
+        features = passed.below.encode(pixels)
+    if features.shape != passed.features.shape:
+        raise LayerError(
+            f"layer {passed.layer} gave {tuple(passed.features.shape)}, "
+            f"but {tuple(features.shape)} from its pixels"
+        )
+    with ruled([features], rule) as relus:
         planes = [_pixels_of(features, pixels, seed) for seed in head.values]
     if rule is not None:
-        need_relus(below + head.relus, run.model)
-    return torch.stack(planes), below + head.relus
+        need_relus(relus + head.relus, passed.model)
+    return torch.stack(planes), relus + head.relus
 
 
 def _pixels_of(features: Tensor, pixels: Tensor, seed: Tensor) -> Tensor:
@@ -114,13 +121,13 @@ def _pixels_of(features: Tensor, pixels: Tensor, seed: Tensor) -> Tensor:
     return found.to(seed.dtype) / scale
 
 
-def values_of(run: Pass, terms: Terms, count: int) -> Float[Tensor, "target batch"]:
+def values_of(passed: Pass, terms: Terms, count: int) -> Float[Tensor, "target batch"]:
     """The values of ``count`` targets of each item; 0 where an item has fewer."""
-    wide = torch.promote_types(run.scores.dtype, torch.float32)
-    found = torch.zeros(count, run.batch, dtype=wide, device=run.scores.device)
+    wide = torch.promote_types(passed.scores.dtype, torch.float32)
+    found = torch.zeros(count, passed.batch, dtype=wide, device=passed.scores.device)
     target, item, step, choice, weight = _listed(terms, found)
     return found.index_put_(
-        (target, item), weight * run.scores.detach()[item, step, choice].to(wide), accumulate=True
+        (target, item), weight * passed.scores.detach()[item, step, choice].to(wide), accumulate=True
     )
 
 
@@ -132,9 +139,9 @@ def _listed(terms: Terms, like: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor,
         for n, target in enumerate(item)
         for term in target
     ]
-    *places, weights = zip(*listed, strict=True) if listed else [()] * 5
+    *indices, weights = zip(*listed, strict=True) if listed else [()] * 5
     target, item, step, choice = (
-        torch.tensor(place, dtype=torch.long, device=like.device) for place in places
+        torch.tensor(index, dtype=torch.long, device=like.device) for index in indices
     )
     return target, item, step, choice, torch.tensor(weights, dtype=like.dtype, device=like.device)
 
@@ -149,22 +156,22 @@ def any_nonzero(values: Tensor) -> bool:
     return values.numel() > 0 and bool(values.amin() != 0 or values.amax() != 0)
 
 
-def _fitting(run: Pass, root: Tensor) -> int:
+def _fitting(passed: Pass, root: Tensor) -> int:
     """How many targets are likely to fit into `ROOM` when they are differentiated together."""
-    largest = max(part.numel() * part.element_size() for part in (run.features, root))
+    largest = max(part.numel() * part.element_size() for part in (passed.features, root))
     return max(1, ROOM // (_WIDER * largest))
 
 
 def _scaled(
-    run: Pass, leaf: Tensor, terms: Terms, count: int, scale: float, chunk: int
+    passed: Pass, leaf: Tensor, terms: Terms, count: int, scale: float, chunk: int
 ) -> tuple[Tensor, bool]:
-    wide, cut = torch.promote_types(run.features.dtype, torch.float32), run.shortcuts.cut
+    wide, cut = torch.promote_types(passed.features.dtype, torch.float32), passed.shortcuts.cut
     while True:
         if cut is None:
-            root, seeds = run.scores, _score_seeds(run.scores, terms, count, scale)
+            root, seeds = passed.scores, _score_seeds(passed.scores, terms, count, scale)
         else:
-            root, seeds = cut.above, _cut_seeds(run.scores, cut, terms, count, scale)
-        values, batched = _vjp(root, leaf, seeds, chunk, run.layer)
+            root, seeds = cut.above, _cut_seeds(passed.scores, cut, terms, count, scale)
+        values, batched = _vjp(root, leaf, seeds, chunk, passed.layer)
         if scale == 1:
             return values.to(wide), batched
         if all_finite(values):
@@ -188,27 +195,27 @@ def _cut_seeds(
     Steps are independent, so one backward serves one choice at every step of every item; a second
     one is needed only where two choices of the same step are asked for, as in a contrast.
     """
-    layers = _layers(terms)
+    rounds = _rounds(terms)
     found: list[Tensor] = []
-    for layer in layers:
-        items, steps, choices = (list(axis) for axis in zip(*layer, strict=True))
+    for one in rounds:
+        items, steps, choices = (list(axis) for axis in zip(*one, strict=True))
         picked = scores[items, steps, choices].sum() * scale  # one index: each of its own would fill a tensor
         (gradient,) = torch.autograd.grad(picked, cut.leaf, retain_graph=True)
         found.append(gradient)
-    depths = {place: depth for depth, layer in enumerate(layers) for place in layer}
+    numbers = {score: number for number, one in enumerate(rounds) for score in one}
     seeds = cut.leaf.new_zeros(count, *cut.leaf.shape)
     target, item, step, choice, weight = _listed(terms, seeds)
     row = step if cut.rows is None else cut.rows.to(step.device)[step]
-    places = zip(item.tolist(), step.tolist(), choice.tolist(), strict=True)
-    depth = torch.tensor([depths[place] for place in places], dtype=torch.long, device=step.device)
-    rows = torch.stack(found)[depth, item, row] if found else seeds.new_zeros(0, seeds.shape[-1])
+    asked = zip(item.tolist(), step.tolist(), choice.tolist(), strict=True)
+    number = torch.tensor([numbers[score] for score in asked], dtype=torch.long, device=step.device)
+    rows = torch.stack(found)[number, item, row] if found else seeds.new_zeros(0, seeds.shape[-1])
     return seeds.index_put_((target, item, row), weight[:, None] * rows, accumulate=True)
 
 
-def _layers(terms: Terms) -> list[list[tuple[int, int, int]]]:
-    """Group the needed (item, step, choice) so that no group holds two choices of one step."""
-    layers: list[list[tuple[int, int, int]]] = []
-    depth: dict[tuple[int, int], int] = {}
+def _rounds(terms: Terms) -> list[list[tuple[int, int, int]]]:
+    """The needed (item, step, choice) in rounds, of which none holds two choices of one step."""
+    rounds: list[list[tuple[int, int, int]]] = []
+    taken: dict[tuple[int, int], int] = {}
     needed = {
         (b, term.step, term.choice): None
         for b, item in enumerate(terms)
@@ -216,12 +223,12 @@ def _layers(terms: Terms) -> list[list[tuple[int, int, int]]]:
         for term in target
     }
     for b, step, choice in needed:
-        at = depth.get((b, step), 0)
-        depth[b, step] = at + 1
-        if at == len(layers):
-            layers.append([])
-        layers[at].append((b, step, choice))
-    return layers
+        at = taken.get((b, step), 0)
+        taken[b, step] = at + 1
+        if at == len(rounds):
+            rounds.append([])
+        rounds[at].append((b, step, choice))
+    return rounds
 
 
 def _vjp(root: Tensor, leaf: Tensor, seeds: Tensor, chunk: int, layer: str) -> tuple[Tensor, bool]:

@@ -28,8 +28,8 @@ class Resolved:
     terms: tuple[Term, ...]
     words: tuple[int, ...]
     name: str
-    single: bool = True
-    """Whether the score is one (log-)score and not a composition, so that it has a probability."""
+    composed: bool = False
+    """Whether it adds up, scales or negates other targets, so that its score has no probability."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Target:
     def __mul__(self, factor: int | float) -> "Target":
         def resolve(reading: Reading) -> Resolved:
             mine = self.resolve(reading)
-            return Resolved(_scaled(mine.terms, float(factor)), mine.words, name, single=False)
+            return Resolved(_scaled(mine.terms, float(factor)), mine.words, name, composed=True)
 
         name = f"{factor:g} × ({self.name})"
         return Target(name, resolve)
@@ -62,7 +62,7 @@ class Target:
     def __neg__(self) -> "Target":
         def resolve(reading: Reading) -> Resolved:
             mine = self.resolve(reading)
-            return Resolved(_scaled(mine.terms, -1.0), mine.words, f"not {mine.name}", single=False)
+            return Resolved(_scaled(mine.terms, -1.0), mine.words, f"not {mine.name}", composed=True)
 
         return Target(f"not {self.name}", resolve)
 
@@ -169,6 +169,6 @@ def _compose(name: str, left: Target, right: Target, sign: float, symbol: str) -
         mine, other = left.resolve(reading), right.resolve(reading)
         words = tuple(dict.fromkeys((*mine.words, *other.words)))
         terms = mine.terms + _scaled(other.terms, sign)
-        return Resolved(terms, words, f"{mine.name} {symbol} {other.name}", single=False)
+        return Resolved(terms, words, f"{mine.name} {symbol} {other.name}", composed=True)
 
     return Target(name, resolve)

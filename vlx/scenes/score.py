@@ -65,8 +65,8 @@ def accuracies(model: DeeperLSTM, items: Sequence[tuple[Image.Image, str, str, s
     """The share of right answers to (image, question, answer, kind): over all, then kind by kind."""
     right: dict[str, list[bool]] = defaultdict(list)
     for part in _parts(items):
-        run = model.read([image for image, *_ in part], [question for _, question, *_ in part])
-        best = run.scores[:, 0].argmax(1).tolist()
+        passed = model.read([image for image, *_ in part], [question for _, question, *_ in part])
+        best = passed.scores[:, 0].argmax(1).tolist()
         for at, (_, _, answer, kind) in zip(best, part, strict=True):
             for name in ("all", kind):
                 right[name].append(model.answers[at] == answer)

@@ -13,7 +13,7 @@ from PIL import Image
 from vlx.errors import VlxError
 from vlx.explanation import Explanation
 from vlx.images.frame import Frame
-from vlx.show.colours import Scale, gradient_picture, is_single, reduced, scales
+from vlx.show.colours import Scale, gradient_picture, on_shared_scale, reduced, scales
 
 LONGEST = 640
 """Longer side of an embedded photo, in pixels."""
@@ -35,7 +35,7 @@ _GRADIENTS = {True: "one batched product", False: "one target after another", No
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class Card:
     """What a page keeps of one image and text: small pictures and numbers, no arrays."""
 
     name: str
@@ -52,7 +52,7 @@ class Entry:
     """For each method the facts for its table."""
 
 
-def report_entry(item: Sequence[Explanation], name: str = "") -> Entry:
+def report_card(item: Sequence[Explanation], name: str = "") -> Card:
     """Reduce the explanations of one image and text to what a page shows of them."""
     if not item:
         raise VlxError("an item of a report is empty: give at least one explanation of each image")
@@ -79,7 +79,7 @@ def report_entry(item: Sequence[Explanation], name: str = "") -> Entry:
     layers = len({explanation.provenance.layer for explanation in item}) > 1
     views = tuple(_view(explanation, layers) for explanation in item)
     tables = tuple(_table(explanation) for explanation in item)
-    return Entry(name, bare, _jpeg(small, 82), small.size, views, tables)
+    return Card(name, bare, _jpeg(small, 82), small.size, views, tables)
 
 
 def _view(explanation: Explanation, with_layer: bool) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _view(explanation: Explanation, with_layer: bool) -> dict[str, Any]:
             "high": scale.high,
             "signed": scale.signed,
             "peak": float(np.abs(scale.share(plane)).max()),
-            "own": not is_single(target),
+            "own": not on_shared_scale(target),
             "evidence": bool(seen),
         }
         for one, scale, plane, target, seen in zip(

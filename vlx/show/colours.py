@@ -69,15 +69,15 @@ def scales(explanation: Explanation) -> tuple[Scale, ...]:
     caption, is a sum and has a scale of its own: on the shared one it would hide the words.
     """
     maps, targets = explanation.grid_maps, explanation.targets
-    together = [plane for plane, target in zip(maps, targets, strict=True) if is_single(target)]
+    together = [plane for plane, target in zip(maps, targets, strict=True) if on_shared_scale(target)]
     shared = shared_scale(together)
     return tuple(
-        shared if is_single(target) else shared_scale([plane])
+        shared if on_shared_scale(target) else shared_scale([plane])
         for plane, target in zip(maps, targets, strict=True)
     )
 
 
-def is_single(target: Explained) -> bool:
+def on_shared_scale(target: Explained) -> bool:
     """Whether a target is one word, answer or class, and so is drawn on the shared scale."""
     return len(target.words) <= 1
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from vlx.errors import VlxError
 from vlx.explanation import Explained, Explanation
-from vlx.show.colours import Scale, is_single, ramp, scales, target_picture
+from vlx.show.colours import Scale, on_shared_scale, ramp, scales, target_picture
 
 _DPI = 120
 _PANEL = 1.75  # width of a panel in inches
@@ -47,7 +47,7 @@ def comparison(explanations: Sequence[Explanation], *, columns: int = 6) -> Imag
     count = len(first.targets) + 1
     wide = min(columns, count)
     panels: list[Panel | None] = []
-    for one, label in zip(explanations, apart(explanations), strict=True):
+    for one, label in zip(explanations, differences(explanations), strict=True):
         same = (one.prompt, one.words) == (first.prompt, first.words) and one.image.size == first.image.size
         if not same or len(one.targets) + 1 != count:
             raise VlxError("only explanations of the same photo, text and number of targets can be compared")
@@ -62,7 +62,7 @@ def comparison(explanations: Sequence[Explanation], *, columns: int = 6) -> Imag
     return _rendered(canvas)
 
 
-def apart(explanations: Sequence[Explanation]) -> list[str]:
+def differences(explanations: Sequence[Explanation]) -> list[str]:
     """What sets each of several explanations apart: its model, its layer, its method, where these differ."""
     made = [one.provenance for one in explanations]
     facts = [[one.model for one in made], [one.layer for one in made], [one.method for one in made]]
@@ -112,10 +112,10 @@ def _sheet(
         drawing.text(
             0.5, 1 - 0.1 / size[1], title, ha="center", va="top", fontsize=12, color=_INK, parse_math=False
         )  # fmt: skip
-    for place, panel in enumerate(panels):
+    for position, panel in enumerate(panels):
         if panel is None:
             continue
-        row, col = divmod(place, wide)
+        row, col = divmod(position, wide)
         left = (0.15 + col * (_PANEL + 0.15) + 0.075) / size[0]
         bottom = (size[1] - head - row * (tall + _TEXT) - _TEXT - tall) / size[1]
         axes = drawing.add_axes((left, bottom, _PANEL / size[0], tall / size[1]))
@@ -128,7 +128,7 @@ def _panels(explanation: Explanation) -> list[Panel]:
     panels = [(_fitted(explanation.image), "photo", "", "")]
     for i, (target, scale) in enumerate(zip(explanation.targets, scales(explanation), strict=True)):
         remark = "" if explanation.evidence[i] else "no positive evidence"
-        if not remark and not is_single(target) and not explanation.at_pixels:
+        if not remark and not on_shared_scale(target) and not explanation.at_pixels:
             remark = f"own scale, to {scale.high:.2g}"
         picture = target_picture(explanation, i, scale)
         panels.append((picture, target.name, describe(target), remark))
@@ -184,7 +184,7 @@ def _draw_foot(drawing: Any, explanation: Explanation, size: tuple[float, float]
 def _common_scale(explanation: Explanation) -> Scale:
     """The scale that words and answers share, or that of the first target where there are none."""
     own = scales(explanation)
-    return next((s for s, t in zip(own, explanation.targets, strict=True) if is_single(t)), own[0])
+    return next((s for s, t in zip(own, explanation.targets, strict=True) if on_shared_scale(t)), own[0])
 
 
 def _bar(scale: Scale) -> np.ndarray:

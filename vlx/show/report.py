@@ -9,12 +9,12 @@ from pathlib import Path
 
 from vlx.errors import VlxError
 from vlx.explanation import Explanation, write_whole
-from vlx.show.cards import Entry, base64_text, report_entry
-from vlx.show.colours import OPACITY, is_single, ramp
+from vlx.show.cards import Card, base64_text, report_card
+from vlx.show.colours import OPACITY, ramp
 from vlx.show.figures import percent
 from vlx.show.html import part, policy, rendered
 
-__all__ = ["Entry", "report_entry", "report_page", "write_report"]
+__all__ = ["Card", "report_card", "report_page", "write_report"]
 
 
 def write_report(
@@ -30,37 +30,36 @@ def write_report(
     side by side. ``names`` are the images' names, one for each item. Items may come from a generator:
     only what the page needs is kept of each. Raises VlxError where there are none or an item's differ.
     """
-    entries = [report_entry(item, names[i] if i < len(names) else "") for i, item in enumerate(items)]
+    cards = [report_card(item, names[i] if i < len(names) else "") for i, item in enumerate(items)]
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, report_page(entries, title).encode("utf-8", "replace"))
+    write_whole(path, report_page(cards, title).encode("utf-8", "replace"))
     return path
 
 
-def report_page(entries: Sequence[Entry], title: str = "What the words look at") -> str:
+def report_page(cards: Sequence[Card], title: str = "What the words look at") -> str:
     """The page as HTML text. Raises VlxError where there is nothing to show."""
-    if not entries:
+    if not cards:
         raise VlxError("nothing to report: give at least one explanation")
     from markupsafe import Markup
 
     style, script = part("vlx.show", "report.css"), part("vlx.show", "report.js")
     photos: dict[str, str] = {}
-    for entry in entries:
-        photos.setdefault(entry.photo, f"photo-{len(photos) + 1}")
+    for card in cards:
+        photos.setdefault(card.photo, f"photo-{len(photos) + 1}")
     return rendered(
         "vlx.show",
         "report.html",
         {"percent": percent, "number": _number},
         title=title,
-        entries=entries,
+        cards=cards,
         photos=photos,
-        embedded=_embedded(entries, photos),
+        embedded=_embedded(cards, photos),
         style=Markup(style),
         script=Markup(script),
         policy=policy(style, script),
         ramps={"plain": base64_text(ramp().tobytes()), "signed": base64_text(ramp(signed=True).tobytes())},
         opacity=OPACITY,
-        single=is_single,
         whole=_whole_words,
     )
 
@@ -75,9 +74,9 @@ def _number(value: float) -> str:
     return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
 
 
-def _embedded(entries: Sequence[Entry], photos: dict[str, str]) -> str:
+def _embedded(cards: Sequence[Card], photos: dict[str, str]) -> str:
     """How much the page carries, for its footer."""
-    maps = [one.get("grid") or one["jpeg"] for e in entries for v in e.views for one in v["maps"]]
+    maps = [one.get("grid") or one["jpeg"] for card in cards for view in card.views for one in view["maps"]]
     return (
         f"{_counted(len(photos), 'photo')} ({_megabytes(sum(map(len, photos)))}) and "
         f"{_counted(len(maps), 'map')} ({_megabytes(sum(map(len, maps)))})"

@@ -208,8 +208,8 @@ def _with_padding(found: Images, axes: tuple[Axis, Axis], counts: Sequence[int],
 
 def _difference(images: Images, first: Float[Tensor, "1 _channel _row _col"]) -> Box:
     """The rows and columns where the images differ from the first."""
-    apart = _channels_last(images - first).abs_()  # not a number is not 0 either
-    rows, cols = apart.flatten(2).amax(2), apart.flatten(2).amax(1).unflatten(1, apart.shape[2:]).amax(2)
+    change = _channels_last(images - first).abs_()  # not a number is not 0 either
+    rows, cols = change.flatten(2).amax(2), change.flatten(2).amax(1).unflatten(1, change.shape[2:]).amax(2)
     return _marked(rows.ne(0).cpu().numpy()), _marked(cols.ne(0).cpu().numpy())
 
 

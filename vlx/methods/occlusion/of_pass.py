@@ -19,7 +19,9 @@ from vlx.passes.targets import Resolved
 Maps = Float[np.ndarray, "_target _height _width"]
 
 
-def occlusion_maps(run: Pass, targets: Mapping[int, Sequence[Resolved]], windows: Windows) -> dict[int, Maps]:
+def occlusion_maps(
+    passed: Pass, targets: Mapping[int, Sequence[Resolved]], windows: Windows
+) -> dict[int, Maps]:
     """How much each target's score falls with a window around each pixel of the network input hidden.
 
     ``targets`` are given for each item of the Pass that is asked for, by its position. Items of the same
@@ -27,30 +29,30 @@ def occlusion_maps(run: Pass, targets: Mapping[int, Sequence[Resolved]], windows
     where inputs are normalised. The text is read as in the Pass; nothing is recorded for gradients. Raises
     VlxError if the Pass cannot score other pixels.
     """
-    if run.below is None or run.below.rescore is None:
-        raise VlxError(f"{run.model} gives no way to score other pixels: use a method on features")
+    if passed.below is None or passed.below.rescore is None:
+        raise VlxError(f"{passed.model} gives no way to score other pixels: use a method on features")
     found: dict[int, Maps] = {}
-    for places in _same_image(run.below.pixels, [place for place in targets if targets[place]]):
-        maps = _together(run.below, {place: targets[place] for place in places}, windows)
-        ends = np.cumsum([len(targets[place]) for place in places])
-        found |= dict(zip(places, np.split(maps, ends[:-1]), strict=True))
-    nothing = np.zeros((0, *run.below.pixels.shape[2:]))
-    return {place: found.get(place, nothing) for place in targets}
+    for positions in _same_image(passed.below.pixels, [at for at, wanted in targets.items() if wanted]):
+        maps = _of_one_image(passed.below, {position: targets[position] for position in positions}, windows)
+        ends = np.cumsum([len(targets[position]) for position in positions])
+        found |= dict(zip(positions, np.split(maps, ends[:-1]), strict=True))
+    nothing = np.zeros((0, *passed.below.pixels.shape[2:]))
+    return {position: found.get(position, nothing) for position in targets}
 
 
-def _same_image(pixels: Float[Tensor, "batch 3 height width"], places: Sequence[int]) -> list[list[int]]:
+def _same_image(pixels: Float[Tensor, "batch 3 height width"], positions: Sequence[int]) -> list[list[int]]:
     groups: list[list[int]] = []
-    for place in places:
-        same = (group for group in groups if torch.equal(pixels[group[0]], pixels[place]))
+    for position in positions:
+        same = (group for group in groups if torch.equal(pixels[group[0]], pixels[position]))
         group = next(same, None)
         if group is None:
-            groups.append([place])
+            groups.append([position])
         else:
-            group.append(place)
+            group.append(position)
     return groups
 
 
-def _together(below: Below, targets: Mapping[int, Sequence[Resolved]], windows: Windows) -> Maps:
+def _of_one_image(below: Below, targets: Mapping[int, Sequence[Resolved]], windows: Windows) -> Maps:
     """The maps of some items of one image, those of one item after those of another."""
     pixels, rescore, cnn, layout = below.pixels, below.rescore, below.cnn, _layout(below.cnn)
     assert rescore is not None
@@ -58,8 +60,8 @@ def _together(below: Below, targets: Mapping[int, Sequence[Resolved]], windows: 
     def score(images: Float[np.ndarray, "batch channel height width"]) -> Float[np.ndarray, "batch target"]:
         hidden = torch.from_numpy(images).to(pixels, memory_format=layout)
         values: list[Tensor] = []
-        for place, wanted in targets.items():
-            scores = rescore(hidden, place)
+        for position, wanted in targets.items():
+            scores = rescore(hidden, position)
             values += [_value(scores, target) for target in wanted]
         return torch.stack(values, 1).cpu().numpy()
 

@@ -1,6 +1,6 @@
 """Occlusion maps: how much a score falls when a window of the image is hidden.
 
-Zeiler and Fergus 2014; Selvaraju et al., sections 5.3 and 8.2: the value at a place is the original
+Zeiler and Fergus 2014; Selvaraju et al., sections 5.3 and 8.2: the value at a pixel is the original
 score minus the score with the window centred there filled. A window that sticks out of the image
 hides the pixels inside it, which equals padding the image. The model is one callable that takes
 a batch of images; nothing else is known of it.
@@ -126,15 +126,15 @@ def _hidden(
 
 
 def _centres(length: int, stride: int) -> tuple[int, ...]:
-    """Places ``stride`` apart, as far from one edge as from the other."""
+    """Pixels ``stride`` apart, as far from one edge as from the other."""
     count = (length - 1) // stride + 1
     first = (length - 1 - (count - 1) * stride) // 2
     return tuple(range(first, length, stride))
 
 
-def _window(place: tuple[int, int], size: int) -> tuple[slice, slice, slice]:
-    """All channels of the pixels that the window around a place hides."""
-    top, left = (at - size // 2 for at in place)
+def _window(centre: tuple[int, int], size: int) -> tuple[slice, slice, slice]:
+    """All channels of the pixels that the window around a pixel hides."""
+    top, left = (at - size // 2 for at in centre)
     return slice(None), slice(max(top, 0), max(top + size, 0)), slice(max(left, 0), max(left + size, 0))
 
 
@@ -156,7 +156,7 @@ def _scores_of(score: Scores, images: np.ndarray) -> Float[np.ndarray, "batch *t
     return values
 
 
-def _between(places: tuple[int, ...], length: int) -> Float[np.ndarray, "pixel place"]:
+def _between(centres: tuple[int, ...], length: int) -> Float[np.ndarray, "pixel centre"]:
     """Linear weights of the window centres at every pixel; rows add up to 1."""
     pixels = np.arange(length)
-    return np.stack([np.interp(pixels, places, unit) for unit in np.eye(len(places))], axis=1)
+    return np.stack([np.interp(pixels, centres, unit) for unit in np.eye(len(centres))], axis=1)

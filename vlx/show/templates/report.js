@@ -106,7 +106,7 @@
     const buttons = [...item.querySelectorAll(".words button")];
     const readout = item.querySelector(".readout");
     const ofButton = (button) => Number(button.dataset.target);
-    const single = data.views[0].maps.findIndex((map) => !map.own);
+    const shared = data.views[0].maps.findIndex((map) => !map.own);
     let pinned = null;
 
     function show(button) {
@@ -117,7 +117,7 @@
         figure.querySelector(".stamp").hidden = !map || map.evidence;
         if (map) draw(figure, view, ofButton(button));
         else clear(figure);
-        label(figure, map || view.maps[Math.max(single, 0)]);
+        label(figure, map || view.maps[Math.max(shared, 0)]);
       });
       readout.replaceChildren(...(button ? spoken(ofButton(button)) : []));
     }
