@@ -16,7 +16,7 @@ from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models
 from vlx.eval.items.rows import Row, need_pyarrow, parquet, read_part, write_part
 from vlx.eval.runs.settings import Settings, Shard, claim
-from vlx.eval.runs.summary import Columns, as_json, latex, markdown
+from vlx.eval.runs.summary import Collected, as_json, latex, markdown
 from vlx.eval.tasks.task import Task
 from vlx.explanation import write_whole
 from vlx.methods.values import Method
@@ -78,16 +78,16 @@ def run_batches(
 
 def finish(task: Task, settings: Settings, out: Path, numbers: Iterable[int]) -> None:
     """Write the table and the summaries from the finished batches of these numbers."""
-    columns = Columns(task)
+    collected = Collected(task)
 
     def rows() -> Iterator[Row]:
         for number in numbers:
             for row in read_part(out, number, settings.fingerprint) or _lost(out, number):
-                columns.add(row)
+                collected.add(row)
                 yield row
 
     parquet(out / "results.parquet", rows(), task.columns)
-    found = columns.measured(task.protocol(settings.options, settings.model_type), settings.options.seed)
+    found = collected.measured(task.protocol(settings.options, settings.model_type), settings.options.seed)
     texts = {
         "summary.json": as_json(found, settings.plain),
         "summary.md": markdown(found),

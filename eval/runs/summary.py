@@ -38,8 +38,8 @@ class Measured:
         return {name: mean_over_groups(groups) for name, groups in self.categories.items() if groups}
 
 
-class Columns:
-    """Collects from rows what summaries need: numbers, images and categories, no texts."""
+class Collected:
+    """What summaries need of the rows so far: numbers, images and categories, no texts."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
@@ -97,10 +97,10 @@ class Columns:
 
 def measured(task: Task, rows: Iterable[Row], protocol: str, seed: int = 0) -> Measured:
     """The summaries of some rows."""
-    columns = Columns(task)
+    collected = Collected(task)
     for row in rows:
-        columns.add(row)
-    return columns.measured(protocol, seed)
+        collected.add(row)
+    return collected.measured(protocol, seed)
 
 
 def markdown(found: Measured) -> str:
