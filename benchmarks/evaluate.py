@@ -25,7 +25,7 @@ import vlx.eval.items.batch
 from benchmarks.speed import RUNS, alternating
 from vlx.adapters.files.weights import ready
 from vlx.adapters.nets.backbones import torchvision_network, without_classifier
-from vlx.adapters.nets.captioning import CaptionNetwork
+from vlx.adapters.nets.recurrent import caption_network
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.adapters.parts.vocabulary import padded
 from vlx.eval.data.folder import look
@@ -50,7 +50,7 @@ def vgg_captioner() -> CNNLSTMCaptioner:
     torch.manual_seed(0)
     words = caption_vocabulary()
     cnn = without_classifier(torchvision_network("vgg16"))
-    network = CaptionNetwork(cnn, 4096, len(words.names), start=words.start).eval().requires_grad_(False)
+    network = caption_network(cnn, 4096, len(words.names), start=words.start).eval().requires_grad_(False)
     return CNNLSTMCaptioner(network, words, PREPROCESS, name="VGG-16, neuraltalk2 head")
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import vlx
 from vlx.adapters.nets.backbones import torchvision_network, without_classifier
-from vlx.adapters.nets.captioning import CaptionNetwork
+from vlx.adapters.nets.recurrent import caption_network
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.adapters.parts.vocabulary import Vocabulary
 from vlx.images.preprocess import AsIs, Preprocess
@@ -46,7 +46,7 @@ def subject(name: str) -> Subject:
     network_name, features, rectified, side = SUBJECTS[name]
     torch.manual_seed(0)
     cnn = without_classifier(torchvision_network(network_name)).eval()
-    network = CaptionNetwork(cnn, features, VOCABULARY, rectified=rectified).eval()
+    network = caption_network(cnn, features, VOCABULARY, rectified=rectified).eval()
     names = ["END", *(f"w{i}" for i in range(1, VOCABULARY))]
     model = CNNLSTMCaptioner(network, Vocabulary(names, 0, 0), Preprocess(AsIs()), name=name)
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8))

@@ -18,8 +18,8 @@ from torch import Tensor
 from vlx.adapters.files.source import check_there
 from vlx.adapters.files.tensorflow.checkpoint import read_checkpoint
 from vlx.adapters.files.weights import fit_around_cnn, ready
-from vlx.adapters.nets.captioning import CaptionNetwork
 from vlx.adapters.nets.inception import slim_inception, variable
+from vlx.adapters.nets.recurrent import caption_network
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.adapters.parts.checkpoint import Checkpoint, Contents, File, Need
 from vlx.adapters.parts.gates import TENSORFLOW, in_order
@@ -73,7 +73,7 @@ def load_im2txt(
     vocabulary = _vocabulary(words, count)
     cnn, features = slim_inception(held, str(checkpoint))
     with torch.device("meta"):
-        network = CaptionNetwork(
+        network = caption_network(
             cnn, features, count, embedding=embedding, hidden=language["vocabulary.weight"].shape[1],
             rectified=False, start=vocabulary.start,
         )  # fmt: skip

@@ -16,7 +16,7 @@ from vlx.adapters.files.torch7.fields import Field
 from vlx.adapters.files.torch7.reader import Lua, read_t7
 from vlx.adapters.files.weights import fit_around_cnn, ready
 from vlx.adapters.nets.caffe import VGG16, Weights, filled, vgg, vgg_side
-from vlx.adapters.nets.captioning import CaptionNetwork
+from vlx.adapters.nets.recurrent import CaptionNetwork, caption_network
 from vlx.adapters.parts.caffe_cnn import VGG_MEAN, squashed
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.adapters.parts.checkpoint import Checkpoint, Contents, File, whole_numbers
@@ -162,7 +162,7 @@ def _linear(core: Field) -> list[Field]:
 def _network(cnn: nn.Module, features: int, tensors: dict[str, Tensor], source: str) -> CaptionNetwork:
     words, embedding = tensors["word_embedding.weight"].shape
     with torch.device("meta"):
-        network = CaptionNetwork(
+        network = caption_network(
             cnn,
             features,
             words,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vlx.adapters.files.pickle.reader import Standin, read_pickle
 from vlx.adapters.files.states import read_state
 from vlx.adapters.files.weights import fit_around_cnn, ready
-from vlx.adapters.nets.recurrent import MaxOutLSTM, RecurrentNetwork
+from vlx.adapters.nets.recurrent import CaptionNetwork, MaxOutLSTM
 from vlx.adapters.nets.resnet import averaged, channels_of, resnet_map
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.adapters.parts.checkpoint import Checkpoint, Contents, File, Need, short_text, whole_numbers
@@ -49,8 +49,8 @@ _NAMES = {
     "img_embed": "image_embedding",
     "fc_embed": "image_embedding",
     "embed": "word_embedding",
-    "core": "recurrent",
-    "_core": "recurrent",
+    "core": "lstm",
+    "_core": "lstm",
     "logit": "vocabulary",
 }
 """Parts of the published models, and what they are called here."""
@@ -146,19 +146,19 @@ def _renamed(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
         found[f"{_NAMES.get(part, part)}.{rest}"] = value
     needed = {"image_embedding.weight", "word_embedding.weight", "vocabulary.weight"}
     matrices = {name for name, value in found.items() if value.ndim == 2}
-    if not (needed <= matrices and matrices & {"recurrent.i2h.weight", "recurrent.weight_ih_l0"}):
+    if not (needed <= matrices and matrices & {"lstm.i2h.weight", "lstm.weight_ih_l0"}):
         raise CheckpointError(
             f"{source} is no show_tell, fc or newfc model: it holds {', '.join(list(state)[:4])}"
         )
     return found
 
 
-def _network(state: Mapping[str, Tensor], cnn: nn.Module, start: int, source: str) -> RecurrentNetwork:
+def _network(state: Mapping[str, Tensor], cnn: nn.Module, start: int, source: str) -> CaptionNetwork:
     words, hidden = state["vocabulary.weight"].shape
     embedding, features = state["image_embedding.weight"].shape
-    layers = sum(name.startswith("recurrent.weight_ih") for name in state)
+    layers = sum(name.startswith("lstm.weight_ih") for name in state)
     with torch.device("meta"):
-        network = RecurrentNetwork(
+        network = CaptionNetwork(
             cnn,
             nn.Linear(features, embedding),
             nn.Embedding(words, embedding),

@@ -19,7 +19,7 @@ from torch import nn
 from vlx.adapters.files.pickle.reader import Standin, read_pickle
 from vlx.adapters.files.states import read_state
 from vlx.adapters.files.weights import ready
-from vlx.adapters.nets.recurrent import RecurrentNetwork
+from vlx.adapters.nets.recurrent import CaptionNetwork
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.adapters.parts.checkpoint import Checkpoint, Contents, File, Need
 from vlx.adapters.parts.roles import decoder_of, encoder_of
@@ -196,7 +196,7 @@ def student_vocabulary(path: str | Path) -> Vocabulary:
 
 def _network(
     files: StudentFiles, vocabulary: Vocabulary, between: Callable[[], nn.Module] | None
-) -> RecurrentNetwork:
+) -> CaptionNetwork:
     encoder = encoder_of(read_state(files.encoder), str(files.encoder))
     decoder = decoder_of(read_state(files.decoder), str(files.decoder), between)
     if encoder.size != decoder.lstm.input_size:
@@ -209,18 +209,18 @@ def _network(
             f"{files.vocabulary} has {len(vocabulary.names)} words, but {files.decoder} "
             f"{decoder.word_embedding.num_embeddings}: they are not of one training"
         )
-    return RecurrentNetwork(
+    return CaptionNetwork(
         encoder.cnn, encoder.embedding, decoder.word_embedding, decoder.lstm, decoder.vocabulary,
         start=vocabulary.start,
     )  # fmt: skip
 
 
-def _says_start(network: RecurrentNetwork, preprocess: Preprocess) -> bool:
+def _says_start(network: CaptionNetwork, preprocess: Preprocess) -> bool:
     """Whether ``<start>`` is the likeliest token after a grey image, as in whatever was trained so."""
     pixels, _ = preprocess(Image.new("RGB", (224, 224), "grey"))
     with prepared(network), torch.no_grad():
         vector = network.cnn(pixels[None].to(next(network.parameters())))
-        out, _ = network.recurrent(network.image_embedding(vector)[:, None])
+        out, _ = network.lstm(network.image_embedding(vector)[:, None])
         return int(network.vocabulary(out[0, 0]).argmax()) == network.start
 
 

@@ -20,7 +20,7 @@ from vlx.adapters.files.source import read_json
 from vlx.adapters.files.torch7.fields import Field
 from vlx.adapters.files.torch7.reader import read_t7
 from vlx.adapters.files.weights import fit_around_cnn, ready
-from vlx.adapters.nets.captioning import QuestionNetwork
+from vlx.adapters.nets.question import QuestionNetwork
 from vlx.adapters.parts.caffe_cnn import VGG19_FILE, load_vector_cnn
 from vlx.adapters.parts.checkpoint import Checkpoint, Contents, File, Need
 from vlx.adapters.parts.deeper_lstm import DeeperLSTM

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from vlx.adapters.nets.backbones import default_layer, input_size
-from vlx.adapters.nets.captioning import QuestionNetwork
+from vlx.adapters.nets.question import QuestionNetwork
 from vlx.adapters.parts.answerer import read_answers
 from vlx.adapters.parts.vocabulary import Vocabulary
 from vlx.images.preprocess import Preprocess

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from vlx.adapters.nets.captioning import CaptionNetwork, QuestionNetwork, VggLike
+from vlx.adapters.nets.question import QuestionNetwork
+from vlx.adapters.nets.recurrent import caption_network
+from vlx.adapters.nets.vgg import VggLike
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.adapters.parts.deeper_lstm import DeeperLSTM
 from vlx.adapters.parts.vocabulary import Vocabulary, neuraltalk2_tokens, treebank_tokens
@@ -62,7 +64,7 @@ def captioner(
     Like a trained model it never says its padding or a START that is not END.
     """
     torch.manual_seed(seed)
-    network = CaptionNetwork(
+    network = caption_network(
         cnn() if backbone is None else backbone,
         features,
         len(vocabulary.names),

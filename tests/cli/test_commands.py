@@ -16,7 +16,9 @@ import vlx
 from tests.conftest import Run
 from tests.explained import answers, caption, photo
 from vlx import load_explanation
-from vlx.adapters.nets.captioning import CaptionNetwork, QuestionNetwork, VggLike
+from vlx.adapters.nets.question import QuestionNetwork
+from vlx.adapters.nets.recurrent import caption_network
+from vlx.adapters.nets.vgg import VggLike
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.adapters.parts.deeper_lstm import DeeperLSTM
 from vlx.adapters.parts.vocabulary import Vocabulary, treebank_tokens
@@ -43,7 +45,7 @@ def small_models(monkeypatch: pytest.MonkeyPatch) -> None:
     cnn = VggLike([6, "M", 8], (12, 10))
     names = ["END", "a", "dog", "cat", "on", "grass", "UNK"]
     words = Vocabulary(names, 0, 0, unknown=6)
-    network = CaptionNetwork(cnn, 10, len(names), embedding=9, hidden=8).eval()
+    network = caption_network(cnn, 10, len(names), embedding=9, hidden=8).eval()
     network.vocabulary.bias.data[0] = -5  # so that it does not stop at once
     captioner = CNNLSTMCaptioner(network, words, PREPROCESS, layer=LAYER, steps=4)
     asked = Vocabulary(["is", "it", "?", "UNK"], 0, 0, unknown=3, tokenise=treebank_tokens)

@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 
-from vlx.adapters.nets.captioning import CaptionNetwork, QuestionNetwork, VggLike
+from vlx.adapters.nets.question import QuestionNetwork
+from vlx.adapters.nets.recurrent import caption_network
+from vlx.adapters.nets.vgg import VggLike
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.adapters.parts.classifier import Classifier
 from vlx.adapters.parts.deeper_lstm import DeeperLSTM
@@ -28,7 +30,7 @@ def cnn() -> VggLike:
 def captioner() -> CNNLSTMCaptioner:
     torch.manual_seed(0)
     words = caption_vocabulary()
-    network = CaptionNetwork(cnn(), 10, len(words.names), embedding=9, hidden=8).eval()
+    network = caption_network(cnn(), 10, len(words.names), embedding=9, hidden=8).eval()
     return CNNLSTMCaptioner(network, words, PREPROCESS, layer=LAYER, steps=4, name="scenes/captioner")
 
 

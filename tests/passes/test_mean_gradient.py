@@ -13,7 +13,7 @@ from tests.adapters import small
 from tests.explained import photo
 from tests.passes.test_capture import Broken, state_of
 from vlx.adapters.nets.backbones import torchvision_network
-from vlx.adapters.nets.captioning import GlobalPool
+from vlx.adapters.nets.vgg import GlobalPool
 from vlx.adapters.parts.classifier import Classifier
 from vlx.errors import LayerError
 from vlx.images.frame import Frame

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from vlx.adapters.nets.captioning import VggLike
+from vlx.adapters.nets.vgg import VggLike
 from vlx.scenes import held_out_scenes
 from vlx.scenes.cnn import normalised, small_vgg
 from vlx.scenes.formats import write_world

@@ -3,7 +3,7 @@
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from vlx.adapters.nets.captioning import VggLike
+from vlx.adapters.nets.vgg import VggLike
 
 PLAN = (24, "M", 40, "M", 80, 80, "M", 128, 160)
 FC = (768, 512)

@@ -6,7 +6,8 @@ from typing import Any
 
 import vlx.scenes
 from vlx.adapters.files.weights import fit_weights, load_weights, ready
-from vlx.adapters.nets.captioning import CaptionNetwork, QuestionNetwork
+from vlx.adapters.nets.question import QuestionNetwork
+from vlx.adapters.nets.recurrent import CaptionNetwork, caption_network
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.adapters.parts.deeper_lstm import DeeperLSTM
 from vlx.adapters.parts.family import Family, by_name_alone
@@ -26,7 +27,7 @@ def load_captioner(
 ) -> CNNLSTMCaptioner:
     """The captioner of the built-in scenes: a small VGG and an LSTM as in neuraltalk2."""
     facts = _facts(Path(folder) / "captioner.json", ("words", "embedding", "hidden", "steps"))
-    network = CaptionNetwork(
+    network = caption_network(
         small_vgg(), FC[1], len(facts["words"]), embedding=facts["embedding"], hidden=facts["hidden"]
     )
     _load(network, Path(folder), "captioner.safetensors", device)

@@ -241,7 +241,7 @@ def resaved(path: Path, **tensors) -> None:
         ({"img_embed__weight": None}, "is no show_tell, fc or newfc model: it holds img_embed.bias"),
         ({"core__i2h__weight": None}, "is no show_tell, fc or newfc model"),
         ({"ctx2att__weight": torch.zeros(2, 2)}, "does not fit this .*: 1 unknown .ctx2att.weight"),
-        ({"core__h2h__weight": torch.zeros(28, 7)}, "1 of another shape .recurrent.h2h.weight"),
+        ({"core__h2h__weight": torch.zeros(28, 7)}, "1 of another shape .lstm.h2h.weight"),
         ({"logit__weight": torch.zeros(9, 7)}, "does not go with .*pth: it names 9 words, the model has 8"),
         ({"logit__weight": torch.zeros(99, 7)}, "it names 9 words, the model has 98"),
     ],

@@ -2,17 +2,17 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from vlx.adapters.nets.captioning import CaptionNetwork
-from vlx.adapters.nets.recurrent import MaxOutLSTM, RecurrentNetwork
+from tests.adapters.nets.lstm_cell import cell
+from vlx.adapters.nets.recurrent import CaptionNetwork, MaxOutLSTM, caption_network
 
 IDS = torch.tensor([[3, 1, 4, 1], [5, 2, 0, 0]])
 
 
-def parts(recurrent: nn.Module, *, feeds_start: bool = True) -> RecurrentNetwork:
+def parts(recurrent: nn.Module, *, feeds_start: bool = True) -> CaptionNetwork:
     torch.manual_seed(1)
-    network = RecurrentNetwork(
+    network = CaptionNetwork(
         nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten()),
         nn.Linear(12, 6),
         nn.Embedding(7, 6),
@@ -66,13 +66,13 @@ def test_max_out_cell_continues_from_its_state():
     torch.testing.assert_close(end, after)
 
 
-def test_with_one_lstm_it_is_the_caption_network():
+def test_with_one_lstm_it_is_the_network_of_show_and_tell():
     network = parts(nn.LSTM(6, 5, batch_first=True))
     other = (
-        CaptionNetwork(network.cnn, 12, 7, embedding=6, hidden=5, rectified=False, start=2).double().eval()
+        caption_network(network.cnn, 12, 7, embedding=6, hidden=5, rectified=False, start=2).double().eval()
     )
     other.image_embedding[0] = network.image_embedding
-    other.word_embedding, other.lstm = network.word_embedding, network.recurrent
+    other.word_embedding, other.lstm = network.word_embedding, network.lstm
     other.vocabulary = network.vocabulary
     torch.testing.assert_close(network(pixels(), IDS), other(pixels(), IDS), rtol=1e-13, atol=1e-13)
 
@@ -97,6 +97,59 @@ def test_the_inputs_are_image_then_start_then_words(feeds_start):
     image = network.image_embedding(network.cnn(pixels()))
     fed = [2, 3, 1, 4, 1] if feeds_start else [3, 1, 4, 1]
     sequence = torch.stack([image[0], *(network.word_embedding.weight[index] for index in fed)])
-    out, _ = network.recurrent(sequence[None])
+    out, _ = network.lstm(sequence[None])
     expected = network.vocabulary(out[0])[len(fed) - 4 :]
     torch.testing.assert_close(network(pixels(), IDS)[0], expected, rtol=1e-12, atol=1e-12)
+
+
+def captions(rectified: bool = True, start: int = 0) -> CaptionNetwork:
+    torch.manual_seed(0)
+    network = caption_network(
+        nn.Flatten(), 12, 8, embedding=5, hidden=6, rectified=rectified, start=start
+    ).double()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(2.0)
+    return network.eval()
+
+
+@pytest.mark.parametrize("rectified", [True, False])
+@pytest.mark.parametrize("start", [0, 3])
+def test_captions_against_a_cell_written_out(rectified, start):
+    """The image is read first, START second, then the words."""
+    network = captions(rectified, start)
+    vector, ids = torch.randn(12).double(), [4, 2, 7]
+    image = network.image_embedding[0].weight @ vector + network.image_embedding[0].bias
+    assert bool(image.min() < 0)
+    h = c = torch.zeros(6).double()
+    h, c = cell(network.lstm, 0, image.clamp(min=0) if rectified else image, h, c)
+    rows: list[Tensor] = []
+    for said in (start, *ids):
+        h, c = cell(network.lstm, 0, network.word_embedding.weight[said], h, c)
+        rows.append(network.vocabulary.weight @ h + network.vocabulary.bias)
+    found = network(vector.view(1, 3, 2, 2), torch.tensor([ids]))[0]
+    assert found.shape == (4, 8)
+    torch.testing.assert_close(found, torch.stack(rows), rtol=1e-12, atol=1e-12)
+
+
+def test_row_t_is_what_the_steps_give_for_word_t():
+    network, pixels = captions(), torch.randn(2, 3, 2, 2).double()
+    ids = torch.tensor([[4, 2, 7], [1, 1, 5]])
+    rows = network(pixels, ids)
+    state = network.first(network.cnn(pixels))
+    for t in range(4):
+        said = torch.zeros(2, dtype=torch.long) if t == 0 else ids[:, t - 1]
+        state, logits = network.step(state, said)
+        torch.testing.assert_close(rows[:, t], logits, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("t", range(4))
+def test_changing_word_t_changes_the_rows_after_t_alone(t):
+    network, pixels = captions(), torch.randn(1, 3, 2, 2).double()
+    ids = torch.tensor([[4, 2, 7, 1]])
+    other = ids.clone()
+    other[0, t] = 5
+    moved = (network(pixels, ids) - network(pixels, other)).abs().amax(-1)[0]
+    assert moved[: t + 1].tolist() == [0.0] * (t + 1)
+    assert bool((moved[t + 1 :] > 0).all())
+    assert len(moved) == 5

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 import vlx
 from tests.adapters import small
 from tests.adapters.conformance import CAPTION_CHECKS, CHECKS, SIGNED, Case, stepped
-from vlx.adapters.nets.captioning import CaptionNetwork
+from vlx.adapters.nets.recurrent import caption_network
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.errors import LayerError, TextError, VlxError
 from vlx.images.preprocess import LongSide, Preprocess, ShortSide, Squash, stack_images
@@ -84,10 +84,10 @@ def test_what_does_not_fit_is_told():
         model.read([], [])
     with pytest.raises(LayerError, match=r"near names: features\.4"):
         small.captioner(layer="feature.4")
-    network = CaptionNetwork(small.cnn(), 12, 15, start=0)
+    network = caption_network(small.cnn(), 12, 15, start=0)
     with pytest.raises(VlxError, match=r"token 0, the vocabulary with 1: .*start=1"):
         CNNLSTMCaptioner(network, small.SHOW_AND_TELL, small.PREPROCESS)
-    short = CNNLSTMCaptioner(CaptionNetwork(small.cnn(), 12, 9), small.NEURALTALK2, small.PREPROCESS)
+    short = CNNLSTMCaptioner(caption_network(small.cnn(), 12, 9), small.NEURALTALK2, small.PREPROCESS)
     with pytest.raises(VlxError, match="14 names for 9 choices"):
         short.read(images[:1], ["a dog"])
 

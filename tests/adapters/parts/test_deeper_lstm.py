@@ -7,7 +7,7 @@ import torch
 import vlx
 from tests.adapters import small
 from tests.adapters.conformance import CHECKS, Case
-from vlx.adapters.nets.captioning import QuestionNetwork
+from vlx.adapters.nets.question import QuestionNetwork
 from vlx.adapters.parts.deeper_lstm import DeeperLSTM
 from vlx.errors import LayerError, TextError, UnknownChoice, VlxError
 from vlx.images.preprocess import stack_images

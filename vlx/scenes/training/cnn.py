@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from vlx.adapters.nets.captioning import VggLike, folded
+from vlx.adapters.nets.vgg import VggLike, folded
 from vlx.scenes.cnn import normalised, small_vgg
 from vlx.scenes.inventory import CATEGORIES, COLOURS, GROUNDS
 from vlx.scenes.plan import MOST, Scene

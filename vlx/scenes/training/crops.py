@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vlx.adapters.nets.captioning import VggLike
+from vlx.adapters.nets.vgg import VggLike
 from vlx.scenes.cnn import normalised
 from vlx.scenes.inventory import COLOURS
 from vlx.scenes.plan import SIDE, Item, Scene

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vlx.adapters.nets.captioning import VggLike
+from vlx.adapters.nets.vgg import VggLike
 from vlx.scenes.inventory import CATEGORIES, COLOURS, GROUNDS
 from vlx.scenes.plan import MOST
 from vlx.scenes.training.data import GLYPHS, Labels

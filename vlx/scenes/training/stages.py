@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vlx.adapters.files.weights import save_weights
-from vlx.adapters.nets.captioning import VggLike
+from vlx.adapters.nets.vgg import VggLike
 from vlx.scenes.cnn import small_vgg
 from vlx.scenes.formats import write_world
 from vlx.scenes.held_out import ARCHIVE, pack

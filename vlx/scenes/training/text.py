@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -10,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vlx.adapters.files.weights import save_weights
-from vlx.adapters.nets.captioning import CaptionNetwork, QuestionNetwork
+from vlx.adapters.nets.question import QuestionNetwork
+from vlx.adapters.nets.recurrent import CaptionNetwork, caption_network
 from vlx.adapters.parts.search import greedy
 from vlx.adapters.parts.vocabulary import Vocabulary
 from vlx.scenes.cnn import FC
@@ -62,11 +64,11 @@ def _captioner(
     world: World, check: World, device: torch.device, log: Log, *, epochs: int = 6, batch: int = 256
 ) -> CaptionNetwork:
     vocabulary = caption_vocabulary()
-    network = CaptionNetwork(
+    network = caption_network(
         nn.Identity(), FC[1], len(vocabulary.names),
         embedding=CAPTIONER["embedding"], hidden=CAPTIONER["hidden"], dropout=0.2,
     ).to(device)  # fmt: skip
-    _remember(network.lstm)
+    _remember(cast(nn.LSTM, network.lstm))
     scenes, vectors = world
     texts = [[vocabulary.encode(text)[1] for text in told(*scene)[1]] for scene in scenes]
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=0.01)
