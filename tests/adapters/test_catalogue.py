@@ -1,5 +1,6 @@
 """The catalogue: each row is consistent, finds its files in a folder, and says what it lacks."""
 
+import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -46,6 +47,16 @@ def test_every_family_is_held_against_the_shared_checks():
     assert [name for name in families if f"vlx.adapters.families.{name} import" not in checked] == []
     listed = (ROOT / "adapters" / "catalogue.py").read_text()
     assert [name for name in families if f"detect={name}.detect" not in listed] == []
+
+
+def test_no_family_imports_another():
+    found = [
+        (path.stem, other)
+        for path in (ROOT / "adapters" / "families").glob("*.py")
+        for other in re.findall(r"vlx\.adapters\.families(?:\.| import )(\w+)", path.read_text())
+    ]
+    assert ("hiecoatten", "hiecoatten_weights") in found  # two files of one family
+    assert [(one, other) for one, other in found if not other.startswith(one)] == []
 
 
 @pytest.mark.parametrize("family", PUBLISHED, ids=lambda family: family.prefix)
