@@ -87,7 +87,13 @@ def explain_captions(
     beam: int | None = None,
     chunk: int | None = None,
 ) -> list[Explanation]:
-    """Explain one caption for each image, as a batch; see `explain_caption`."""
+    """Explain one caption for each image, as a batch; see `explain_caption`.
+
+    >>> said = ["a traffic light", "an umbrella"]
+    >>> first, second = vlx.explain_captions(captioner, [photo, photo], said)
+    >>> second.words
+    ('an', 'umbrella')
+    """
     opened = [open_image(image) for image in images]
     said = list(captions) if captions is not None else written(model, opened, prompt, beam)
     if len(said) != len(opened):
@@ -127,6 +133,12 @@ def explain_caption(
     By default every word is explained in order, then the whole caption; ``words`` picks some by text
     or position from 0, ``targets`` asks for anything else. All maps come from one forward and one
     batched backward.
+
+    >>> found = vlx.explain_caption(captioner, photo, "a traffic light")
+    >>> [target.name for target in found.targets]
+    ['a', 'traffic', 'light', 'caption']
+    >>> found.map("light").shape
+    (224, 224)
     """
     given = None if caption is None else [caption]
     return explain_captions(
@@ -157,6 +169,10 @@ def explain_answer(
     that writes its answers knows them all: each is then scored as a text, by the sum of the
     log-probabilities of its words. For the single words of such an answer, or other ``targets``, see
     `explain_caption` with a ``prompt``.
+
+    >>> found = vlx.explain_answer(vqa, photo, "is there a dog?")
+    >>> found.targets[0].name, found.map("no").shape
+    ('no', (224, 224))
     """
     opened = open_image(image)
     if not isinstance(model, Responder):
@@ -187,7 +203,15 @@ def explain_label(
     targets: Sequence[Target] | None = None,
     method: Method = grad_cam,
 ) -> Explanation:
-    """Explain classes of an image classifier, by default the likeliest one."""
+    """Explain classes of an image classifier, by default the likeliest one.
+
+    >>> from torchvision.models import resnet18
+    >>> from vlx.adapters.parts.classifier import Classifier
+    >>> from vlx.images import imagenet
+    >>> model = Classifier(resnet18(num_classes=2), ["cat", "dog"], imagenet())
+    >>> vlx.explain_label(model, photo, ["dog"]).targets[0].name
+    'dog'
+    """
     passed = model.read([open_image(image)])
     return explain(passed, _choice_targets(passed, labels, targets), method)[0]
 

@@ -42,6 +42,11 @@ def explain(
 
     ``targets`` serve every item, or are given as one list for each item. ``chunk`` bounds how many
     targets are differentiated together. Raises LayerError for a layer without rows and columns.
+
+    >>> run = captioner.read([vlx.open_image(photo)], ["a traffic light"])
+    >>> (found,) = vlx.explain(run, [vlx.word("light"), vlx.caption()], vlx.layer_cam)
+    >>> found.raw.shape, found.provenance.method
+    ((2, 14, 14), 'layer_cam')
     """
     lists = _for_each(passed, targets)
     resolved = [

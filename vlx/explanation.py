@@ -23,7 +23,12 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Explained:
-    """One explained scalar: its name, its score, and the words of the caption it is about."""
+    """One explained scalar: its name, its score, and the words of the caption it is about.
+
+    >>> found = vlx.explain_caption(captioner, photo, "a traffic light")
+    >>> found.targets[2].name, found.targets[2].words
+    ('light', (2,))
+    """
 
     name: str
     """What was explained, for example ``bike``, ``caption`` or ``red - blue``."""
@@ -37,7 +42,11 @@ class Explained:
 
 @dataclass(frozen=True)
 class Provenance:
-    """How an explanation was made."""
+    """How an explanation was made.
+
+    >>> vlx.explain_caption(captioner, photo, "a traffic light").provenance.score
+    'log-probability'
+    """
 
     model: str
     layer: str
@@ -58,6 +67,10 @@ class Explanation:
     ``raw`` is (target, row, col) on the feature grid, or (target, 3, height, width) in pixels of
     the network input for methods that reach the pixels. It is neither rescaled nor normalised;
     a map has no negative part only where its method ends in a ReLU.
+
+    >>> found = vlx.explain_caption(captioner, photo, "a traffic light")
+    >>> found.raw.shape, found.maps.shape, found.index("light")
+    ((4, 14, 14), (4, 224, 224), 2)
     """
 
     image: Image.Image
@@ -202,6 +215,12 @@ def load_explanation(stem: str | Path) -> Explanation:
     """Read an explanation back from the ``.json`` and ``.npz`` that `Explanation.save` wrote.
 
     Raises VlxError naming the file that is missing or damaged.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     paths = vlx.explain_caption(captioner, photo, "a dog").save(folder + "/dog")
+    ...     vlx.load_explanation(folder + "/dog").words
+    ('a', 'dog')
     """
     base = Path(stem)
     paths = base.with_name(base.name + ".json"), base.with_name(base.name + ".npz")

@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
 
 def known_models() -> Mapping[str, str]:
-    """The names that `load` takes, with a line on each."""
+    """The names that `load` takes, with a line on each.
+
+    >>> list(vlx.known_models())[:2]
+    ['scenes/captioner', 'scenes/vqa']
+    """
     return {form: line for family in _families() for form, line in family.forms.items()}
 
 
@@ -19,6 +23,10 @@ def load(name: str, *, layer: str | int | None = None, device: str = "cpu") -> A
 
     ``layer`` overrides the model's default layer, by dotted name or index. Raises VlxError for
     an unknown name, LayerError for an unknown layer, CheckpointError for a bad weight file.
+
+    >>> model = vlx.load("scenes/captioner")
+    >>> vlx.explain_caption(model, photo, "a traffic light").words
+    ('a', 'traffic', 'light')
     """
     family = next((family for family in _families() if family.takes(name)), None)
     if family is None:

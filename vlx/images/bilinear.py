@@ -8,6 +8,10 @@ def linear_weights(at: Float[np.ndarray, " sample"], cells: int) -> Float[np.nda
     """Row i shares position ``at[i]`` between the two cells beside it, of which cell k lies at position k.
 
     Before the first cell and behind the last that cell counts alone, so rows add up to 1.
+
+    >>> linear_weights(np.array([0.25, 1.5]), 3)
+    array([[0.75, 0.25, 0.  ],
+           [0.  , 0.5 , 0.5 ]])
     """
     at = np.clip(at, 0, cells - 1)
     below = np.floor(at).astype(int)

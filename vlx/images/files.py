@@ -23,6 +23,9 @@ def open_image(source: str | Path | Image.Image | np.ndarray) -> Image.Image:
 
     Takes a file, a Pillow image, or an array (height, width), (height, width, 3) or (…, 4) of bytes.
     Raises ImageError for a file that is missing, damaged, no image, or of more than 100 megapixels.
+
+    >>> vlx.open_image(photo).size
+    (224, 224)
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
@@ -42,7 +45,11 @@ def open_image(source: str | Path | Image.Image | np.ndarray) -> Image.Image:
 
 
 def decode_image(blob: bytes, name: str) -> Image.Image:
-    """The image in the bytes of a file called ``name``, as `open_image` gives it; errors are the same."""
+    """The image in the bytes of a file called ``name``, as `open_image` gives it; errors are the same.
+
+    >>> decode_image(photo.read_bytes(), "photo.jpg").size
+    (224, 224)
+    """
     with _readable(name), Image.open(io.BytesIO(blob), formats=_FORMATS) as image:
         if image.width * image.height > LIMIT:  # before anything is decoded
             raise ImageError(_too_large(name, image.width, image.height))
@@ -54,6 +61,9 @@ def list_images(paths: Iterable[str | Path]) -> list[Path]:
     """The given files, and the image files in the given folders, in the order of their names.
 
     Raises ImageError for a path that does not exist and for a folder without images.
+
+    >>> [path.name for path in list_images([photo.parent])][:2]
+    ['000000000001.jpg', '000000000002.jpg']
     """
     found: list[Path] = []
     for path in map(Path, paths):
@@ -94,7 +104,12 @@ def _too_large(name: str, width: int = 0, height: int = 0) -> str:
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """The image as RGB bytes, upright; transparency on white, the first frame of several."""
+    """The image as RGB bytes, upright; transparency on white, the first frame of several.
+
+    >>> from PIL import Image
+    >>> upright_rgb(Image.new("L", (2, 1))).mode
+    'RGB'
+    """
     if image.width < 1 or image.height < 1:
         raise ImageError(f"an image of {image.width} x {image.height} pixels shows nothing")
     if getattr(image, "n_frames", 1) > 1:

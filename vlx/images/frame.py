@@ -24,6 +24,12 @@ class Frame:
 
     ``box`` is (top, left, bottom, right) in pixels of the original image. It is the whole image after a
     plain resize, a part of it after a crop, and reaches beyond it after padding.
+
+    >>> frame = vlx.Frame.resized((200, 400), (100, 100))
+    >>> frame.to_image(50.0, 50.0)
+    (100.0, 200.0)
+    >>> frame.cropped(10, 10, 80, 80).box
+    (20.0, 40.0, 180.0, 360.0)
     """
 
     image_size: Size
@@ -67,6 +73,10 @@ class Frame:
         Bilinear between the centres of cells, constant beyond the outermost centres, zero outside
         the box. With ``align_corners`` the outermost cells' centres lie on the outermost pixels of the
         box, as in the authors' code.
+
+        >>> frame = vlx.Frame.resized((1, 4), (1, 2))
+        >>> frame.on_image(torch.tensor([[0.0, 4.0]]))
+        tensor([[0., 1., 3., 4.]])
         """
         top, left, bottom, right = self.box
         rows = _weights(maps.shape[-2], self.image_size[0], top, bottom, align_corners).to(maps)
@@ -74,13 +84,22 @@ class Frame:
         return rows @ maps @ cols.T
 
     def on_input(self, maps: Float[Tensor, "*target row col"]) -> Float[Tensor, "*target height width"]:
-        """Maps whose cells divide the network input, bilinear on its pixels."""
+        """Maps whose cells divide the network input, bilinear on its pixels.
+
+        >>> frame = vlx.Frame.resized((1, 8), (1, 4))
+        >>> frame.on_input(torch.tensor([[0.0, 4.0]]))
+        tensor([[0., 1., 3., 4.]])
+        """
         flat = maps.reshape(-1, 1, *maps.shape[-2:])
         wide = F.interpolate(flat, self.input_size, mode="bilinear", align_corners=False)
         return wide.reshape(*maps.shape[:-2], *self.input_size)
 
     def covered(self) -> Bool[Tensor, "height width"]:
-        """The pixels of the original image whose centre the network saw."""
+        """The pixels of the original image whose centre the network saw.
+
+        >>> vlx.Frame.resized((1, 4), (1, 4)).cropped(0, 1, 1, 2).covered()
+        tensor([[False,  True,  True, False]])
+        """
         top, left, bottom, right = self.box
         rows = _inside(self.image_size[0], top, bottom)
         cols = _inside(self.image_size[1], left, right)

@@ -53,6 +53,10 @@ class Preprocess:
     A pixel x in 0..1 becomes (x * scale - mean) / std, channel by channel, after the channels were put
     in the order of ``channels``; mean and std are in that order too. ``window`` is the size after
     the crop; where the image is smaller it is padded with the mean.
+
+    >>> pixels, frame = Preprocess(Squash((100, 200)))(vlx.open_image(photo))
+    >>> pixels.shape, frame.image_size, frame.input_size
+    (torch.Size([3, 100, 200]), (224, 224), (100, 200))
     """
 
     resize: Resize = Squash((224, 224))
@@ -98,7 +102,12 @@ class Preprocess:
 
 
 def imagenet(size: int = 224, short_side: int | None = None) -> Preprocess:
-    """The usual preprocessing of torchvision's classifiers: shorter side, centre crop, ImageNet mean."""
+    """The usual preprocessing of torchvision's classifiers: shorter side, centre crop, ImageNet mean.
+
+    >>> pixels, frame = imagenet()(vlx.open_image(photo))
+    >>> pixels.shape, frame.box
+    (torch.Size([3, 224, 224]), (14.0, 14.0, 210.0, 210.0))
+    """
     return Preprocess(ShortSide(short_side or round(size / 0.875)), (size, size))
 
 
@@ -108,6 +117,11 @@ def stack_images(
     """Images as one batch of network input, on the device and in the precision of ``like``.
 
     Raises ImageError if their network inputs differ in size, or there are none.
+
+    >>> image = vlx.open_image(photo)
+    >>> pixels, frames = stack_images(imagenet(32), [image, image], like=torch.zeros(1))
+    >>> pixels.shape
+    torch.Size([2, 3, 32, 32])
     """
     if not images:
         raise ImageError("no images to read: give at least one")

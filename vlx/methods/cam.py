@@ -17,22 +17,41 @@ Map = Float[Tensor, "... row col"]
 
 
 def grad_cam(activations: Planes, gradients: Pooled) -> Map:
-    """The Grad-CAM map: channels weighted by their mean gradient, summed, rectified (Eq. 1 and 2)."""
+    """The Grad-CAM map: channels weighted by their mean gradient, summed, rectified (Eq. 1 and 2).
+
+    >>> activations = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])
+    >>> gradients = torch.tensor([[[-4.0, 0.0], [0.0, 8.0]]])
+    >>> grad_cam(activations, gradients)
+    tensor([[1., 2.],
+            [3., 4.]])
+    """
     return weighted_sum(activations, mean_gradient(gradients)).relu()
 
 
 def mean_gradient(gradients: Planes) -> Weights:
-    """The weight of each channel: its gradient averaged over all Z places (Eq. 1)."""
+    """The weight of each channel: its gradient averaged over all Z places (Eq. 1).
+
+    >>> mean_gradient(torch.tensor([[[-4.0, 0.0], [0.0, 8.0]]]))
+    tensor([1.])
+    """
     return gradients.mean((-2, -1))
 
 
 def max_gradient(gradients: Planes) -> Weights:
-    """The weight of each channel: the largest of its gradients (ablation, paper appendix)."""
+    """The weight of each channel: the largest of its gradients (ablation, paper appendix).
+
+    >>> max_gradient(torch.tensor([[[-4.0, 0.0], [0.0, 8.0]]]))
+    tensor([8.])
+    """
     return gradients.amax((-2, -1))
 
 
 def weighted_sum(activations: Planes, weights: Weights) -> Map:
-    """The signed combination of channels, Eq. 2 before its ReLU."""
+    """The signed combination of channels, Eq. 2 before its ReLU.
+
+    >>> weighted_sum(torch.tensor([[[1.0, 2.0]], [[0.0, 3.0]]]), torch.tensor([2.0, -1.0]))
+    tensor([[2., 1.]])
+    """
     return torch.einsum("...kij,...k->...ij", activations, weights)
 
 
@@ -40,6 +59,12 @@ def hires_cam(activations: Planes, gradients: Planes) -> Map:
     """The HiResCAM map: gradient times activation at each place, summed over channels, rectified.
 
     Draelos and Carin 2020, arXiv 2011.08891, with the ReLU of Grad-CAM.
+
+    >>> activations = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])
+    >>> gradients = torch.tensor([[[-4.0, 0.0], [0.0, 8.0]]])
+    >>> hires_cam(activations, gradients)
+    tensor([[ 0.,  0.],
+            [ 0., 32.]])
     """
     return torch.einsum("...kij,...kij->...ij", activations, gradients).relu()
 
@@ -49,6 +74,12 @@ def grad_cam_pp(activations: Planes, gradients: Planes) -> Map:
 
     alpha = G² / (2 G² + sum(A) G³), weights = sum over places of alpha * relu(G). The score is
     exp(y) there; its factor exp(y) scales the map and is left out. Where G is 0, alpha is 0.
+
+    >>> activations = torch.tensor([[[0.0, 0.0], [1.0, 1.0]]])
+    >>> gradients = torch.tensor([[[1.0, 0.0], [0.0, 0.0]]])  # alpha = 1 / (2 + 2 * 1) where it is 1
+    >>> grad_cam_pp(activations, gradients)
+    tensor([[0.0000, 0.0000],
+            [0.2500, 0.2500]])
     """
     squares = gradients.square()
     total = activations.sum((-2, -1), keepdim=True)
@@ -59,7 +90,13 @@ def grad_cam_pp(activations: Planes, gradients: Planes) -> Map:
 
 
 def layer_cam(activations: Planes, gradients: Planes) -> Map:
-    """The LayerCAM map: positive gradients weight each place by itself (Jiang et al. 2021, Eq. 5, 6)."""
+    """The LayerCAM map: positive gradients weight each place by itself (Jiang et al. 2021, Eq. 5, 6).
+
+    >>> activations = torch.tensor([[[1.0, 2.0]], [[1.0, 1.0]]])
+    >>> gradients = torch.tensor([[[1.0, 1.0]], [[-5.0, 3.0]]])
+    >>> layer_cam(activations, gradients)
+    tensor([[1., 5.]])
+    """
     return torch.einsum("...kij,...kij->...ij", activations, gradients.relu()).relu()
 
 
@@ -67,6 +104,12 @@ def xgrad_cam(activations: Planes, gradients: Planes) -> Map:
     """The XGrad-CAM map: gradients averaged with the activations as weights (Fu et al. 2020, Eq. 8).
 
     A channel whose activations sum to 0 has weight 0.
+
+    >>> activations = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])
+    >>> gradients = torch.tensor([[[-4.0, 0.0], [0.0, 8.0]]])
+    >>> xgrad_cam(activations, gradients)  # the weight is (-4 + 32) / 10
+    tensor([[ 2.8000,  5.6000],
+            [ 8.4000, 11.2000]])
     """
     total = activations.sum((-2, -1))
     weights = (gradients * activations).sum((-2, -1))

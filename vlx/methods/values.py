@@ -22,7 +22,12 @@ plain_rule = Rule("plain", lambda grad_input, _grad_output: grad_input)
 
 @dataclass(frozen=True)
 class Method:
-    """A way to explain a score; ``cam`` maps (activations, gradients) to a map on the grid."""
+    """A way to explain a score; ``cam`` maps (activations, gradients) to a map on the grid.
+
+    >>> mine = vlx.Method("mine", lambda activations, gradients: (activations * gradients).sum(-3))
+    >>> vlx.explain_caption(captioner, photo, "a dog", method=mine).provenance.method
+    'mine'
+    """
 
     name: str
     cam: Callable[[Tensor, Tensor], Tensor] | None = None
@@ -59,6 +64,9 @@ def grad_cam_with(
 
     ``rectify=False`` leaves out the ReLU of Eq. 2, ``absolute`` takes the absolute gradients before
     pooling, ``pool="max"`` pools them by their maximum.
+
+    >>> vlx.grad_cam_with(rectify=False, pool="max").name
+    'grad_cam_no_relu_max_pool'
     """
     pooled = {"mean": cam.mean_gradient, "max": cam.max_gradient}[pool]
 
@@ -76,6 +84,9 @@ def occlusion_with(*, size: int = 35, stride: int = 8, batch: int = 16) -> Metho
     """Occlusion by squares of ``size`` pixels of the network input, ``stride`` apart (section 5.3).
 
     ``batch`` masked inputs are scored in one run.
+
+    >>> vlx.occlusion_with(size=48, stride=16).name
+    'occlusion_48_16'
     """
     windows = Windows(size, stride, batch)
     return Method(f"occlusion_{size}_{stride}", windows=windows)
@@ -98,7 +109,11 @@ METHODS = (
 
 
 def method_named(name: str) -> Method:
-    """Find a method by its name, for the command line. Raises VlxError naming near ones."""
+    """Find a method by its name, for the command line. Raises VlxError naming near ones.
+
+    >>> vlx.method_named("hires_cam") is vlx.hires_cam
+    True
+    """
     found = {method.name: method for method in METHODS}
     if name not in found:
         raise VlxError(f"no method {name!r}{near_names(name, found)}; known: {', '.join(found)}")

@@ -68,6 +68,13 @@ def capture(
 
     Raises LayerError if the layer does not exist, was not reached, runs several times without a
     ``call``, or gives no tensor of floats, and where weights are packed so that no gradients pass.
+
+    >>> from torch import nn
+    >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    >>> with vlx.capture(net, "0") as seen:
+    ...     scores = net(torch.ones(1, 3, 8, 8))
+    >>> seen.features.shape, seen.features.is_leaf
+    (torch.Size([1, 4, 6, 6]), True)
     """
     site = layer if isinstance(layer, Site) else Site(layer)
     name, module = find_layer(model, site.layer)
@@ -92,6 +99,10 @@ def output_at(model: nn.Module, layer: Layer | Site, *inputs: Any, **named: Any)
 
     Of a layer that runs several times it is the first, unless a `Site` says otherwise. Raises
     LayerError as `capture` does.
+
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+    >>> vlx.output_at(net, "0", torch.ones(1, 3, 8, 8)).shape
+    torch.Size([1, 4, 6, 6])
     """
     site = layer if isinstance(layer, Site) else Site(layer, call=0)
     name, module = find_layer(model, site.layer)

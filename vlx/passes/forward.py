@@ -20,7 +20,11 @@ Quantity = Literal["log-probability", "logit"]
 
 
 def conv_grid(features: Float[Tensor, "*feature"]) -> Float[Tensor, "*lead channel row col"]:
-    """View the features of a convolution: they already are (channel, row, col)."""
+    """View the features of a convolution: they already are (channel, row, col).
+
+    >>> vlx.conv_grid(torch.ones(1, 8, 7, 7)).shape
+    torch.Size([1, 8, 7, 7])
+    """
     if features.ndim < 4:
         raise LayerError(
             f"the layer's output of shape {tuple(features.shape)} has no rows and columns: "
@@ -30,7 +34,12 @@ def conv_grid(features: Float[Tensor, "*feature"]) -> Float[Tensor, "*lead chann
 
 
 def token_grid(rows: int, cols: int, skip: int = 0) -> Grid:
-    """Make a grid from a token sequence (..., token, channel): raster order after ``skip`` tokens."""
+    """Make a grid from a token sequence (..., token, channel): raster order after ``skip`` tokens.
+
+    >>> grid = vlx.token_grid(2, 3, skip=1)
+    >>> grid(torch.ones(1, 7, 8)).shape
+    torch.Size([1, 8, 2, 3])
+    """
 
     def view(tokens: Float[Tensor, "*lead token channel"]) -> Float[Tensor, "*lead channel row col"]:
         count = tokens.shape[-2] - skip
@@ -48,6 +57,10 @@ class Cut:
 
     ``above`` is that input in the graph of the features, ``leaf`` a detached copy from which the
     scores are computed. Rows of its next to last axis must not mix: row ``rows[t]`` gives step t.
+
+    >>> run = captioner.read([vlx.open_image(photo)], ["a traffic light"])
+    >>> run.shortcuts.cut.leaf.is_leaf, run.shortcuts.cut.above.is_leaf
+    (True, False)
     """
 
     above: Float[Tensor, "batch row hidden"]
@@ -61,6 +74,10 @@ class Below:
     """What lies below the features, for methods that reach the pixels.
 
     Gradients at the pixels need ``encode``; occlusion needs ``rescore``.
+
+    >>> run = captioner.read([vlx.open_image(photo)], ["a traffic light"])
+    >>> run.below.pixels.shape
+    torch.Size([1, 3, 224, 224])
     """
 
     pixels: Float[Tensor, "batch 3 height width"]
@@ -77,7 +94,12 @@ class Below:
 
 @dataclass(frozen=True, eq=False)
 class Shortcuts:
-    """Shorter ways to the same gradients, as `vlx.capture` prepared them; without any, all are still had."""
+    """Shorter ways to the same gradients, as `vlx.capture` prepared them; without any, all are still had.
+
+    >>> run = captioner.read([vlx.open_image(photo)], ["a traffic light"])
+    >>> run.shortcuts.everywhere.shape == run.features.shape[:2]
+    True
+    """
 
     cut: Cut | None = None
     """For many words at once: the vocabulary layer is differentiated once for all of them."""
@@ -93,6 +115,10 @@ class Pass:
     ``scores[b, t, c]`` is the log-probability of choice c at step t of item b, given the steps
     before (captions), or the logit of answer or class c (one step). Padding steps may hold anything:
     the readings say which steps count. Raises VlxError at once if its parts do not fit.
+
+    >>> run = captioner.read([vlx.open_image(photo)], ["a traffic light"])
+    >>> run.readings[0].text, run.features.shape[2:]
+    ('a traffic light', torch.Size([14, 14]))
     """
 
     features: Float[Tensor, "batch *feature"]
@@ -173,10 +199,18 @@ class Pass:
 
 
 def log_probabilities(logits: Float[Tensor, "*lead choice"]) -> Float[Tensor, "*lead choice"]:
-    """The log-probabilities of logits along the last axis, in float32 whatever came in."""
+    """The log-probabilities of logits along the last axis, in float32 whatever came in.
+
+    >>> vlx.log_probabilities(torch.zeros(1, 4)).exp()
+    tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
+    """
     return torch.log_softmax(logits, -1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 
 def logit_scores(logits: Float[Tensor, "batch choice"]) -> Float[Tensor, "batch 1 choice"]:
-    """Logits as the scores of a Pass of one step, in float32 at least."""
+    """Logits as the scores of a Pass of one step, in float32 at least.
+
+    >>> logit_scores(torch.zeros(1, 4)).shape
+    torch.Size([1, 1, 4])
+    """
     return logits[:, None].to(torch.promote_types(logits.dtype, torch.float32))

@@ -19,6 +19,13 @@ def prepared(*models: nn.Module) -> Generator[None, None, None]:
     Fused RNN kernels have no batching rule (CPU) or refuse to run backward in evaluation mode
     (cuDNN), so they are switched off while an RNN module records gradients and nowhere else. Layers of 4
     bits keep their weights as they lie: bitsandbytes would pack them for products that record no gradients.
+
+    >>> net = torch.nn.Dropout()
+    >>> with vlx.prepared(net):
+    ...     net.training
+    False
+    >>> net.training
+    True
     """
     modules = [module for model in models for module in model.modules()]
     modes = [module.training for module in modules]

@@ -17,6 +17,10 @@ class Word:
     """One word of a caption: the steps whose scores spell it, and its token there.
 
     A word of several sub-word tokens has several steps; its score is their sum.
+
+    >>> word = vlx.Word("skateboard", steps=(1, 2), ids=(40, 7))
+    >>> word.steps
+    (1, 2)
     """
 
     text: str
@@ -26,7 +30,12 @@ class Word:
 
 @dataclass(frozen=True, eq=False)
 class Choices:
-    """What a model chooses from at a step: its vocabulary, its answers or its classes."""
+    """What a model chooses from at a step: its vocabulary, its answers or its classes.
+
+    >>> choices = vlx.Choices(["a", "dog", "cat"])
+    >>> choices.index("Dog."), "bird" in choices
+    (1, False)
+    """
 
     names: Sequence[str]
     """The name of every choice; the position is the index along the scores' last axis."""
@@ -59,7 +68,13 @@ class Choices:
 
 @dataclass(frozen=True)
 class Reading:
-    """What one item of a Pass says: the words scored, or the answers and classes to choose from."""
+    """What one item of a Pass says: the words scored, or the answers and classes to choose from.
+
+    >>> names = ["a", "red", "bike"]
+    >>> words = tuple(vlx.Word(name, (at,), (at,)) for at, name in enumerate(names))
+    >>> vlx.Reading("caption", words, vlx.Choices(names)).positions("red bike")
+    (1, 2)
+    """
 
     kind: Kind
     words: tuple[Word, ...]
@@ -103,7 +118,11 @@ class Reading:
 
 
 def choices_of(kind: Kind, names: Sequence[str]) -> Choices:
-    """Name what a reading of this kind chooses from."""
+    """Name what a reading of this kind chooses from.
+
+    >>> choices_of("label", ["cat", "dog"]).noun
+    'class'
+    """
     return Choices(names, _NOUN[kind])
 
 

@@ -19,7 +19,12 @@ def _same(tensor: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """Which tensor of a model is explained, where a layer's own output alone does not say it."""
+    """Which tensor of a model is explained, where a layer's own output alone does not say it.
+
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+    >>> vlx.output_at(net, vlx.Site("1", side="input"), torch.ones(1, 3, 8, 8)).shape
+    torch.Size([1, 4, 6, 6])
+    """
 
     layer: Layer
     side: Literal["output", "input"] = "output"
@@ -41,6 +46,10 @@ def find_layer(model: nn.Module, layer: Layer) -> tuple[str, nn.Module]:
     """Find a layer by its dotted name, by its index among the innermost layers, or by itself.
 
     Raises LayerError listing near names.
+
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+    >>> vlx.find_layer(net, -1)
+    ('1', ReLU())
     """
     names = {name: module for name, module in model.named_modules() if name}
     if isinstance(layer, nn.Module):

@@ -34,7 +34,13 @@ class Resolved:
 
 @dataclass(frozen=True)
 class Target:
-    """A named scalar of a Pass, linear in its scores."""
+    """A named scalar of a Pass, linear in its scores.
+
+    >>> (vlx.word("dog") - vlx.word("cat")).name
+    'dog - cat'
+    >>> (2 * vlx.caption()).name, (-vlx.answer("red")).name
+    ('2 × (caption)', 'not red')
+    """
 
     name: str
     resolve: Callable[[Reading], Resolved]
@@ -71,6 +77,11 @@ def caption(*, end: bool = False) -> Target:
     """The log-probability of the whole caption: the sum over its words (paper section 8.1).
 
     The end token does not count, as in the authors' code, unless ``end`` is set.
+
+    >>> targets = [vlx.caption(), vlx.caption(end=True)]
+    >>> plain, ended = vlx.explain_caption(captioner, photo, "a dog", targets=targets).targets
+    >>> ended.score < plain.score
+    True
     """
 
     def resolve(reading: Reading) -> Resolved:
@@ -88,6 +99,11 @@ def word(which: str | int, *, instead: str | None = None) -> Target:
     ``which`` is the word itself, if it occurs once, or its position from 0. With ``instead`` it is
     the score of another word at that step, given the same words before: ``word("dog") -
     word("dog", instead="cat")`` asks why the model said dog there and not cat.
+
+    >>> why = vlx.word("light") - vlx.word("light", instead="umbrella")
+    >>> found = vlx.explain_caption(captioner, photo, "a traffic light", targets=[why])
+    >>> found.targets[0].name, found.targets[0].words
+    ('light - umbrella', (2,))
     """
 
     def resolve(reading: Reading) -> Resolved:
@@ -105,7 +121,12 @@ def word(which: str | int, *, instead: str | None = None) -> Target:
 
 
 def phrase(text: str) -> Target:
-    """The log-probability of several neighbouring words: the sum of theirs."""
+    """The log-probability of several neighbouring words: the sum of theirs.
+
+    >>> both = vlx.phrase("traffic light")
+    >>> vlx.explain_caption(captioner, photo, "a traffic light", targets=[both]).targets[0].words
+    (1, 2)
+    """
 
     def resolve(reading: Reading) -> Resolved:
         _need_caption(reading, "phrase()")
@@ -117,12 +138,22 @@ def phrase(text: str) -> Target:
 
 
 def answer(name: str) -> Target:
-    """The logit of an answer, before the softmax (paper section 8.2)."""
+    """The logit of an answer, before the softmax (paper section 8.2).
+
+    >>> why = vlx.answer("no") - vlx.answer("yes")
+    >>> vlx.explain_answer(vqa, photo, "is there a dog?", targets=[why]).targets[0].name
+    'no - yes'
+    """
     return _choice(name, "answer", "answer()")
 
 
 def label(name: str | int) -> Target:
-    """The logit of a class, before the softmax (paper section 3, Eq. 1); by name or index."""
+    """The logit of a class, before the softmax (paper section 3, Eq. 1); by name or index.
+
+    >>> reading = vlx.Reading("label", (), vlx.Choices(["cat", "dog"], "class"))
+    >>> vlx.label("dog").resolve(reading).terms
+    (Term(weight=1.0, step=0, choice=1),)
+    """
     return _choice(name, "label", "label()")
 
 
