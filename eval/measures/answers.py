@@ -51,6 +51,9 @@ def without_punctuation(answer: str) -> str:
     A mark is deleted where it stands beside a blank somewhere in the answer, or where the answer
     holds digit, comma, digit; otherwise it becomes a blank. The first 32 periods that no digit
     follows are deleted. Apostrophes stay.
+
+    >>> without_punctuation("yes, it is.")
+    'yes it is'
     """
     result = answer
     for mark in PUNCTUATION:
@@ -61,19 +64,31 @@ def without_punctuation(answer: str) -> str:
 
 
 def plain_words(answer: str) -> str:
-    """The answer in lower case, number words as digits, no articles, contractions repaired."""
+    """The answer in lower case, number words as digits, no articles, contractions repaired.
+
+    >>> plain_words("The two dogs dont")
+    "2 dogs don't"
+    """
     words = (NUMBERS.get(word, word) for word in answer.lower().split())
     kept = (word for word in words if word not in ARTICLES)
     return " ".join(CONTRACTIONS.get(word, word) for word in kept)
 
 
 def normalise(answer: str) -> str:
-    """The answer as it is compared: white space, punctuation, then words."""
+    """The answer as it is compared: white space, punctuation, then words.
+
+    >>> normalise(" Two, the red ones. ")
+    '2 red ones'
+    """
     return plain_words(without_punctuation(trimmed(answer)))
 
 
 def trimmed(answer: str) -> str:
-    """The answer with line breaks and tabs as blanks, and none at its ends."""
+    """The answer with line breaks and tabs as blanks, and none at its ends.
+
+    >>> trimmed("  red ")
+    'red'
+    """
     return answer.replace("\n", " ").replace("\t", " ").strip()
 
 
@@ -85,6 +100,9 @@ def accuracy(prediction: str, answers: Sequence[str], *, legacy: bool = False) -
     where people disagreed; where all gave the same, spelling counts. ``legacy`` is the rule before
     March 2021: the prediction is always normalised, human answers lose only their punctuation, and
     only where people disagreed.
+
+    >>> round(accuracy("red", 2 * ["red"] + 8 * ["blue"]), 2)
+    0.6
     """
     if len(answers) < 2:
         raise VlxError(f"{len(answers)} human answers: accuracy compares with at least two")
@@ -106,6 +124,9 @@ def accuracies(
 
     The official script demands a prediction for every question: check that none is left out before
     comparing with its numbers.
+
+    >>> accuracies({1: "red"}, {1: 10 * ["red"], 2: 10 * ["no"]})
+    {1: Outcome(value=1.0, left_out=None), 2: Outcome(value=None, left_out='no_answer')}
     """
     return {
         question: Outcome(accuracy(predictions[question], people, legacy=legacy))
@@ -116,6 +137,10 @@ def accuracies(
 
 
 def percent(values: Iterable[float]) -> float | None:
-    """The official figure: mean accuracy times 100, rounded to two digits; None without any."""
+    """The official figure: mean accuracy times 100, rounded to two digits; None without any.
+
+    >>> percent([1.0, 0.3])
+    65.0
+    """
     numbers = list(values)
     return round(100 * sum(numbers) / len(numbers), 2) if numbers else None

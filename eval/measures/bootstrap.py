@@ -24,6 +24,9 @@ def bootstrap_interval(
     ``groups`` holds the group number 0, 1, ... of each value. A resample draws as many groups as
     there are, with replacement; its mean is over the items of the groups drawn. None where there
     are fewer than two groups.
+
+    >>> bootstrap_interval(np.array([2.0, 2.0, 2.0]), np.array([0, 0, 1]))
+    (2.0, 2.0)
     """
     if not 0 < level < 1 or resamples < 1:
         raise VlxError(f"level {level} and {resamples} resamples: expected 0 < level < 1, >= 1")
@@ -47,6 +50,9 @@ def clustered_error(values: Float[np.ndarray, " item"], groups: np.ndarray) -> f
 
     √(C/(C−1) · Σ over groups of (Σ of residuals)²) / n; equal to SD/√n when every group holds one
     item. None where there are fewer than two groups.
+
+    >>> round(clustered_error(np.array([0.0, 2.0]), np.array([0, 1])), 3)  # as SD / √2, with an SD of √2
+    1.0
     """
     if not len(values):
         return None

@@ -20,7 +20,11 @@ Number = float | int
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in pixels, 0-based and continuous: pixel (r, c) has its centre at c+½, r+½."""
+    """A rectangle in pixels, 0-based and continuous: pixel (r, c) has its centre at c+½, r+½.
+
+    >>> Box(x=2, y=0, width=4, height=3).scaled(0.5, 2)
+    Box(x=1.0, y=0, width=2.0, height=6)
+    """
 
     x: Number
     """Left edge."""
@@ -51,6 +55,10 @@ def box_mask(box: Box, shape: tuple[int, int]) -> Mask:
 
     A centre on the left or top edge is inside, one on the right or bottom edge is not, so boxes
     side by side share no pixel.
+
+    >>> box_mask(Box(x=0, y=0, width=1, height=2), (2, 3))
+    array([[ True, False, False],
+           [ True, False, False]])
     """
     rows = np.arange(shape[0]) + 0.5
     cols = np.arange(shape[1]) + 0.5
@@ -64,6 +72,9 @@ def box_means(plane: Map, box: Box) -> BoxMeans | Outcome:
 
     Reasons: ``empty_box`` (no pixel centre in it), ``no_outside`` (it covers the image),
     ``zero_map``. Raises VlxError for a map with negative values, whose ratio says nothing.
+
+    >>> box_means(np.array([[3.0, 1.0], [3.0, 1.0]]), Box(x=0, y=0, width=1, height=2))
+    BoxMeans(inside=3.0, outside=1.0)
     """
     values = checked_map(plane)
     if values.min() < 0:
@@ -84,12 +95,21 @@ def box_ratio(plane: Map, box: Box) -> Outcome:
 
     Reasons for leaving out are those of box_means. Summaries count infinite ratios separately and keep
     them in the median.
+
+    >>> box_ratio(np.array([[3.0, 1.0], [3.0, 1.0]]), Box(x=0, y=0, width=1, height=2)).value
+    3.0
+    >>> box_ratio(np.zeros((2, 2)), Box(x=0, y=0, width=1, height=2)).left_out
+    'zero_map'
     """
     return ratio(box_means(plane, box))
 
 
 def ratio(means: BoxMeans | Outcome) -> Outcome:
-    """Inside over outside of one pair of means."""
+    """Inside over outside of one pair of means.
+
+    >>> ratio(BoxMeans(inside=3.0, outside=1.5)).value
+    2.0
+    """
     if isinstance(means, Outcome):
         return means
     return Outcome(means.inside / means.outside if means.outside > 0 else math.inf)
@@ -100,6 +120,9 @@ def log_ratio(means: BoxMeans | Outcome) -> Outcome:
 
     Left out: ``zero_ratio`` (nothing inside) and ``infinite`` (nothing outside), as neither has a
     finite logarithm. The exponential of a mean of these is the geometric mean ratio.
+
+    >>> log_ratio(BoxMeans(inside=3.0, outside=3.0)).value
+    0.0
     """
     plain = ratio(means)
     if plain.value is None:
@@ -114,6 +137,9 @@ def pooled_ratio(pairs: Iterable[BoxMeans | Outcome]) -> Outcome:
 
     Stable where the ratio of one map is not, but maps with larger values count more. Pairs that are
     left out are skipped; left out as ``no_pairs`` where none remains.
+
+    >>> pooled_ratio([BoxMeans(3.0, 1.0), BoxMeans(1.0, 1.0)]).value
+    2.0
     """
     means = [pair for pair in pairs if isinstance(pair, BoxMeans)]
     if not means:

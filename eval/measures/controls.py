@@ -19,7 +19,11 @@ CENTRE = 4 / 14
 
 
 def uniform(shape: tuple[int, int]) -> Map:
-    """A map of ones: box ratio 1; pointing and correlation are undefined for it."""
+    """A map of ones: box ratio 1; pointing and correlation are undefined for it.
+
+    >>> uniform((1, 2))
+    array([[1., 1.]])
+    """
     return np.ones(shape)
 
 
@@ -27,6 +31,10 @@ def centre_prior(shape: tuple[int, int], *, sigma: float = CENTRE) -> Map:
     """A Gaussian in the middle of the image, 1 at its peak, stretched with the image.
 
     ``sigma`` is its standard deviation as a share of each side.
+
+    >>> prior = centre_prior((3, 5))
+    >>> float(prior[1, 2]), float(prior.max())
+    (1.0, 1.0)
     """
     if sigma <= 0:
         raise VlxError(f"a centre prior of sigma {sigma}: expected a share of the side above 0")
@@ -35,7 +43,11 @@ def centre_prior(shape: tuple[int, int], *, sigma: float = CENTRE) -> Map:
 
 
 def white_noise(shape: tuple[int, int], generator: np.random.Generator) -> Map:
-    """Independent uniform noise between 0 and 1 at every pixel."""
+    """Independent uniform noise between 0 and 1 at every pixel.
+
+    >>> white_noise((2, 3), np.random.default_rng(0)).shape
+    (2, 3)
+    """
     return generator.random(shape)
 
 
@@ -44,6 +56,10 @@ def smooth_noise(shape: tuple[int, int], generator: np.random.Generator, *, sigm
 
     ``sigma`` is the Gaussian's standard deviation as a share of each side; edges wrap around, so
     that no pixel is favoured. An image of one pixel has the map 1.
+
+    >>> noise = smooth_noise((20, 30), np.random.default_rng(0))
+    >>> float(noise.min()), float(noise.max())
+    (0.0, 1.0)
     """
     noise = ndimage.gaussian_filter(generator.random(shape), [sigma * side for side in shape], mode="wrap")
     spread = np.ptp(noise)
@@ -54,6 +70,9 @@ def mean_activation(features: np.ndarray) -> Map:
     """The mean over channels of the feature maps: what Grad-CAM shows without any gradient.
 
     ``features`` are (channel, row, col). Negative means are set to 0, as Grad-CAM's own ReLU does.
+
+    >>> mean_activation(np.array([[[1.0, -3.0]], [[3.0, 1.0]]]))
+    array([[2., 0.]])
     """
     if features.ndim != 3:
         raise VlxError(f"features of shape {features.shape}: expected (channel, row, col)")
@@ -68,6 +87,11 @@ def box_prior(
     ``boxes`` are pairs of a box and the (height, width) of its image; each image is stretched onto
     ``cells`` x ``cells``, where a cell counts the share of its area under the box. Leave the box
     under test out of the set.
+
+    >>> from vlx.eval.measures.boxes import Box
+    >>> box_prior([(Box(x=0, y=0, width=1, height=2), (2, 2))], (2, 2), cells=2)
+    array([[1., 0.],
+           [1., 0.]])
     """
     total = np.zeros((cells, cells))
     count = 0
@@ -88,6 +112,9 @@ def shuffled(groups: Sequence[Hashable], generator: np.random.Generator) -> list
 
     Within a group every item is used once and none stands for itself: a random cycle. None for an
     item that is alone in its group.
+
+    >>> shuffled(["photo 1", "photo 1", "photo 2"], np.random.default_rng(0))
+    [1, 0, None]
     """
     members: dict[Hashable, list[int]] = {}
     for at, group in enumerate(groups):

@@ -16,6 +16,12 @@ def correlation(maps: Mapping[str, Map]) -> Outcome:
 
     Each map stands under the reason why there is no correlation where it is constant, as in
     ``correlation({"flat_map": plane, "flat_human": human})``; of two constant ones the first is named.
+
+    >>> plane = np.array([[0.0, 1.0], [2.0, 3.0]])
+    >>> round(correlation({"flat_map": plane, "flat_human": plane.T}).value, 3)
+    0.8
+    >>> correlation({"flat_map": np.ones((2, 2)), "flat_human": plane}).left_out
+    'flat_map'
     """
     first, second = planes = [leveled(plane) for plane in maps.values()]
     for reason, plane in zip(maps, planes, strict=True):

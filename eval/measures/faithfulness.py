@@ -19,7 +19,11 @@ from vlx.methods.occlusion.windows import Pixels, Scores, scored
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Scores against the share of pixels that were changed, from 0 to 1."""
+    """Scores against the share of pixels that were changed, from 0 to 1.
+
+    >>> Curve(np.array([0.0, 0.5, 1.0]), np.array([1.0, 0.5, 0.0])).area
+    0.5
+    """
 
     shares: Float[np.ndarray, " step"]
     scores: Float[np.ndarray, " step"]
@@ -52,6 +56,11 @@ def deletion(
     ``image`` and ``empty`` (for example zeros, the mean colour) are as the model takes them, and
     the map lies on their pixels. Equal values change together, so that no tie is broken by position:
     a step that would split them waits for its last pixel.
+
+    >>> white, black = np.ones((3, 1, 2), np.float32), np.zeros((3, 1, 2), np.float32)
+    >>> curve = deletion(white, np.array([[2.0, 1.0]]), lambda x: x.mean((1, 2, 3)), black, steps=2)
+    >>> curve.shares.tolist(), curve.scores.tolist()
+    ([0.0, 0.5, 1.0], [1.0, 0.5, 0.0])
     """
     return _curve(image, empty, plane, score, steps, batch, inserting=False)
 
@@ -62,6 +71,11 @@ def insertion(
     """Put the highest-ranked pixels of ``image`` into ``empty`` first; a high area is a good map.
 
     ``empty`` is usually a strongly blurred image. Ties are kept together as in deletion.
+
+    >>> white, black = np.ones((3, 1, 2), np.float32), np.zeros((3, 1, 2), np.float32)
+    >>> curve = insertion(white, np.array([[2.0, 1.0]]), lambda x: x.mean((1, 2, 3)), black, steps=2)
+    >>> curve.scores.tolist()
+    [0.0, 0.5, 1.0]
     """
     return _curve(empty, image, plane, score, steps, batch, inserting=True)
 
@@ -73,6 +87,10 @@ def discrimination(first: Map, second: Map, first_mask: Mask, second_mask: Mask)
     both. Pixels of both objects count for neither. A map that is the same for both targets scores
     0 whatever it shows. Left out: ``empty_mask`` (of what is not shared), ``zero_map`` (nothing on
     either object). Raises VlxError for negative values.
+
+    >>> dog, cat = np.array([[True, False]]), np.array([[False, True]])
+    >>> discrimination(np.array([[3.0, 1.0]]), np.array([[0.0, 1.0]]), dog, cat).value  # 0.5 and 1
+    0.75
     """
     planes = [checked_map(first), checked_map(second)]
     if planes[0].shape != planes[1].shape:

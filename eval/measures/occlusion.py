@@ -12,6 +12,10 @@ def occlusion_correlation(plane: Map, occluded: Map, *, size: tuple[int, int] | 
     ``size`` is the grid on which both are averaged first; None compares every pixel, which favours
     smooth maps, so the grid belongs beside every number. Left out: ``flat_map``,
     ``flat_occlusion``.
+
+    >>> plane = np.array([[0.0, 1.0], [2.0, 3.0]])
+    >>> round(occlusion_correlation(plane, plane.T, size=None).value, 3)
+    0.8
     """
     if plane.shape != occluded.shape:
         raise VlxError(f"a map of shape {plane.shape} and an occlusion map of {occluded.shape}")

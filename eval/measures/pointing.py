@@ -25,18 +25,31 @@ Points = Int[np.ndarray, "point 2"]
 
 
 def all_maxima(plane: Map) -> Points:
-    """Every pixel that holds the maximum, in reading order."""
+    """Every pixel that holds the maximum, in reading order.
+
+    >>> all_maxima(np.array([[0.0, 5.0], [5.0, 0.0]]))
+    array([[0, 1],
+           [1, 0]])
+    """
     peaks = np.flatnonzero(plane == plane.max())  # several times as fast as np.argwhere
     return np.stack(np.divmod(peaks, plane.shape[1]), 1)
 
 
 def first_maximum(plane: Map) -> Points:
-    """The first pixel in reading order that holds the maximum, as ``numpy.argmax`` takes it."""
+    """The first pixel in reading order that holds the maximum, as ``numpy.argmax`` takes it.
+
+    >>> first_maximum(np.array([[0.0, 5.0], [5.0, 0.0]]))
+    array([[0, 1]])
+    """
     return all_maxima(plane)[:1]
 
 
 def central_maximum(plane: Map) -> Points:
-    """The pixel that holds the maximum and is nearest to the mean of all that do."""
+    """The pixel that holds the maximum and is nearest to the mean of all that do.
+
+    >>> central_maximum(np.array([[5.0, 5.0, 5.0, 0.0]]))
+    array([[0, 1]])
+    """
     peaks = all_maxima(plane)
     away = np.square(peaks - peaks.mean(0)).sum(1)
     return peaks[[int(away.argmin())]]
@@ -57,6 +70,12 @@ def pointing_hit(
     ``tolerance`` with ``touching`` (as the disc of excitation backprop). Distances are between
     pixel centres. ``points`` decides ties: all_maxima, first_maximum or central_maximum.
     Left out: ``empty_mask``, ``zero_map``, ``flat_map``.
+
+    >>> mask = np.array([[False, True, True]])
+    >>> pointing_hit(np.array([[5.0, 5.0, 0.0]]), mask).value
+    0.5
+    >>> pointing_hit(np.zeros((1, 3)), mask).left_out
+    'zero_map'
     """
     values = checked_map(plane)
     truth = checked_mask(mask, values.shape)
@@ -71,14 +90,22 @@ def pointing_hit(
 
 
 def flat(plane: Map) -> str | None:
-    """``zero_map`` or ``flat_map`` for a map without a distinguished maximum, else None."""
+    """``zero_map`` or ``flat_map`` for a map without a distinguished maximum, else None.
+
+    >>> flat(np.zeros((2, 2))), flat(np.ones((2, 2))), flat(np.eye(2))
+    ('zero_map', 'flat_map', None)
+    """
     if np.ptp(plane) > 0:
         return None
     return "flat_map" if plane.flat[0] else "zero_map"
 
 
 def near(mask: Mask, points: Points, tolerance: float | int, *, touching: bool = False) -> np.ndarray:
-    """For each point, whether a mask pixel lies within the tolerance (see pointing_hit)."""
+    """For each point, whether a mask pixel lies within the tolerance (see pointing_hit).
+
+    >>> near(np.array([[False, False, True]]), np.array([[0, 0], [0, 1]]), tolerance=2)
+    array([False,  True])
+    """
     if tolerance == 0:
         return mask[points[:, 0], points[:, 1]]
     reach = math.ceil(tolerance)
@@ -95,12 +122,19 @@ def centre_point(shape: tuple[int, int]) -> Points:
     """The middle of an image as one point, a pointing baseline.
 
     On even sides it is the pixel just after the middle.
+
+    >>> centre_point((3, 4))
+    array([[1, 2]])
     """
     return np.array([[shape[0] // 2, shape[1] // 2]])
 
 
 def centre_hit(mask: Mask, *, tolerance: float | int = 0, touching: bool = False) -> Outcome:
-    """Whether the middle of the image lies on the mask: what pointing scores without any model."""
+    """Whether the middle of the image lies on the mask: what pointing scores without any model.
+
+    >>> centre_hit(np.array([[False, True, False]])).value
+    1.0
+    """
     if not mask.any():
         return Outcome(None, "empty_mask")
     hit = near(mask, centre_point((mask.shape[0], mask.shape[1])), tolerance, touching=touching)
@@ -108,7 +142,11 @@ def centre_hit(mask: Mask, *, tolerance: float | int = 0, touching: bool = False
 
 
 def chance_hit(mask: Mask, *, tolerance: float | int = 0, touching: bool = False) -> Outcome:
-    """The hit rate of a pixel taken at random: the share of the image that counts as a hit."""
+    """The hit rate of a pixel taken at random: the share of the image that counts as a hit.
+
+    >>> chance_hit(np.array([[True, False, False, False]])).value
+    0.25
+    """
     if not mask.any():
         return Outcome(None, "empty_mask")
     if tolerance == 0:

@@ -68,6 +68,10 @@ def reject_accuracy(
 
     An absent class scores 1 where refused, else 0; a present one 0 where refused, else its
     pointing hit. With ``location`` False accepting a present class scores 1 wherever it points.
+
+    >>> items = Candidates(np.array([3.0, 1.0]), np.array([True, False]), np.array([1.0, 0.0]))
+    >>> reject_accuracy(items, 2.0), reject_accuracy(items, 0.0)
+    (array([1., 1.]), array([1., 0.]))
     """
     accepted = items.maxima >= threshold
     hits = items.pointed if location else np.ones_like(items.pointed)
@@ -75,7 +79,12 @@ def reject_accuracy(
 
 
 def reject_curve(items: Candidates, *, location: bool = True) -> RejectCurve:
-    """Accuracy and rates at every threshold that changes a decision, by one sort."""
+    """Accuracy and rates at every threshold that changes a decision, by one sort.
+
+    >>> items = Candidates(np.array([3.0, 1.0]), np.array([True, False]), np.array([1.0, 0.0]))
+    >>> reject_curve(items).accuracy, reject_curve(items).best
+    (array([0.5, 1. , 0.5]), (3.0, 1.0))
+    """
     order = np.argsort(items.maxima, kind="stable")
     maxima, present = items.maxima[order], items.present[order]
     hits = items.pointed[order] if location else np.ones(len(order))
@@ -99,6 +108,11 @@ def crossed_accuracy(
     """The outcome of each candidate at the best threshold of the other half.
 
     ``halves`` says which half each belongs to; split by image, so that no image is on both sides.
+
+    >>> maxima, present = np.array([3.0, 1.0, 4.0, 2.0]), np.array([True, False, True, False])
+    >>> items = Candidates(maxima, present, present.astype(float))
+    >>> crossed_accuracy(items, np.array([True, True, False, False]))  # thresholds 4 and 3
+    array([0., 1., 1., 1.])
     """
     sides = [np.flatnonzero(halves), np.flatnonzero(~halves)]
     if not all(side.size for side in sides):
@@ -115,6 +129,10 @@ def presence_area(items: Candidates) -> float | None:
 
     The chance that a present class has the larger maximum, ties counting one half; None where no
     class is present or none is absent.
+
+    >>> items = Candidates(np.array([3.0, 1.0]), np.array([True, False]), np.array([1.0, 0.0]))
+    >>> presence_area(items)
+    1.0
     """
     positives, negatives = int(items.present.sum()), int((~items.present).sum())
     if not positives or not negatives:

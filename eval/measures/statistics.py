@@ -23,7 +23,11 @@ Cluster = int | str
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The measured value of one item, or the reason why it has none."""
+    """The measured value of one item, or the reason why it has none.
+
+    >>> Outcome(2.5).value, Outcome(None, "zero_map").left_out
+    (2.5, 'zero_map')
+    """
 
     value: float | None
     """The value; infinite where a quotient has a zero below and something above."""
@@ -60,6 +64,9 @@ def tally(
     """Collect outcomes, or plain numbers, into a Tally; None is left out as ``undefined``.
 
     ``clusters`` names the cluster of each outcome, including those that are left out.
+
+    >>> tally([1.0, None])
+    Tally(values=(1.0,), clusters=None, left_out={'undefined': 1})
     """
     items = [_outcome(item) for item in outcomes]
     names = None if clusters is None else list(clusters)
@@ -74,7 +81,11 @@ def tally(
 
 
 def merge(tallies: Iterable[Tally]) -> Tally:
-    """Join tallies; raises VlxError where some have clusters and others have none."""
+    """Join tallies; raises VlxError where some have clusters and others have none.
+
+    >>> merge([tally([1.0]), tally([2.0])]).values
+    (1.0, 2.0)
+    """
     parts = [part for part in tallies if part.values or part.left_out]
     valued = [part for part in parts if part.values]
     clustered = [part.clusters is not None for part in valued]
@@ -135,6 +146,10 @@ def summarise(
 
     The mean, its errors and its interval are over finite values; the median keeps infinite ones.
     The result depends on the items, not on their order: they are sorted before the seeded draw.
+
+    >>> found = summarise([1.0, 2.0, 3.0, Outcome(None, "zero_map")])
+    >>> found.n, found.mean, found.sd, found.left_out
+    (3, 2.0, 1.0, {'zero_map': 1})
     """
     items = _tally_of(values, clusters)
     order = sorted(range(len(items.values)), key=lambda at: _sort_key(items, at))
@@ -162,7 +177,12 @@ def summarise(
 
 
 def by_group(outcomes: Sequence[Outcome], groups: Sequence[str], *, seed: int = 0) -> dict[str, Summary]:
-    """One summary for each group, for example for each category, in alphabetical order."""
+    """One summary for each group, for example for each category, in alphabetical order.
+
+    >>> found = by_group([Outcome(1.0), Outcome(3.0), Outcome(4.0)], ["dog", "dog", "cat"])
+    >>> {name: group.mean for name, group in found.items()}
+    {'cat': 4.0, 'dog': 2.0}
+    """
     if len(outcomes) != len(groups):
         raise VlxError(f"{len(groups)} groups for {len(outcomes)} outcomes")
     parts: dict[str, list[Outcome]] = {name: [] for name in sorted(set(groups))}
@@ -175,6 +195,10 @@ def mean_over_groups(groups: Mapping[str, Summary], *, seed: int = 0) -> Summary
     """Summarise the means of groups, each group counting once (a macro average).
 
     A group without any defined item is left out as ``empty_group``; it is not a zero.
+
+    >>> groups = by_group([Outcome(1.0), Outcome(3.0), Outcome(4.0)], ["dog", "dog", "cat"])
+    >>> mean_over_groups(groups).mean  # of 2 and 4
+    3.0
     """
     means = [
         Outcome(None, "empty_group") if group.mean is None else Outcome(group.mean)
