@@ -83,6 +83,11 @@ def read_captions(path: str | Path, damaged: Damaged | None = None) -> Captions:
     """The captions of ``captions_*.json``, images without a caption included.
 
     A damaged record raises DataError, or is skipped and told to ``damaged``.
+
+    >>> from vlx.scenes import held_out_scenes
+    >>> captions = read_captions(held_out_scenes() / "captions.json")
+    >>> captions.images[1].file_name
+    '000000000001.jpg'
     """
     file = read_record(path)
     images = _images(file, damaged)
@@ -99,6 +104,11 @@ def read_instances(path: str | Path, damaged: Damaged | None = None) -> Instance
     """The instances of ``instances_*.json``; masks are decoded when they are asked for.
 
     A damaged record raises DataError, or is skipped and told to ``damaged``.
+
+    >>> from vlx.scenes import held_out_scenes
+    >>> instances = read_instances(held_out_scenes() / "instances.json")
+    >>> sorted({instance.category for instance in instances.of(1)})
+    ['airplane', 'skateboard', 'traffic light', 'umbrella']
     """
     file = read_record(path)
     images = _images(file, damaged)
@@ -120,6 +130,11 @@ def instance_mask(instance: Instance, image: CocoImage) -> Mask:
 
     Polygons are filled by pycocotools. Raises DataError for a mask of another size or a damaged
     one.
+
+    >>> from vlx.scenes import held_out_scenes
+    >>> instances = read_instances(held_out_scenes() / "instances.json")
+    >>> instance_mask(instances.of(1)[0], instances.images[1]).shape
+    (224, 224)
     """
     size = (image.height, image.width)
     code = _checked_code(instance, size)
@@ -136,6 +151,11 @@ def union_mask(instances: Instances, image_id: int, category: str, *, crowd: boo
     """The pixels of all instances of a category in an image; all False where there are none.
 
     Raises DataError for a category that the file does not have.
+
+    >>> from vlx.scenes import held_out_scenes
+    >>> instances = read_instances(held_out_scenes() / "instances.json")
+    >>> bool(union_mask(instances, 1, "umbrella").any()), bool(union_mask(instances, 1, "dog").any())
+    (True, False)
     """
     if category not in instances.categories:
         hint = near_names(category, instances.categories)
@@ -149,7 +169,13 @@ def union_mask(instances: Instances, image_id: int, category: str, *, crowd: boo
 
 
 def joined_mask(instances: Iterable[Instance], image: CocoImage) -> Mask:
-    """The pixels of any of these instances of one image; raises DataError where one is damaged."""
+    """The pixels of any of these instances of one image; raises DataError where one is damaged.
+
+    >>> from vlx.scenes import held_out_scenes
+    >>> instances = read_instances(held_out_scenes() / "instances.json")
+    >>> joined_mask(instances.of(1), instances.images[1]).shape
+    (224, 224)
+    """
     mask = np.zeros((image.height, image.width), dtype=bool)
     for instance in instances:
         mask |= instance_mask(instance, image)

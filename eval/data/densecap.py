@@ -52,6 +52,11 @@ def read_densecap(
 
     Boxes are 0-based, in pixels of the resized image beside the file. Raises DataError for lists of
     different lengths or scores that rise, or skips such an image and tells ``damaged``.
+
+    >>> from vlx.scenes import held_out_scenes
+    >>> image, *others = read_densecap(held_out_scenes() / "results.json", best=1)
+    >>> len(image.regions)
+    1
     """
     images: list[DenseImage] = []
     for record in read_record(path).records("results", damaged):
@@ -61,7 +66,13 @@ def read_densecap(
 
 
 def on_original(image: DenseImage, resized: tuple[int, int], original: tuple[int, int]) -> DenseImage:
-    """The same regions in pixels of the original image; sizes are (height, width)."""
+    """The same regions in pixels of the original image; sizes are (height, width).
+
+    >>> from vlx.eval.measures.boxes import Box
+    >>> image = DenseImage("1.jpg", (DenseRegion(Box(1, 1, 2, 2), "a dog", 0.5),))
+    >>> on_original(image, resized=(100, 100), original=(200, 300)).regions[0].box
+    Box(x=3.0, y=2.0, width=6.0, height=4.0)
+    """
     if min(*resized, *original) < 1:
         raise DataError(f"{image.file_name}: sizes {resized} and {original} must be positive")
     y, x = original[0] / resized[0], original[1] / resized[1]
@@ -70,7 +81,11 @@ def on_original(image: DenseImage, resized: tuple[int, int], original: tuple[int
 
 
 def resized_size(original: tuple[int, int], longest: int = 720) -> tuple[int, int]:
-    """The (height, width) to which DenseCap resizes an image: its longest side becomes 720."""
+    """The (height, width) to which DenseCap resizes an image: its longest side becomes 720.
+
+    >>> resized_size((480, 640))
+    (540, 720)
+    """
     height, width = original
     scale = longest / max(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))

@@ -153,7 +153,12 @@ class DataFolder:
 
 
 def look(root: str | Path, split: str | None = None) -> DataFolder:
-    """Find the known files in a data folder. Raises DataError where there is no such folder."""
+    """Find the known files in a data folder. Raises DataError where there is no such folder.
+
+    >>> from vlx.scenes import held_out_scenes
+    >>> look(held_out_scenes()).has(IMAGES)
+    True
+    """
     folder = Path(root)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give one with data, or scenes for the built-in world")
@@ -164,7 +169,12 @@ def look(root: str | Path, split: str | None = None) -> DataFolder:
 
 
 def check(folder: DataFolder) -> list[str]:
-    """Lines for a person: what was found, what is missing, what for, and where its owner publishes it."""
+    """Lines for a person: what was found, what is missing, what for, and where its owner publishes it.
+
+    >>> from vlx.scenes import held_out_scenes
+    >>> check(look(held_out_scenes()))[0]
+    'found    COCO captions: captions.json'
+    """
     lines: list[str] = []
     for source in SOURCES:
         found = folder.found[source.name]

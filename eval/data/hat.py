@@ -32,6 +32,11 @@ def find_human_maps(folder: str | Path) -> HumanMaps:
     """List the maps of a folder such as ``vqahat_val`` without reading them.
 
     Raises DataError for a folder that is missing or holds no map.
+
+    >>> from vlx.scenes import held_out_scenes
+    >>> maps = find_human_maps(held_out_scenes() / "attention")
+    >>> [path.name for path in maps.by_question[1000]]
+    ['1000_1.png', '1000_2.png', '1000_3.png']
     """
     root = Path(folder)
     if not root.is_dir():
@@ -55,6 +60,10 @@ def read_human_map(path: str | Path, shape: tuple[int, int] | None = None) -> Ma
 
     ``shape`` is the (height, width) the image has, where it is known. Raises DataError for a file
     that is not a grey-scale image or has another size.
+
+    >>> from vlx.scenes import held_out_scenes
+    >>> read_human_map(held_out_scenes() / "attention" / "1000_1.png").shape
+    (224, 224)
     """
     try:
         with Image.open(path) as picture:

@@ -55,6 +55,9 @@ def read_lexicon(path: str | Path = LEXICON) -> Lexicon:
     """The lexicon in a text file of the format of ``lexicon.txt``.
 
     Raises DataError for a line without a colon and for a phrase of two categories.
+
+    >>> read_lexicon().names[:2]
+    ('person', 'bicycle')
     """
     words: dict[Phrase, str] = {}
     plurals: set[Phrase] = set()
@@ -78,12 +81,20 @@ def read_lexicon(path: str | Path = LEXICON) -> Lexicon:
 
 @cache
 def built_in() -> Lexicon:
-    """The lexicon that comes with the package."""
+    """The lexicon that comes with the package.
+
+    >>> built_in().categories["puppy",]
+    'dog'
+    """
     return read_lexicon()
 
 
 def tokenize(text: str) -> list[str]:
-    """Lower-case Treebank tokens of a caption; a full stop within a line is split off too."""
+    """Lower-case Treebank tokens of a caption; a full stop within a line is split off too.
+
+    >>> tokenize("Two dogs. One runs")
+    ['two', 'dogs', '.', 'one', 'runs']
+    """
     spaced = text.lower().replace(". ", " . ")
     return NLTKWordTokenizer().tokenize(spaced)
 
@@ -93,6 +104,9 @@ def visual_words(caption: str | Sequence[str], lexicon: Lexicon | None = None) -
 
     ``caption`` is a text, tokenised by tokenize, or its tokens in any case; spans count tokens.
     The longest phrase from the left wins; the rules of the list are applied afterwards.
+
+    >>> visual_words("two dogs on a bench")[1]
+    VisualWord(span=(4, 5), category='bench')
     """
     words = lexicon or built_in()
     tokens = tokenize(caption) if isinstance(caption, str) else [word.lower() for word in caption]
@@ -176,7 +190,11 @@ def _forms(entry: str) -> tuple[Phrase, Phrase]:
 
 
 def plural(noun: str) -> str:
-    """The regular English plural of a noun."""
+    """The regular English plural of a noun.
+
+    >>> plural("bus"), plural("berry"), plural("dog")
+    ('buses', 'berries', 'dogs')
+    """
     if noun.endswith(("s", "x", "z", "ch", "sh")):
         return noun + "es"
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
@@ -220,7 +238,12 @@ def read_labels(path: str | Path = LABELS) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def score(labels: Sequence[tuple[str, tuple[str, ...]]], lexicon: Lexicon | None = None) -> Score:
-    """Compare what the lexicon finds with labels, each mention counting once."""
+    """Compare what the lexicon finds with labels, each mention counting once.
+
+    >>> found = score([("a dog and a hat", ("dog", "tie"))])
+    >>> found.precision, found.recall, found.missed
+    (1.0, 0.5, ('a dog and a hat: tie',))
+    """
     right, wrong, missed = 0, list[str](), list[str]()
     for phrase, expected in labels:
         rest = list(expected)

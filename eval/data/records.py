@@ -21,7 +21,12 @@ Damaged = Callable[[DataError], None]
 
 @dataclass(frozen=True)
 class Record:
-    """A JSON object, and where it stands."""
+    """A JSON object, and where it stands.
+
+    >>> record = Record("instances.json", "images[3]", {"id": 7})
+    >>> record.integer("id"), record.where
+    (7, 'instances.json: images[3]')
+    """
 
     file: str
     at: str
@@ -104,7 +109,12 @@ def spared(damaged: Damaged | None) -> Generator[None, None, None]:
 
 
 def read_json(path: str | Path) -> object:
-    """The content of a JSON file; raises DataError where it is missing or not JSON."""
+    """The content of a JSON file; raises DataError where it is missing or not JSON.
+
+    >>> from vlx.scenes import held_out_scenes
+    >>> "images" in read_json(held_out_scenes() / "captions.json")
+    True
+    """
     file = Path(path)
     try:
         return json.loads(file.read_bytes())
@@ -117,7 +127,12 @@ def read_json(path: str | Path) -> object:
 
 
 def read_record(path: str | Path) -> Record:
-    """The JSON object in a file."""
+    """The JSON object in a file.
+
+    >>> from vlx.scenes import held_out_scenes
+    >>> "images" in read_record(held_out_scenes() / "captions.json")
+    True
+    """
     content = read_json(path)
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a JSON object, found {_named(content)}")
@@ -136,6 +151,9 @@ def inside(root: str | Path, name: str) -> Path:
     """The path of a file named in data below ``root``; raises DataError where it would leave it.
 
     Absolute names, ``..``, drive letters, backslashes and links that lead out are refused.
+
+    >>> inside("photos", "val2014/1.jpg").name
+    '1.jpg'
     """
     parts = PurePosixPath(name)
     plain = bool(name) and not ("\\" in name or ":" in name or "\0" in name)

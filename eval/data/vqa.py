@@ -36,6 +36,11 @@ def read_questions(path: str | Path, damaged: Damaged | None = None) -> Mapping[
     """The questions of ``*_questions.json`` of either version, by question id.
 
     A damaged record raises DataError, or is skipped and told to ``damaged``.
+
+    >>> from vlx.scenes import held_out_scenes
+    >>> questions = read_questions(held_out_scenes() / "questions.json")
+    >>> questions[1000].text
+    'how many frisbees are there ?'
     """
     questions: dict[int, Question] = {}
     for record in read_record(path).records("questions", damaged):
@@ -62,6 +67,11 @@ def read_annotations(
 
     With ``questions`` each must belong to one of them, on the same image. A damaged record raises
     DataError, or is skipped and told to ``damaged``.
+
+    >>> from vlx.scenes import held_out_scenes
+    >>> annotations = read_annotations(held_out_scenes() / "annotations.json")
+    >>> len(annotations[1000].answers)
+    10
     """
     annotations: dict[int, Annotation] = {}
     for record in read_record(path).records("annotations", damaged):
@@ -94,6 +104,11 @@ def same_questions(
     Questions match on the image and the text, case and spacing aside. VQA v1 numbers them image
     id times 10, v2 times 1000, so the ids say nothing. Where a text was asked several times on one
     image, the questions match in order of their ids.
+
+    >>> first = {10: Question(10, image_id=1, text="Is it red?")}
+    >>> second = {1000: Question(1000, image_id=1, text="is it  red?")}
+    >>> same_questions(first, second)
+    ({10: 1000}, ())
     """
     waiting: dict[tuple[int, str], list[int]] = {}
     for question in sorted(second.values(), key=lambda item: item.id, reverse=True):
