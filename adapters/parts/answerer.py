@@ -77,6 +77,10 @@ def encode_questions(
     """Token ids, left aligned and padded with 0; the lengths; and the unknown words.
 
     Raises TextError where there are not as many questions as images.
+
+    >>> ids, lengths, unknown = encode_questions(vqa, [vlx.open_image(photo)], ["is there a dog?"])
+    >>> ids.shape, unknown
+    (torch.Size([1, 5]), [()])
     """
     if len(images) != len(questions):
         raise TextError(f"{len(questions)} questions for {len(images)} images: give one for each")

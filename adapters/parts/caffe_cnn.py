@@ -106,14 +106,22 @@ def caffe_cnn(weights: Weights, *, pool_first: bool = False) -> CaffeCNN:
 
 
 def squashed(side: int, mean: tuple[float, float, float]) -> Preprocess:
-    """Resized to a square as Torch7 does, BGR, 0 to 255, less a mean: the paper's demo."""
+    """Resized to a square as Torch7 does, BGR, 0 to 255, less a mean: the paper's demo.
+
+    >>> squashed(224, (103.9, 116.8, 123.7)).channels
+    'BGR'
+    """
     return Preprocess(
         Squash((side, side)), mean=mean, std=(1.0, 1.0, 1.0), scale=255.0, channels="BGR", resample=torch7
     )
 
 
 def module_name(layer: str) -> str:
-    """The module of a layer of Caffe's: ``inception_5b/output`` is ``inception_5b.output``."""
+    """The module of a layer of Caffe's: ``inception_5b/output`` is ``inception_5b.output``.
+
+    >>> module_name("inception_5b/output")
+    'inception_5b.output'
+    """
     return layer.replace("/", ".")
 
 

@@ -12,7 +12,11 @@ from vlx.adapters.files.shapes import Shapes
 
 @dataclass(frozen=True)
 class File:
-    """A file that a model needs."""
+    """A file that a model needs.
+
+    >>> File("model.pth", ("*.pth",), "the weights").told
+    'model.pth: the weights'
+    """
 
     name: str
     """As its authors publish it, with … for what differs."""
@@ -93,12 +97,20 @@ def nothing(_held: Contents) -> Checkpoint | None:
 
 
 def whole_numbers(fields: Mapping[object, object], **names: str) -> dict[str, int]:
-    """Those fields that are whole numbers, under other names: ``ours="theirs"``."""
+    """Those fields that are whole numbers, under other names: ``ours="theirs"``.
+
+    >>> whole_numbers({"rnn_size": 512, "drop": 0.5}, hidden="rnn_size", dropout="drop")
+    {'hidden': 512}
+    """
     found = {ours: fields.get(theirs) for ours, theirs in names.items()}
     return {name: value for name, value in found.items() if isinstance(value, int)}
 
 
 def short_text(fields: Mapping[object, object], name: str) -> str:
-    """The first letters of a field that is a text; else nothing."""
+    """The first letters of a field that is a text; else nothing.
+
+    >>> short_text({"cnn": "vgg16"}, "cnn"), short_text({}, "cnn")
+    ('vgg16', '')
+    """
     found = fields.get(name)
     return found[:40] if isinstance(found, str) else ""

@@ -21,7 +21,14 @@ from vlx.passes.site import Layer, Site, find_layer
 
 
 class Classifier:
-    """A CNN that gives one logit for each class; any model, any spatial layer."""
+    """A CNN that gives one logit for each class; any model, any spatial layer.
+
+    >>> from torchvision.models import resnet18
+    >>> from vlx.images import imagenet
+    >>> model = Classifier(resnet18(num_classes=2), ["cat", "dog"], imagenet())
+    >>> model.layer, model.read([vlx.open_image(photo)]).features.shape
+    ('layer4', torch.Size([1, 512, 7, 7]))
+    """
 
     def __init__(
         self,

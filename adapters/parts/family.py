@@ -20,7 +20,12 @@ class Open(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Family:
-    """A family of models that are opened by name: one row of the catalogue."""
+    """A family of models that are opened by name: one row of the catalogue.
+
+    >>> family = Family({"caffe:FILE": "a network of Caffe"}, open=by_name_alone(dict))
+    >>> family.prefix, family.takes("caffe:vgg.caffemodel")
+    ('caffe:', True)
+    """
 
     forms: Mapping[str, str]
     """The forms of its names, what is to be replaced in capitals (``caffe:FILE``), with a line on each."""

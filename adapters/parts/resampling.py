@@ -16,19 +16,34 @@ Pixels = Float[np.ndarray, "height width 3"]
 
 
 def torch7(pixels: Pixels, size: Size) -> Float[np.ndarray, "rows cols 3"]:
-    """Torch7's ``image.scale`` of floats: areas averaged to smaller, aligned corners to larger sizes."""
+    """Torch7's ``image.scale`` of floats: areas averaged to smaller, aligned corners to larger sizes.
+
+    >>> pixels = np.array([[[0.0, 0.0, 0.0], [3.0, 3.0, 3.0]]])
+    >>> torch7(pixels, (1, 1))
+    array([[[1.5, 1.5, 1.5]]])
+    """
     narrow = _across(_torch7_weights(size[1], pixels.shape[1]), pixels)
     return _down(_torch7_weights(size[0], pixels.shape[0]), narrow)
 
 
 def torch7_bytes(pixels: Pixels, size: Size) -> Float[np.ndarray, "rows cols 3"]:
-    """Torch7's ``image.scale`` of bytes: as `torch7`, rounded to whole numbers after each direction."""
+    """Torch7's ``image.scale`` of bytes: as `torch7`, rounded to whole numbers after each direction.
+
+    >>> pixels = np.array([[[0.0, 0.0, 0.0], [3.0, 3.0, 3.0]]])
+    >>> torch7_bytes(pixels, (1, 1))
+    array([[[2., 2., 2.]]])
+    """
     narrow = np.floor(_across(_torch7_weights(size[1], pixels.shape[1]), pixels) + 0.5)
     return np.floor(_down(_torch7_weights(size[0], pixels.shape[0]), narrow) + 0.5)
 
 
 def tensorflow1(pixels: Pixels, size: Size) -> Float[np.ndarray, "rows cols 3"]:
-    """TensorFlow 1's bilinear resizing: pixel i reads place i * from / to, and nothing is averaged."""
+    """TensorFlow 1's bilinear resizing: pixel i reads place i * from / to, and nothing is averaged.
+
+    >>> pixels = np.array([[[0.0, 0.0, 0.0], [3.0, 3.0, 3.0]]])
+    >>> tensorflow1(pixels, (1, 1))
+    array([[[0., 0., 0.]]])
+    """
     (rows, cols), (height, width) = size, pixels.shape[:2]
     narrow = _across(_linear(np.arange(cols) * (width / cols), width), pixels)
     return _down(_linear(np.arange(rows) * (height / rows), height), narrow)

@@ -59,7 +59,12 @@ class Policy:
 def greedy(
     state: State, step: Step[State], batch: int, start: int, end: int, steps: int, device: torch.device
 ) -> list[list[int]]:
-    """The likeliest next word, again and again, for each row; the end token is not returned."""
+    """The likeliest next word, again and again, for each row; the end token is not returned.
+
+    >>> after = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])  # scores after each word
+    >>> greedy((), lambda state, said: (state, after[said]), 1, 0, 0, 9, torch.device("cpu"))
+    [[1, 2]]
+    """
     said = torch.full((batch,), start, device=device)
     done = torch.zeros(batch, dtype=torch.bool, device=device)
     words: list[Tensor] = []

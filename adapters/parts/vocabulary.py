@@ -22,17 +22,29 @@ _DELETE = str.maketrans("", "", string.punctuation)
 
 
 def neuraltalk2_tokens(text: str) -> list[str]:
-    """Lower case, punctuation deleted, split at blanks: ``t-shirt`` is ``tshirt`` (neuraltalk2)."""
+    """Lower case, punctuation deleted, split at blanks: ``t-shirt`` is ``tshirt`` (neuraltalk2).
+
+    >>> neuraltalk2_tokens("A t-shirt.")
+    ['a', 'tshirt']
+    """
     return text.lower().translate(_DELETE).split()
 
 
 def treebank_tokens(text: str) -> list[str]:
-    """Lower case, then the Treebank tokens: ``?`` and a final ``.`` are words of their own (VQA, im2txt)."""
+    """Lower case, then the Treebank tokens: ``?`` and a final ``.`` are words of their own (VQA, im2txt).
+
+    >>> treebank_tokens("Is it red?")
+    ['is', 'it', 'red', '?']
+    """
     return NLTKWordTokenizer().tokenize(text.lower())
 
 
 def alphanumeric_tokens(text: str) -> list[str]:
-    """Runs of letters and digits, case kept: how the paper's demo reads a given caption."""
+    """Runs of letters and digits, case kept: how the paper's demo reads a given caption.
+
+    >>> alphanumeric_tokens("A t-shirt.")
+    ['A', 't', 'shirt']
+    """
     return re.findall(r"[A-Za-z0-9]+", text)
 
 
@@ -40,6 +52,9 @@ def keeping(names: Collection[str], tokenise: Tokenise) -> Tokenise:
     """The same tokens, but names such as ``<unk>`` that stand between blanks stay whole.
 
     So a caption in which a model itself wrote such a name is read as it was written.
+
+    >>> keeping({"<unk>"}, neuraltalk2_tokens)("A <unk> dog.")
+    ['a', '<unk>', 'dog']
     """
 
     def tokens(text: str) -> list[str]:
@@ -53,7 +68,12 @@ def keeping(names: Collection[str], tokenise: Tokenise) -> Tokenise:
 
 
 def padded(rows: Sequence[Sequence[int]], device: torch.device) -> Int[Tensor, "batch step"]:
-    """Rows of ids in one tensor, padded on the right with 0."""
+    """Rows of ids in one tensor, padded on the right with 0.
+
+    >>> padded([[1, 2], [3]], torch.device("cpu"))
+    tensor([[1, 2],
+            [3, 0]])
+    """
     return pad_sequence([torch.tensor(row, device=device) for row in rows], batch_first=True)
 
 
@@ -63,6 +83,12 @@ class Vocabulary:
 
     ``start`` is only an input, ``end`` only an output, and they may share one number, as in
     neuraltalk2. Without ``unknown`` a word that is not in the vocabulary is an error.
+
+    >>> vocabulary = Vocabulary(["END", "a", "dog"], start=0, end=0)
+    >>> vocabulary.encode("A dog.")
+    (['a', 'dog'], [1, 2], ())
+    >>> vocabulary.text([1, 2, 0, 1])
+    'a dog'
     """
 
     names: Sequence[str]
