@@ -48,6 +48,9 @@ def unit(plane: Float[np.ndarray, "*plane"]) -> Float[np.ndarray, "*plane"]:
     """The array stretched so that its minimum is 0 and its maximum 1; a new array.
 
     A constant array becomes 0. This hides how strong the evidence is: `shared_scale` keeps it.
+
+    >>> unit(np.array([2.0, 3.0, 4.0]))
+    array([0. , 0.5, 1. ])
     """
     low, high = float(plane.min()), float(plane.max())
     if high <= low:
@@ -56,7 +59,11 @@ def unit(plane: Float[np.ndarray, "*plane"]) -> Float[np.ndarray, "*plane"]:
 
 
 def shared_scale(maps: Sequence[Float[np.ndarray, "*plane"]]) -> Scale:
-    """One scale for several maps: 0 to their maximum, or symmetric about 0 if any value is negative."""
+    """One scale for several maps: 0 to their maximum, or symmetric about 0 if any value is negative.
+
+    >>> shared_scale([np.array([0.0, 2.0]), np.array([1.0, 4.0])])
+    Scale(high=4.0, signed=False)
+    """
     low = min((float(plane.min()) for plane in maps), default=0.0)
     high = max((float(plane.max()) for plane in maps), default=0.0)
     return Scale(max(high, -low), signed=True) if low < 0 else Scale(max(high, 0.0))

@@ -28,6 +28,9 @@ def figure(explanation: Explanation, *, columns: int = 6) -> Image.Image:
     Words share one colour scale, shown as a bar; see `vlx.show.colours` for the mapping. A target of several
     words has its own scale and says so, and one without positive evidence says that. Methods that
     reach the pixels are shown as signed gradients instead, each with its own minimum and maximum.
+
+    >>> figure(vlx.explain_caption(captioner, photo, "a traffic light")).mode
+    'RGB'
     """
     drawing, canvas, size = _sheet(explanation, _panels(explanation), columns)
     _draw_foot(drawing, explanation, size)
@@ -40,6 +43,10 @@ def comparison(explanations: Sequence[Explanation], *, columns: int = 6) -> Imag
     As in the paper's figures of one question over the layers of a VQA model and over several CNNs. Each
     says what sets it apart, and how far its own colour scale goes: values of different layers, models
     and methods do not compare. Raises VlxError where photos, texts or the number of targets differ.
+
+    >>> methods = vlx.grad_cam, vlx.layer_cam
+    >>> comparison([vlx.explain_answer(vqa, photo, "what is it?", method=one) for one in methods]).mode
+    'RGB'
     """
     if not explanations:
         raise VlxError("nothing to compare: give at least one explanation")
@@ -63,7 +70,12 @@ def comparison(explanations: Sequence[Explanation], *, columns: int = 6) -> Imag
 
 
 def differences(explanations: Sequence[Explanation]) -> list[str]:
-    """What sets each of several explanations apart: its model, its layer, its method, where these differ."""
+    """What sets each of several explanations apart: its model, its layer, its method, where these differ.
+
+    >>> methods = vlx.grad_cam, vlx.layer_cam
+    >>> differences([vlx.explain_answer(vqa, photo, "what is it?", method=one) for one in methods])
+    ['grad_cam', 'layer_cam']
+    """
     made = [one.provenance for one in explanations]
     facts = [[one.model for one in made], [one.layer for one in made], [one.method for one in made]]
     differing = [names for names in facts if len(set(names)) > 1]

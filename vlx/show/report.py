@@ -29,6 +29,12 @@ def write_report(
     An item holds explanations of the same image, text and targets by different methods; they are shown
     side by side. ``names`` are the images' names, one for each item. Items may come from a generator:
     only what the page needs is kept of each. Raises VlxError where there are none or an item's differ.
+
+    >>> import tempfile
+    >>> found = vlx.explain_caption(captioner, photo, "a dog")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_report(folder + "/page.html", [[found]]).name
+    'page.html'
     """
     cards = [report_card(item, names[i] if i < len(names) else "") for i, item in enumerate(items)]
     path = Path(path)
