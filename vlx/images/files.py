@@ -11,18 +11,21 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from vlx.errors import ImageError
+from vlx.images.bits import SIXTEEN, checked_colours, grey_bytes, how_to_bytes, is_deep, no_fixed_range
 
 LIMIT = 100_000_000  # pixels; a larger image is refused before it is decoded
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # Pillow runs a program for some others
-_SIXTEEN = ("I;16", "I;16L", "I;16B", "I")
 
 
 def open_image(source: str | Path | Image.Image | np.ndarray) -> Image.Image:
     """The image as RGB bytes, upright: EXIF rotation applied, transparency on white, first frame.
 
     Takes a file, a Pillow image, or an array (height, width), (height, width, 3) or (…, 4) of bytes.
-    Raises ImageError for a file that is missing, damaged, no image, or of more than 100 megapixels.
+    Of 16-bit pixels white is what a TIFF file states (its largest sample, or 12 bits a sample), else 65535
+    where some pixel exceeds 16383; where none does, 10, 12 or 14 bits may lie in the 16.
+    Raises ImageError for a file that is missing, damaged, no image, or of more than 100 megapixels, and
+    for pixels whose value of white is not known, with what brings them to bytes.
 
     >>> vlx.open_image(photo).size
     (224, 224)
@@ -31,7 +34,7 @@ def open_image(source: str | Path | Image.Image | np.ndarray) -> Image.Image:
         return _from_array(source)
     if isinstance(source, Image.Image):
         with _readable("the given image"):
-            return upright_rgb(source)
+            return upright_rgb(source, "the given image")
     if not isinstance(source, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ImageError(f"{type(source).__name__} is no image: give a file, a Pillow image or an array")
     path = Path(source)
@@ -53,8 +56,7 @@ def decode_image(blob: bytes, name: str) -> Image.Image:
     with _readable(name), Image.open(io.BytesIO(blob), formats=_FORMATS) as image:
         if image.width * image.height > LIMIT:  # before anything is decoded
             raise ImageError(_too_large(name, image.width, image.height))
-        image.load()
-        return upright_rgb(image)
+        return upright_rgb(image, name)
 
 
 def list_images(paths: Iterable[str | Path]) -> list[Path]:
@@ -103,8 +105,10 @@ def _too_large(name: str, width: int = 0, height: int = 0) -> str:
     return f"{name} is larger than {LIMIT // 1_000_000} megapixels{size}: make it smaller first"
 
 
-def upright_rgb(image: Image.Image) -> Image.Image:
+def upright_rgb(image: Image.Image, name: str = "the image") -> Image.Image:
     """The image as RGB bytes, upright; transparency on white, the first frame of several.
+
+    Raises ImageError, in which the image is called ``name``, where `open_image` does for its pixels.
 
     >>> from PIL import Image
     >>> upright_rgb(Image.new("L", (2, 1))).mode
@@ -114,15 +118,17 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         raise ImageError(f"an image of {image.width} x {image.height} pixels shows nothing")
     if getattr(image, "n_frames", 1) > 1:
         image.seek(0)
+    deep = is_deep(image)  # before it is loaded
+    image.load()
     upright = ImageOps.exif_transpose(image)
     if upright.mode in ("La", "RGBa"):  # premultiplied
         upright = upright.convert(upright.mode.upper())
-    if upright.mode in _SIXTEEN:
-        deep = np.asarray(upright).astype(np.float64)
-        # 16 bits a pixel: the upper byte; Pillow's own conversion would clip at 255 instead.
-        return Image.fromarray(np.clip(deep / 257, 0, 255).round().astype(np.uint8)).convert("RGB")
+    if upright.mode in SIXTEEN:
+        return grey_bytes(upright, image, name).convert("RGB")
     if upright.mode == "F":
-        raise ImageError("an image of floating-point pixels has no fixed range: convert it to 8 bits first")
+        raise no_fixed_range(upright, name)
+    if deep:
+        upright = checked_colours(upright, name)
     if "A" in upright.getbands() or "transparency" in upright.info:
         rgba = upright.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
@@ -131,9 +137,11 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)):
-        raise ImageError(
-            f"an array of shape {array.shape} and type {array.dtype} is no image: expected bytes (uint8), "
-            "(height, width), (height, width, 3) or (height, width, 4)"
-        )
-    return upright_rgb(Image.fromarray(array))
+    if array.dtype == np.uint8 and array.ndim in (2, 3) and array.shape[2:] in ((), (3,), (4,)):
+        return upright_rgb(Image.fromarray(array))
+    numbers = array.dtype != np.uint8 and array.dtype.kind in "biuf"
+    how = f", for example by {how_to_bytes(array)}" if numbers else ""
+    raise ImageError(
+        f"an array of shape {array.shape} and type {array.dtype} is no image: expected bytes, "
+        f"(height, width), (height, width, 3) or (height, width, 4){how}"
+    )
