@@ -1,10 +1,13 @@
 """The result as a value: its maps, its names, its files, and what damaged files lead to."""
 
 import ast
+import inspect
 import io
 import json
+import pickle
 import subprocess
 import sys
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +72,59 @@ def test_evidence_says_which_maps_have_a_positive_place():
     assert caption().evidence == (True, True, True, False, True)
     made = caption()
     assert replace(made, raw=-made.raw).evidence == (False,) * 5
+
+
+def spoilt(made: Explanation) -> None:
+    """Change in place whatever an explanation hands out."""
+    for handed in (made.raw, made.grid_maps, made.maps, made.map(0)):
+        handed /= 7
+        handed += 1
+    made.image.paste((1, 2, 3), (0, 0, 9, 9))
+    versions = made.provenance.versions
+    assert isinstance(versions, dict)
+    versions["torch"] = "none"
+
+
+@KINDS
+@pytest.mark.parametrize("copy", [replace, deepcopy, lambda made: pickle.loads(pickle.dumps(made))])
+def test_nothing_that_is_handed_out_changes_it(made, copy):
+    made = replace(made, provenance=replace(made.provenance, versions={"torch": "2"}))
+    before, maps = deepcopy(made), made.maps
+    copied = copy(made)
+    for one in (made, copied):
+        spoilt(one)
+        assert same(one, before)
+        assert one.provenance.versions == {"torch": "2"}
+        np.testing.assert_array_equal(one.maps, maps)
+        np.testing.assert_array_equal(one.map(0), maps[0])
+        np.testing.assert_array_equal(one.grid_maps, before.grid_maps)
+
+
+def test_nothing_that_it_was_made_of_changes_it():
+    made = caption()
+    raw, picture, versions = made.raw, made.image, {"torch": "2"}
+    targets, words = list(made.targets), list(made.words)
+    mine = object.__new__(Explanation)
+    unchecked = inspect.unwrap(Explanation.__init__)  # as it runs where no type checker refuses lists
+    unchecked(mine, picture, made.frame, raw, targets, replace(MADE, versions=versions), words)
+    raw *= 0
+    picture.paste((1, 2, 3), (0, 0, 90, 60))
+    versions["torch"] = "none"
+    targets.clear()
+    words.append("more")
+    assert same(mine, made)
+    assert mine.provenance.versions == {"torch": "2"}
+
+
+def test_one_map_is_placed_when_one_is_asked_for(monkeypatch):
+    made = caption()
+    maps = made.maps
+
+    def all_of_them(_: Explanation) -> None:
+        raise AssertionError("all maps were placed")
+
+    monkeypatch.setattr(Explanation, "maps", property(all_of_them))
+    np.testing.assert_array_equal(made.map("dog"), maps[1])
 
 
 def test_targets_by_name_and_by_position():

@@ -152,7 +152,7 @@ def _result(
     return Explanation(
         image=passed.images[b],
         frame=passed.frames[b],
-        raw=raw[: len(resolved)].detach().cpu().float().numpy().copy(),  # frees the rest of the batch
+        raw=raw[: len(resolved)].detach().cpu().float().numpy(),  # is copied, which frees the rest
         targets=explained,
         provenance=Provenance(
             passed.model, passed.layer, method.name, passed.quantity, batched, relus, _versions()

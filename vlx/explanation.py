@@ -4,10 +4,10 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,33 @@ from vlx.images.files import decode_image
 from vlx.images.frame import Frame
 
 FORMAT = 1
+_Value = TypeVar("_Value")
+
+
+class _Copied:
+    """A field that is copied when it is set and whenever it is handed out."""
+
+    def __init__(self, name: str, copy: Callable[[Any], Any]) -> None:
+        self._name, self._copy = name, copy
+
+    def __get__(self, value: object, kind: type) -> Any:
+        if value is None:
+            raise AttributeError(self._name)
+        return self._copy(vars(value)[self._name])
+
+    def __set__(self, value: object, given: Any) -> None:
+        vars(value)[self._name] = self._copy(given)
+
+
+def _own(**copies: Callable[[Any], Any]) -> Callable[[type[_Value]], type[_Value]]:
+    """Let a frozen dataclass share these fields with nobody: arrays, images and dicts can be changed."""
+
+    def owning(kind: type[_Value]) -> type[_Value]:
+        for name, copy in copies.items():
+            setattr(kind, name, _Copied(name, copy))
+        return kind
+
+    return owning
 
 
 @dataclass(frozen=True)
@@ -40,6 +67,7 @@ class Explained:
     """Positions of its words in the caption, from 0; empty for answers and classes."""
 
 
+@_own(versions=dict)
 @dataclass(frozen=True)
 class Provenance:
     """How an explanation was made.
@@ -60,9 +88,13 @@ class Provenance:
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+@_own(image=Image.Image.copy, raw=np.array)
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """Raw maps of one image and text, one for each target.
+
+    Nothing changes it: arrays and images are copied when it is made, and whatever it hands out is the
+    caller's own.
 
     ``raw`` is (target, row, col) on the feature grid, or (target, 3, height, width) in pixels of
     the network input for methods that reach the pixels. It is neither rescaled nor normalised;
@@ -89,41 +121,61 @@ class Explanation:
     """The likeliest answers or classes with their probabilities, best first."""
 
     def __post_init__(self) -> None:
-        plane = self.raw.shape[1:]
+        for name in ("targets", "words", "unknown", "predicted"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        plane = self._raw.shape[1:]
         fits = len(plane) == 2 or (len(plane) == 3 and plane[0] == 3)
-        if not fits or 0 in plane or len(self.raw) != len(self.targets):
+        if not fits or 0 in plane or len(self._raw) != len(self.targets):
             raise VlxError(
-                f"raw maps of shape {self.raw.shape} do not fit {len(self.targets)} targets: expected "
+                f"raw maps of shape {self._raw.shape} do not fit {len(self.targets)} targets: expected "
                 "(target, row, col) or (target, 3, height, width)"
             )
-        if (self.image.height, self.image.width) != self.frame.image_size:
+        width, height = vars(self)["image"].size
+        if (height, width) != self.frame.image_size:
             raise VlxError(
-                f"the image is {self.image.height} x {self.image.width} pixels but its frame says "
+                f"the image is {height} x {width} pixels but its frame says "
                 f"{self.frame.image_size[0]} x {self.frame.image_size[1]}"
             )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(getattr(self, one.name) for one in fields(self))
 
     @property
     def at_pixels(self) -> bool:
         """Whether the maps are signed RGB gradients at network-input pixels."""
-        return self.raw.ndim == 4
+        return self._raw.ndim == 4
 
-    @cached_property
+    @property
     def grid_maps(self) -> Float[np.ndarray, "target row col"]:
         """One scalar map for each target on its own grid.
 
         Gradients at pixels become the mean over channels of their absolute value.
         """
-        return np.abs(self.raw).mean(1) if self.at_pixels else self.raw
+        return self._grid.copy()
 
-    @cached_property
+    @property
     def maps(self) -> Float[np.ndarray, "target height width"]:
-        """The maps on the pixels of the original image, bilinear, zero where the model saw nothing."""
-        return self.frame.on_image(torch.from_numpy(self.grid_maps)).numpy()
+        """The maps on the pixels of the original image, bilinear, zero where the model saw nothing.
+
+        They are placed anew, all of them, whenever they are asked for: `map` places one.
+        """
+        placed = np.empty((len(self.targets), *self.frame.image_size), self._grid.dtype)
+        for target in range(len(placed)):
+            placed[target] = self.map(target)
+        return placed
 
     @property
     def evidence(self) -> tuple[bool, ...]:
         """For each target, whether any place of its map is positive."""
-        return tuple(bool(plane.max() > 0) for plane in self.grid_maps)
+        return tuple(bool(plane.max() > 0) for plane in self._grid)
+
+    @property
+    def _raw(self) -> Float[np.ndarray, "target *plane"]:
+        return vars(self)["raw"]
+
+    @cached_property
+    def _grid(self) -> Float[np.ndarray, "target row col"]:
+        return np.abs(self._raw).mean(1) if self.at_pixels else self._raw
 
     def index(self, target: str | int) -> int:
         """Find a target by its name or its position among the targets.
@@ -144,7 +196,7 @@ class Explanation:
 
     def map(self, target: str | int) -> Float[np.ndarray, "height width"]:
         """The map of one target on the pixels of the original image."""
-        return self.maps[self.index(target)]
+        return self.frame.place(torch.from_numpy(self._grid[self.index(target)])).numpy()
 
     def save(self, stem: str | Path) -> tuple[Path, Path, Path]:
         """Write ``stem.png`` (figure), ``stem.json`` (facts) and ``stem.npz`` (raw maps and image).
@@ -182,7 +234,7 @@ class Explanation:
     def _arrays(self) -> bytes:
         buffer = io.BytesIO()
         photo = np.frombuffer(_png(self.image), np.uint8)
-        np.savez_compressed(buffer, raw=self.raw, image_png=photo)
+        np.savez_compressed(buffer, raw=self._raw, image_png=photo)
         return buffer.getvalue()
 
 

@@ -2,7 +2,7 @@
 
 import re
 import string
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, MutableSequence, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -96,6 +96,10 @@ class Vocabulary:
     end: int
     unknown: int | None = None
     tokenise: Tokenise = neuraltalk2_tokens
+
+    def __post_init__(self) -> None:
+        if isinstance(self.names, MutableSequence):  # the caller's, who may change it
+            object.__setattr__(self, "names", tuple(self.names))
 
     @property
     def choices(self) -> Choices:

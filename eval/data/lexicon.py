@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 from nltk.tokenize import MWETokenizer, NLTKWordTokenizer
 
@@ -76,7 +77,7 @@ def read_lexicon(path: str | Path = LEXICON) -> Lexicon:
     if both:
         raise DataError(f"{path}: {' '.join(min(both))!r} stands under a category and under 'none'")
     frozen = {rule: frozenset(phrases) for rule, phrases in rules.items()}
-    return Lexicon(words, frozenset(plurals), **frozen)
+    return Lexicon(MappingProxyType(words), frozenset(plurals), **frozen)
 
 
 @cache

@@ -192,7 +192,7 @@ def maps_of(
             asked[index].append(target)
     explained = explain(passed, asked, method)
     return [
-        TargetMap(explained[index].maps[number].astype(np.float64), explained[index].targets[number].name)
+        TargetMap(explained[index].map(number).astype(np.float64), explained[index].targets[number].name)
         if isinstance(target, Target)
         else None
         for index, number, target in zip(opened.reading_of, numbers, targets, strict=True)

@@ -84,6 +84,13 @@ def test_punctuation_names_are_kept_apart():
     assert [choices.index(name) for name in "?.a"] == [0, 1, 2]
 
 
+def test_choices_do_not_change_with_the_list_that_they_were_made_of():
+    given = ["yes", "no"]
+    choices = Choices(given, "answer")
+    given[0] = "maybe"
+    assert (choices.index("yes"), list(choices.names)) == (0, ["yes", "no"])
+
+
 def test_a_target_for_captions_does_not_fit_answers():
     with pytest.raises(TextError, match=r"use answer\(\)"):
         vlx.caption().resolve(Reading("answer", (), choices_of("answer", ["yes"])))

@@ -44,7 +44,8 @@ def grey_bytes(image: Image.Image, file: Image.Image, name: str) -> Image.Image:
 
 def checked_colours(image: Image.Image, name: str) -> Image.Image:
     """The upper bytes of 16 bits a colour, which is all that Pillow gives, where they hold the picture."""
-    high = max(image.getchannel(band).getextrema()[1] for band in image.getbands() if band not in "AX")
+    bands = [image.getchannel(band) for band in image.getbands() if band not in "AX"]
+    high = max(int(np.asarray(band).max()) for band in bands)
     if high <= _DEEPEST_OF_FEWER >> 8:
         raise _unknown(f"16-bit colours of at most {high * 256 + 255}", None, name)
     hidden = image.info.get("transparency")

@@ -1,7 +1,7 @@
 """The text side of a Pass: which words stand at which steps, and what a model can say."""
 
 import string
-from collections.abc import Sequence
+from collections.abc import MutableSequence, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -40,6 +40,10 @@ class Choices:
     names: Sequence[str]
     """The name of every choice; the position is the index along the scores' last axis."""
     noun: str = "word"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.names, MutableSequence):  # the caller's, who may change it
+            object.__setattr__(self, "names", tuple(self.names))
 
     @cached_property
     def _exact(self) -> dict[str, int]:

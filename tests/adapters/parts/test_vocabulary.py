@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.adapters.small import NEURALTALK2, QUESTIONS, SHOW_AND_TELL
-from vlx.adapters.parts.vocabulary import alphanumeric_tokens, neuraltalk2_tokens, treebank_tokens
+from vlx.adapters.parts.vocabulary import Vocabulary, alphanumeric_tokens, neuraltalk2_tokens, treebank_tokens
 from vlx.errors import TextError
 
 
@@ -90,3 +90,10 @@ def test_what_is_written_is_read_again(ids):
 def test_the_choices_are_the_names():
     assert list(NEURALTALK2.choices.names) == list(NEURALTALK2.names)
     assert NEURALTALK2.choices.noun == "word"
+
+
+def test_a_vocabulary_does_not_change_with_the_list_that_it_was_made_of():
+    given = ["END", "dog"]
+    words = Vocabulary(given, 0, 0)
+    given[1] = "cat"
+    assert (words.encode("dog")[1], words.text([1])) == ([1], "dog")

@@ -173,3 +173,8 @@ def test_most_real_captions_have_a_visual_word(shared_data):
     content = json.loads((shared_data / "captions_val2017.json").read_text())
     captions = [record["caption"] for record in content["annotations"]][::25]
     assert sum(bool(visual_words(caption)) for caption in captions) / len(captions) > 0.88
+
+
+def test_nobody_can_change_the_list_that_all_share():
+    with pytest.raises(TypeError):
+        built_in().categories[("dog",)] = "cat"
