@@ -196,7 +196,7 @@ class Explanation:
 
     def map(self, target: str | int) -> Float[np.ndarray, "height width"]:
         """The map of one target on the pixels of the original image."""
-        return self.frame.place(torch.from_numpy(self._grid[self.index(target)])).numpy()
+        return self.frame.on_image(torch.from_numpy(self._grid[self.index(target)])).numpy()
 
     def save(self, stem: str | Path) -> tuple[Path, Path, Path]:
         """Write ``stem.png`` (figure), ``stem.json`` (facts) and ``stem.npz`` (raw maps and image).

@@ -31,6 +31,7 @@ from vlx.passes.mean_gradient import on_tokens
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Reading, Word, choices_of
 from vlx.passes.site import Layer, Site, find_layer
+from vlx.passes.turns import in_turn
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,6 +219,7 @@ class Speaker:
         return replace(self._site, unpack=partial(_unpacked, batch), pack=_packed)
 
 
+@in_turn
 @contextmanager
 def _first_alone(model: Any, wanted: bool) -> Generator[None, None, None]:
     """Let the vision encoder see only the first of a batch of images that are all the same."""

@@ -18,6 +18,7 @@ from vlx.passes.forward import Below, Pass, logit_scores, token_grid
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Reading, choices_of
 from vlx.passes.site import Layer, find_layer
+from vlx.passes.turns import in_turn
 
 
 class ViltAnswerer:
@@ -81,6 +82,7 @@ class ViltAnswerer:
         return dict(self.parts.joint(images=image, text=question, return_tensors="pt"))
 
 
+@in_turn
 @contextmanager
 def _in_order(embeddings: Any) -> Generator[None, None, None]:
     """Let a ViLT see its patches row by row; the order does not matter to it, and no random state moves."""

@@ -7,7 +7,10 @@ from typing import Any
 
 import torch
 
+from vlx.passes.turns import in_turn
 
+
+@in_turn
 @contextmanager
 def repeatable(threads: int | None) -> Generator[None, None, None]:
     """A block in which the same batch always gives the same digits; everything is set back after it.

@@ -1,16 +1,20 @@
 """Hold a model as an explanation needs it, for a while, and put everything back."""
 
+import threading
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
 from torch import nn
 
+from vlx.passes.turns import in_turn
+
 _COMPILED = "_compiled_call_impl"  # what nn.Module.compile() sets
 _PACKS = "support_avx512bf16_for_cpu"  # of bitsandbytes' 4-bit layers, on processors with bfloat16 products
 
 
+@in_turn
 @contextmanager
 def prepared(*models: nn.Module) -> Generator[None, None, None]:
     """Hold models in evaluation mode, frozen, with gradients on and plain RNN kernels; then undo it.
@@ -19,6 +23,12 @@ def prepared(*models: nn.Module) -> Generator[None, None, None]:
     Fused RNN kernels have no batching rule (CPU) or refuse to run backward in evaluation mode
     (cuDNN), so they are switched off while an RNN module records gradients and nowhere else. Layers of 4
     bits keep their weights as they lie: bitsandbytes would pack them for products that record no gradients.
+
+    One thread holds models at a time, whatever the models: another that prepares, captures, explains or
+    evaluates waits until the block ends, and so does one that is given the block half-way (a generator that
+    threads take turns with). A thread may hold several, one within the other. Threads that run or train the
+    model without vlx are not held up: keep them from a model that is held. Raises VlxError where the
+    thread that holds models has ended without leaving its block.
 
     >>> net = torch.nn.Dropout()
     >>> with vlx.prepared(net):
@@ -60,24 +70,55 @@ def _uncompiled(module: nn.Module, stack: ExitStack) -> None:
 
 
 def _plain_kernel(module: nn.Module, stack: ExitStack) -> None:
-    before_run: list[tuple[bool, bool]] = []
+    plain: list[bool] = []  # whether each of its runs that have not ended needs plain kernels
 
     def before(_module: nn.Module, _inputs: Any) -> None:
-        before_run.append((bool(torch.backends.mkldnn.enabled), bool(torch.backends.cudnn.enabled)))
-        if torch.is_grad_enabled():
-            _fused_kernels(False, False)
+        plain.append(torch.is_grad_enabled())
+        if plain[-1]:
+            _kernels.switch_off()
 
-    def after(_module: nn.Module, _inputs: Any, _output: Any) -> None:
-        if before_run:
-            _fused_kernels(*before_run.pop())
+    def after(*_: Any) -> None:
+        with suppress(IndexError):
+            if plain.pop():
+                _kernels.switch_back()
 
+    def after_all() -> None:
+        while plain:  # a thread that runs the model without vlx may still be in it
+            after()
+
+    stack.callback(after_all)
     stack.callback(module.register_forward_pre_hook(before, prepend=True).remove)
     stack.callback(module.register_forward_hook(after, always_call=True).remove)
 
 
-def _fused_kernels(mkldnn: bool, cudnn: bool) -> None:
-    torch.backends.mkldnn.enabled = mkldnn
-    torch.backends.cudnn.enabled = cudnn
+class _Kernels:
+    """The process's fused RNN kernels: off while any run needs plain ones, then as they were before it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs = 0
+        self._before = True, True
+
+    def switch_off(self) -> None:
+        with self._lock:
+            if self._runs == 0:
+                self._before = bool(torch.backends.mkldnn.enabled), bool(torch.backends.cudnn.enabled)
+                self._set(False, False)
+            self._runs += 1
+
+    def switch_back(self) -> None:
+        with self._lock:
+            self._runs -= 1
+            if self._runs == 0:
+                self._set(*self._before)
+
+    @staticmethod
+    def _set(mkldnn: bool, cudnn: bool) -> None:
+        torch.backends.mkldnn.enabled = mkldnn
+        torch.backends.cudnn.enabled = cudnn
+
+
+_kernels = _Kernels()
 
 
 def _restore(modules: list[nn.Module], modes: list[bool], learning: list[tuple[nn.Module, str]]) -> None:

@@ -6,7 +6,10 @@ from typing import Any
 
 from torch import nn
 
+from vlx.passes.turns import in_turn
 
+
+@in_turn
 @contextmanager
 def stand_in(network: nn.Module, forward: Callable[..., Any]) -> Generator[None, None, None]:
     """Let a network run another forward in the block; after it the network has its own again."""
