@@ -1,7 +1,12 @@
 """Errors a person can act on: each message says what was given and what would work."""
 
 import difflib
-from collections.abc import Iterable
+import threading
+import warnings
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+
+_filters = threading.RLock()
 
 
 class VlxError(ValueError):
@@ -43,3 +48,14 @@ def near_names(given: str, known: Iterable[str], count: int = 5) -> str:
     if near:
         return "; near names: " + ", ".join(near)
     return "; for example: " + ", ".join(names[:count]) if names else ""
+
+
+@contextmanager
+def quietly(message: str = "", category: type[Warning] = Warning) -> Generator[None, None, None]:
+    """Keep these warnings of other libraries from the user in the block.
+
+    Filters are the process's: one thread at a time changes them, so that each puts back what it found.
+    """
+    with _filters, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message, category)
+        yield

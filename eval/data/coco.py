@@ -4,7 +4,6 @@ A crowd (``iscrowd`` 1, RLE) is a region of many instances that were not drawn o
 part of the union by default, since the word is true of it; leave it out with ``crowd=False``.
 """
 
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as rle
 
-from vlx.errors import near_names
+from vlx.errors import near_names, quietly
 from vlx.eval.data.records import Damaged, DataError, Record, inside, read_record, spared
 from vlx.eval.measures.boxes import Box
 from vlx.eval.measures.maps import Mask
@@ -139,8 +138,7 @@ def instance_mask(instance: Instance, image: CocoImage) -> Mask:
     size = (image.height, image.width)
     code = _checked_code(instance, size)
     try:
-        with warnings.catch_warnings():  # pycocotools 2.0 under NumPy 2
-            warnings.filterwarnings("ignore", "__array__", DeprecationWarning)
+        with quietly("__array__", DeprecationWarning):  # pycocotools 2.0 under NumPy 2
             decoded = rle.decode(rle.merge(code) if isinstance(code, list) else code)
     except (ValueError, TypeError) as error:
         raise DataError(f"{instance.where}.segmentation cannot be decoded ({error})") from None

@@ -2,7 +2,6 @@
 
 import io
 import os
-import warnings
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from vlx.errors import ImageError
+from vlx.errors import ImageError, quietly
 from vlx.images.bits import SIXTEEN, checked_colours, grey_bytes, how_to_bytes, is_deep, no_fixed_range
 
 LIMIT = 100_000_000  # pixels; a larger image is refused before it is decoded
@@ -85,8 +84,7 @@ def list_images(paths: Iterable[str | Path]) -> list[Path]:
 def _readable(name: str) -> Generator[None, None, None]:
     """Turn whatever a damaged file makes Pillow raise into one line."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # our own limit is checked; truncated EXIF is no matter
+        with quietly():  # our own limit is checked; truncated EXIF is no matter
             yield
     except Image.DecompressionBombError:
         raise ImageError(_too_large(name)) from None

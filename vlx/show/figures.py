@@ -3,14 +3,13 @@
 import logging
 import math
 import textwrap
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from vlx.errors import VlxError
+from vlx.errors import VlxError, quietly
 from vlx.explanation import Explained, Explanation
 from vlx.show.colours import Scale, on_shared_scale, ramp, scales, target_picture
 
@@ -233,15 +232,14 @@ def _panel_height(photo: Image.Image) -> float:
 
 def _rendered(canvas: Any) -> Image.Image:
     logger = logging.getLogger("matplotlib.font_manager")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            # A character that no font has is drawn as a box; that is no reason to fail.
-            warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")
+    # A character that no font has is drawn as a box; that is no reason to fail.
+    with quietly(".*[Gg]lyph.*"):
+        level = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
             canvas.draw()
-    finally:
-        logger.setLevel(level)
+        finally:
+            logger.setLevel(level)
     width, height = canvas.get_width_height()
     pixels = np.frombuffer(canvas.buffer_rgba(), np.uint8).reshape(height, width, 4)
     return Image.fromarray(pixels[..., :3].copy())

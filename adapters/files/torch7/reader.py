@@ -2,7 +2,6 @@
 
 import re
 import struct
-import warnings
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from vlx.adapters.files.source import Format, Source, reading
+from vlx.errors import quietly
 
 _NUMBERS = {
     "Byte": torch.uint8,
@@ -130,8 +130,7 @@ class _Ascii:
         self.source.need(2 * count, f"bytes of {count} numbers")
         self.source.spend(count * dtype.itemsize)
         line = self.source.line(self.source.remaining) if count else b""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what is no number, which leaves too few
+        with quietly():  # of what is no number, which leaves too few
             element = np.dtype(str(dtype).removeprefix("torch."))
             found = np.fromstring(line, element, sep=" ")
         if len(found) != count:
