@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vlx.errors import LayerError, VlxError
 from vlx.methods.guided import Rule, need_relus, ruled
+from vlx.passes.capture import as_captured
 from vlx.passes.forward import Cut, Pass
 from vlx.passes.targets import Term
 
@@ -76,7 +77,12 @@ def _differentiated(
     scores = values_of(passed, terms, count)
     cut = passed.shortcuts.cut
     roots = [passed.scores] if cut is None else [cut.above, passed.scores]
-    with torch.inference_mode(False), torch.enable_grad(), ruled(roots, rule) as relus:
+    with (
+        as_captured(passed.features),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        ruled(roots, rule) as relus,
+    ):
         scale = 8192.0 if torch.float16 in (passed.features.dtype, roots[0].dtype) else 1.0
         values, batched = _scaled(passed, leaf, terms, count, scale, chunk or _fitting(passed, roots[0]))
     if not all_finite(values):
@@ -106,7 +112,7 @@ def pixel_gradients(
             f"layer {passed.layer} gave {tuple(passed.features.shape)}, "
             f"but {tuple(features.shape)} from its pixels"
         )
-    with ruled([features], rule) as relus:
+    with as_captured(passed.features), ruled([features], rule) as relus:
         planes = [_pixels_of(features, pixels, seed) for seed in head.values]
     if rule is not None:
         need_relus(relus + head.relus, passed.model)

@@ -5,18 +5,22 @@ model runs: nothing below it is recorded, and parameters take no part. Everythin
 on the model is put back when the block ends, also after an exception.
 """
 
+import weakref
 from collections.abc import Callable, Generator, MutableMapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
 from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from vlx.errors import LayerError
 from vlx.passes.forward import Cut, Shortcuts
 from vlx.passes.mean_gradient import Everywhere, taken_beside
 from vlx.passes.prepare import prepared
 from vlx.passes.site import Layer, Site, find_layer
+
+_captured = WeakTensorKeyDictionary()  # for features, a weak reference to the model that gave them
 
 
 @dataclass(eq=False)
@@ -82,7 +86,7 @@ def capture(
     _need_gradients(model)
     with ExitStack() as stack:
         stack.enter_context(prepared(model))
-        stack.enter_context(_at(name, module, site, lambda found: _cut_features(seen, site, found)))
+        stack.enter_context(_at(name, module, site, lambda found: _cut_features(model, seen, site, found)))
         if site.everywhere is not None:
             stack.enter_context(taken_beside(model, lambda: seen._everywhere))  # pyright: ignore[reportPrivateUsage]
         if vocabulary is not None:
@@ -178,8 +182,17 @@ def _replaced(given: Any, name: str, field: str | None, use: Callable[[Tensor], 
     return use(given)
 
 
-def _cut_features(seen: Seen, site: Site, found: Tensor) -> Tensor:
+@contextmanager
+def as_captured(features: Tensor) -> Generator[None, None, None]:
+    """Hold the model that gave the features of a `capture` as it was held then: backward may run it again."""
+    model = _captured[features]() if features in _captured else None
+    with nullcontext() if model is None else prepared(model):
+        yield
+
+
+def _cut_features(model: nn.Module, seen: Seen, site: Site, found: Tensor) -> Tensor:
     seen._features = site.unpack(found).detach().clone().requires_grad_()  # pyright: ignore[reportPrivateUsage]
+    _captured[seen.features] = weakref.ref(model)
     if site.everywhere is not None:
         seen._everywhere = site.everywhere(seen.features)  # pyright: ignore[reportPrivateUsage]
     if seen._everywhere is not None:  # pyright: ignore[reportPrivateUsage]

@@ -1,12 +1,13 @@
 """Hold a model as an explanation needs it, for a while, and put everything back."""
 
 import threading
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils import checkpoint
 
 from vlx.passes.turns import in_turn
 
@@ -23,6 +24,8 @@ def prepared(*models: nn.Module) -> Generator[None, None, None]:
     Fused RNN kernels have no batching rule (CPU) or refuse to run backward in evaluation mode
     (cuDNN), so they are switched off while an RNN module records gradients and nowhere else. Layers of 4
     bits keep their weights as they lie: bitsandbytes would pack them for products that record no gradients.
+    Checkpointed parts keep what they compute: when they compute it again, the block may have ended. Where a
+    model runs parts again by a function of its own, call backward within the block.
 
     One thread holds models at a time, whatever the models: another that prepares, captures, explains or
     evaluates waits until the block ends, and so does one that is given the block half-way (a generator that
@@ -46,6 +49,8 @@ def prepared(*models: nn.Module) -> Generator[None, None, None]:
         if parameter.requires_grad
     ]
     with ExitStack() as stack:
+        stack.callback(_run_once.put_back)
+        _run_once.change()
         stack.callback(_restore, modules, modes, learning)
         for module in modules:
             module.training = False
@@ -75,12 +80,12 @@ def _plain_kernel(module: nn.Module, stack: ExitStack) -> None:
     def before(_module: nn.Module, _inputs: Any) -> None:
         plain.append(torch.is_grad_enabled())
         if plain[-1]:
-            _kernels.switch_off()
+            _plain_kernels.change()
 
     def after(*_: Any) -> None:
         with suppress(IndexError):
             if plain.pop():
-                _kernels.switch_back()
+                _plain_kernels.put_back()
 
     def after_all() -> None:
         while plain:  # a thread that runs the model without vlx may still be in it
@@ -91,34 +96,43 @@ def _plain_kernel(module: nn.Module, stack: ExitStack) -> None:
     stack.callback(module.register_forward_hook(after, always_call=True).remove)
 
 
-class _Kernels:
-    """The process's fused RNN kernels: off while any run needs plain ones, then as they were before it."""
+class _Shared:
+    """Attributes that the whole process shares: changed while anything needs it, then as they were before."""
 
-    def __init__(self) -> None:
+    def __init__(self, *changes: tuple[Any, str, Any]) -> None:
+        self._changes = [change for change in changes if hasattr(change[0], change[1])]
+        self._before: list[Any] = []
+        self._needed = 0
         self._lock = threading.Lock()
-        self._runs = 0
-        self._before = True, True
 
-    def switch_off(self) -> None:
+    def change(self) -> None:
         with self._lock:
-            if self._runs == 0:
-                self._before = bool(torch.backends.mkldnn.enabled), bool(torch.backends.cudnn.enabled)
-                self._set(False, False)
-            self._runs += 1
+            if self._needed == 0:
+                self._before = [getattr(owner, name) for owner, name, _ in self._changes]
+                self._set([value for _, _, value in self._changes])
+            self._needed += 1
 
-    def switch_back(self) -> None:
+    def put_back(self) -> None:
         with self._lock:
-            self._runs -= 1
-            if self._runs == 0:
-                self._set(*self._before)
+            self._needed -= 1
+            if self._needed == 0:
+                self._set(self._before)
+
+    def _set(self, values: list[Any]) -> None:
+        for (owner, name, _), value in zip(self._changes, values, strict=True):
+            setattr(owner, name, value)
+
+
+class _Once:
+    """Stands in for `torch.utils.checkpoint.CheckpointFunction`: runs the part, recorded as any other."""
 
     @staticmethod
-    def _set(mkldnn: bool, cudnn: bool) -> None:
-        torch.backends.mkldnn.enabled = mkldnn
-        torch.backends.cudnn.enabled = cudnn
+    def apply(run: Callable[..., Any], _preserve: bool, *inputs: Any) -> Any:
+        return run(*inputs)
 
 
-_kernels = _Kernels()
+_plain_kernels = _Shared((torch.backends.mkldnn, "enabled", False), (torch.backends.cudnn, "enabled", False))
+_run_once = _Shared((checkpoint, "_checkpoint_hook", nullcontext), (checkpoint, "CheckpointFunction", _Once))
 
 
 def _restore(modules: list[nn.Module], modes: list[bool], learning: list[tuple[nn.Module, str]]) -> None:
