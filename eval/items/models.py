@@ -1,4 +1,4 @@
-"""Models under evaluation: loaded, put in a precision, and their weights shuffled for a control."""
+"""Models under evaluation: what a model does, its precision, and its copies with shuffled weights."""
 
 import copy
 import hashlib

@@ -97,7 +97,7 @@ def test_other_scenes_get_another_folder(archive: Path, cache: Path, tmp_path: P
 
 
 def test_nothing_is_written_by_an_import(tmp_path: Path) -> None:
-    code = "import vlx.scenes, vlx.scenes.models, vlx.scenes.score, vlx.cli.demo, vlx.eval.runs.in_memory"
+    code = "import vlx.scenes.score, vlx.cli.demo, vlx.cli.demonstration, vlx.eval.runs.request"
     places = {name: str(tmp_path / name) for name in ("VLX_CACHE", "XDG_CACHE_HOME", "TMPDIR")}
     (tmp_path / "TMPDIR").mkdir()
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, **places})
