@@ -56,9 +56,8 @@ class Inspected:
 def inspect(path: str | Path) -> Inspected:
     """Say what a checkpoint is; nothing of it is run.
 
-    Known are those of neuraltalk2, VQA_LSTM_CNN, HieCoAtten, im2txt, ruotianluo, sgrvinod, yunjey and
-    Udacity, state_dicts of torchvision, safetensors and caffemodels. For TensorFlow give the prefix or
-    any of its files. Raises CheckpointError for a file that is missing, truncated, or hostile.
+    Known are those of the families in `vlx.adapters.catalogue`. For TensorFlow give the prefix or any of
+    its files. Raises CheckpointError for a file that is missing, truncated, or hostile.
     """
     file = Path(path)
     tensorflow = re.search(r"\.(index|meta|data-\d{5}-of-\d{5})$", file.name)
