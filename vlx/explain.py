@@ -26,6 +26,7 @@ from vlx.methods.occlusion.of_pass import occlusion_maps
 from vlx.methods.occlusion.windows import Windows
 from vlx.methods.values import Method, grad_cam
 from vlx.passes.forward import Pass
+from vlx.passes.reading import Reading
 from vlx.passes.targets import Resolved, Target
 
 TOP = 5  # how many of the likeliest answers a result lists
@@ -144,9 +145,11 @@ def _result(
     relus: int,
 ) -> Explanation:
     reading = passed.readings[b]
-    shares = torch.softmax(passed.scores[b, 0].detach().float(), -1) if reading.kind != "caption" else None
+    shares = None if reading.kind == "caption" else _shares(reading, passed.scores[b, 0].detach().float())
     explained = tuple(
-        Explained(target.name, float(score), _probability(target, float(score), shares), target.words)
+        Explained(
+            target.name, float(score), _probability(target, float(score), shares, reading), target.words
+        )
         for target, score in zip(resolved, scores, strict=False)
     )
     return Explanation(
@@ -164,10 +167,19 @@ def _result(
     )
 
 
-def _probability(target: Resolved, score: float, shares: Tensor | None) -> float | None:
+def _shares(reading: Reading, logits: Float[Tensor, " choice"]) -> Float[Tensor, " choice"] | None:
+    """The probability of every choice, as the model was trained for it."""
+    if reading.odds == "none":
+        return None
+    return torch.sigmoid(logits) if reading.odds == "sigmoid" else torch.softmax(logits, -1)
+
+
+def _probability(target: Resolved, score: float, shares: Tensor | None, reading: Reading) -> float | None:
     if target.composed:
         return None
-    return float(np.exp(score)) if shares is None else float(shares[target.terms[0].choice])
+    if reading.kind == "caption":
+        return float(np.exp(score))
+    return None if shares is None else float(shares[target.terms[0].choice])
 
 
 def _likeliest(names: Sequence[str], shares: Tensor | None) -> tuple[tuple[str, float], ...]:

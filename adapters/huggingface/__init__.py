@@ -5,12 +5,17 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from vlx.adapters.huggingface.families import SPEAKING, Parts, family_of
+from vlx.adapters.huggingface.families import SPEAKING, family_of
+from vlx.adapters.huggingface.inputs import taken
+from vlx.adapters.huggingface.prompts import Parts
 from vlx.adapters.huggingface.speaker import Speaker
 from vlx.adapters.huggingface.vilt import ViltAnswerer
 from vlx.adapters.huggingface.vision import ImageModel, ImageText
 from vlx.errors import CheckpointError, VlxError
 from vlx.passes.site import Layer
+
+VQA = "ViltForQuestionAnswering"
+IMAGE_TEXT = ("CLIPModel", "SiglipModel", "Siglip2Model")
 
 Adapter = Speaker | ViltAnswerer | ImageModel | ImageText
 
@@ -24,27 +29,28 @@ def wrap(
     tokenizer. The family is known from the model's config. Raises VlxError for a model of no known
     family, saying which are.
     """
+    if processor is None:
+        raise VlxError("a model of transformers needs what prepares its images: wrap(model, processor)")
     model = getattr(model, "_orig_mod", model)  # compiled: explained as it was written, on the same weights
     images = getattr(processor, "image_processor", processor)
     joint = None if images is processor else processor
     parts = Parts(images, tokenizer or getattr(processor, "tokenizer", None), joint)
     kind, called = type(model).__name__, name or getattr(model, "name_or_path", "") or type(model).__name__
-    if kind.endswith("ForImageClassification"):
+    if "ForImageClassification" in kind and "input_ids" not in taken(type(model)):
         return ImageModel(model, parts, layer=layer, name=called)
-    if parts.tokenizer is None:
-        raise VlxError(f"a {kind} needs a tokenizer too: wrap(model, image_processor, tokenizer)")
-    if kind == "ViltForQuestionAnswering":
-        return ViltAnswerer(model, parts, layer=layer, name=called)
-    if kind in ("CLIPModel", "SiglipModel"):
-        return ImageText(model, parts, layer=layer, name=called)
     family = family_of(model) if hasattr(model, "generate") else None
-    if family is None:
+    if family is None and kind not in (VQA, *IMAGE_TEXT):
         raise VlxError(
             f"no adapter for {kind} ({model.config.model_type}): known are models that write text "
-            f"({', '.join(SPEAKING)}), ViltForQuestionAnswering, CLIPModel, SiglipModel and "
-            "…ForImageClassification; for others write an adapter (adapters/README.md)"
+            f"({', '.join(SPEAKING)}), {VQA}, {', '.join(IMAGE_TEXT)} and …ForImageClassification; "
+            "for others write an adapter (adapters/README.md)"
         )
-    return Speaker(model, parts, family, layer=layer, name=called)
+    if parts.tokenizer is None:
+        raise VlxError(f"a {kind} needs a tokenizer too: wrap(model, image_processor, tokenizer)")
+    if family is not None:
+        return Speaker(model, parts, family, layer=layer, name=called)
+    adapter = ViltAnswerer if kind == VQA else ImageText
+    return adapter(model, parts, layer=layer, name=called)
 
 
 def load_huggingface(

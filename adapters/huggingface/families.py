@@ -4,31 +4,18 @@ A family is known by the ``model_type`` of its config. Modules are found by thei
 they hang, since their paths differ between versions of transformers.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
-from vlx.errors import LayerError
+from vlx.adapters.huggingface.prompts import Inputs, Parts, Prompting, chat, plain, signed, writes_bos
+from vlx.adapters.huggingface.refusals import preparing
+from vlx.errors import LayerError, VlxError
 from vlx.passes.site import Site
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What prepares images and texts for a model; ``joint`` does both at once, where there is one."""
-
-    images: Any
-    tokenizer: Any
-    joint: Any = None
-
-
-Inputs = dict[str, Tensor]
-"""What a model is called with, for one image; texts and their masks are (1, token)."""
-Prepare = Callable[[Any, Parts, Image.Image, str], Inputs]
-"""(model, parts, image, prompt) to the inputs up to where the model goes on to speak."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +24,18 @@ class Family:
 
     site: Callable[[nn.Module], Site]
     """Where its features sit: the last place that still is a grid of the image."""
-    prepare: Prepare
+    prompting: Prompting
     decoder: bool = False
     """Whether a decoder of its own reads what is said; else that goes on the prompt's sequence."""
+    takes_prompt: bool = True
     spoken: Callable[[Any, Inputs], Inputs] = lambda _model, inputs: inputs
     """What its ``generate`` is called with instead of the prepared inputs."""
     describe: str = ""
     """The prompt that asks for a caption."""
     ask: str = "{}"
     """The prompt that asks a question."""
+    types: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What stands at the tokens of an answer in inputs that name the type of each, where it is not 0."""
 
 
 def vocabulary_layer(model: Any) -> nn.Linear:
@@ -110,7 +100,7 @@ def family_of(model: Any) -> Family | None:
     if kind == "blip" and type(model).__name__ == "BlipForQuestionAnswering":
         return Family(_normed_tower, _question, decoder=True)
     if kind in ("blip-2", "instructblip") and not model.config.use_decoder_only_language_model:
-        return Family(_normed_tower, _joint, decoder=True, ask="Question: {} Answer:")
+        return replace(SPEAKING[kind], decoder=True)
     return SPEAKING.get(kind)
 
 
@@ -145,18 +135,27 @@ def _merged(model: nn.Module) -> Site:
 
 
 def image_inputs(parts: Parts, image: Image.Image) -> Inputs:
-    """What a model is called with of an image alone."""
-    return {"pixel_values": parts.images(images=image, return_tensors="pt")["pixel_values"]}
+    """What a model is called with of an image alone; raises ImageError where its processor fails."""
+    with preparing(*image.size):
+        made = parts.images(images=image, return_tensors="pt")
+    if "pixel_values" not in made:
+        raise VlxError(
+            f"{type(parts.images).__name__} makes no pixels but {', '.join(made)}: write an adapter"
+        )
+    return {name: made[name] for name in _OF_IMAGES if name in made}
 
 
-def _alone(_model: Any, parts: Parts, image: Image.Image, _prompt: str) -> Inputs:
+_OF_IMAGES = ("pixel_values", "pixel_attention_mask", "spatial_shapes")
+
+
+def _image_alone(_model: Any, parts: Parts, image: Image.Image, _text: str) -> Inputs:
     return image_inputs(parts, image)
 
 
-def _blip(model: Any, parts: Parts, image: Image.Image, prompt: str) -> Inputs:
-    ids = parts.tokenizer(prompt, return_tensors="pt")["input_ids"]
+def _blip_inputs(model: Any, parts: Parts, image: Image.Image, text: str) -> Inputs:
+    ids = parts.tokenizer(text, return_tensors="pt")["input_ids"]
     ids[:, 0] = model.config.text_config.bos_token_id
-    return {**image_inputs(parts, image), "input_ids": ids[:, :-1]}  # without the separator
+    return {**image_inputs(parts, image), "input_ids": ids}
 
 
 def _blip_spoken(model: Any, inputs: Inputs) -> Inputs:
@@ -166,50 +165,65 @@ def _blip_spoken(model: Any, inputs: Inputs) -> Inputs:
     return {"pixel_values": inputs["pixel_values"], "input_ids": torch.cat([ids, end], 1)}
 
 
-def _question(_model: Any, parts: Parts, image: Image.Image, prompt: str) -> Inputs:
-    text = parts.tokenizer(prompt, return_tensors="pt")
+def _question_inputs(_model: Any, parts: Parts, image: Image.Image, text: str) -> Inputs:
+    words = parts.tokenizer(text, return_tensors="pt")
     return {
         **image_inputs(parts, image),
-        "input_ids": text["input_ids"],
-        "attention_mask": text["attention_mask"],
+        "input_ids": words["input_ids"],
+        "attention_mask": words["attention_mask"],
     }
 
 
-def _git(_model: Any, parts: Parts, image: Image.Image, prompt: str) -> Inputs:
-    ids = parts.tokenizer(prompt, return_tensors="pt")["input_ids"]
-    return {**image_inputs(parts, image), "input_ids": ids[:, :-1]}  # [CLS] and the words
+def _git_inputs(_model: Any, parts: Parts, image: Image.Image, text: str) -> Inputs:
+    return {
+        **image_inputs(parts, image),
+        "input_ids": parts.tokenizer(text, return_tensors="pt")["input_ids"],
+    }
 
 
-def _joint(_model: Any, parts: Parts, image: Image.Image, prompt: str) -> Inputs:
-    return _without_labels(parts.joint(images=image, text=prompt, return_tensors="pt"))
+def _joint_inputs(_model: Any, parts: Parts, image: Image.Image, text: str) -> Inputs:
+    return joint_inputs(parts, image, text, add_special_tokens=not writes_bos(parts.tokenizer, text))
 
 
-def _without_labels(made: Any) -> Inputs:
-    """Some processors also write what the model should learn from a prompt."""
-    return {name: value for name, value in made.items() if name != "labels"}
+def _prefix_inputs(_model: Any, parts: Parts, image: Image.Image, text: str) -> Inputs:
+    return joint_inputs(parts, image, text, add_special_tokens=False)  # its processor writes BOS itself
 
 
-def _chat(_model: Any, parts: Parts, image: Image.Image, prompt: str) -> Inputs:
-    if getattr(parts.joint, "chat_template", None):
-        content = [{"type": "image"}, {"type": "text", "text": prompt}]
-        turn = [{"role": "user", "content": content}]
-        text = parts.joint.apply_chat_template(turn, add_generation_prompt=True)
-    else:
-        sign = getattr(parts.joint, "image_token", "<image>")
-        text = f"{sign}{prompt}" if isinstance(sign, str) else f"{sign.content}{prompt}"
-    return _without_labels(parts.joint(images=image, text=text, return_tensors="pt"))
+def joint_inputs(parts: Parts, image: Image.Image, text: str, **how: bool) -> Inputs:
+    """What a model is called with of an image and a text together.
 
+    Raises VlxError without a processor that prepares both, and ImageError where it fails on the image.
+    """
+    if parts.joint is None:
+        raise VlxError(
+            "this model needs the processor that prepares images and texts together: wrap(model, it)"
+        )
+    with preparing(*image.size):
+        made = parts.joint(images=image, text=text, return_tensors="pt", **how)
+    return {name: value for name, value in made.items() if name != "labels"}  # what it should learn
+
+
+_alone = Prompting(plain, _image_alone)
+_blip = Prompting(plain, _blip_inputs)
+_question = Prompting(plain, _question_inputs)
+_git = Prompting(plain, _git_inputs)
+_joint = Prompting(plain, _joint_inputs)
+_chat = Prompting(chat, _joint_inputs)
+_prefix = Prompting(signed, _prefix_inputs, apart=True)
 
 _DESCRIBE = "Describe this image in one sentence."
 SPEAKING = {
     "blip": Family(_normed_tower, _blip, spoken=_blip_spoken),
     "git": Family(_into_visual_projection, _git),
-    "vision-encoder-decoder": Family(_encoder, _alone, decoder=True),
+    "vision-encoder-decoder": Family(_encoder, _alone, decoder=True, takes_prompt=False),
     "blip-2": Family(_normed_tower, _joint, ask="Question: {} Answer:"),
+    "instructblip": Family(_normed_tower, _joint, describe=_DESCRIBE),
     "florence2": Family(_into_projector, _joint, decoder=True, describe="<CAPTION>"),
     "llava": Family(_into_projector, _chat, describe=_DESCRIBE),
     "llava_next": Family(_into_projector, _chat, describe=_DESCRIBE),
-    "paligemma": Family(_into_projector, _chat, describe="caption en", ask="answer en {}"),
+    "paligemma": Family(
+        _into_projector, _prefix, describe="caption en", ask="answer en {}", types={"token_type_ids": 1}
+    ),
     "idefics3": Family(_into_connector, _chat, describe=_DESCRIBE),
     "smolvlm": Family(_into_connector, _chat, describe=_DESCRIBE),
     "internvl": Family(_tower, _chat, describe=_DESCRIBE),

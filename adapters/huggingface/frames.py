@@ -41,6 +41,11 @@ def measured(views: Views, image: Size) -> Layout:
     Of several views, one that shows what all others show is a thumbnail, and no tile. Raises
     ImageError where a view shows nothing of the image, or tiles do not make a grid.
     """
+    if min(image) < 2:
+        raise ImageError(
+            f"an image of {image[1]} x {image[0]} pixels is a line, on which nothing has a place: "
+            "give one of at least 2 pixels a side"
+        )
     black, white, ramps = (views(picture).double().cpu() for picture in _pictures(image))
     frames = [_frame(*parts, image) for parts in zip(black, white, ramps, strict=True)]
     if len(frames) == 1:
@@ -78,10 +83,14 @@ def _frame(
     span = white - black
     there = (span.abs() > 0.5 * span.abs().amax((1, 2), keepdim=True)).all(0)
     share = (ramps - black) / torch.where(there, span, torch.ones_like(span))
+    if min(len(there.any(axis).nonzero()) for axis in (0, 1)) < 2:
+        raise ImageError(_too_thin(image))
     top, bottom = _side(share[1], there, image[0], 0)
     left, right = _side(share[0], there, image[1], 1)
     found, whole = (top, left, bottom, right), (0.0, 0.0, float(image[0]), float(image[1]))
     edges = zip(found, whole, (*image, *image), strict=True)
+    if not (top < bottom and left < right):
+        raise ImageError(_too_thin(image))
     box = tuple(edge if abs(at - edge) <= _CLOSE * side else at for at, edge, side in edges)
     return Frame(image, (black.shape[1], black.shape[2]), (box[0], box[1], box[2], box[3]))
 
@@ -90,8 +99,6 @@ def _side(share: Float[Tensor, "row col"], there: Tensor, length: int, axis: int
     """Where the first and the last edge of the view lie along an axis, in pixels of the image."""
     inside = there.any(1 - axis).nonzero().flatten()
     count = there.shape[axis]
-    if len(inside) < 2:
-        raise ImageError("the image processor leaves nothing of this image: it is too narrow for it")
     first, last = int(inside[0]), int(inside[-1])
     margin = (last - first + 1) // 8  # where resampling looks beyond the edge of the image
     at = torch.arange(first + margin, last + 1 - margin)
@@ -102,6 +109,13 @@ def _side(share: Float[Tensor, "row col"], there: Tensor, length: int, axis: int
     values = (across * weight).sum(1 - axis) / weight.sum(1 - axis).clamp_min(1) * length
     slope, start = np.polyfit((at.double() + 0.5).numpy(), values.numpy(), 1)
     return float(start), float(start + slope * count)
+
+
+def _too_thin(image: Size) -> str:
+    return (
+        f"the processor leaves nothing of an image of {image[1]} x {image[0]} pixels: "
+        "give one that is larger or less thin"
+    )
 
 
 def _thumbnail(frames: Sequence[Frame]) -> int | None:

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vlx.adapters.huggingface.frames import Layout
-from vlx.errors import LayerError
+from vlx.errors import ImageError, LayerError
 from vlx.images.frame import Size
 from vlx.passes.forward import Grid, conv_grid, token_grid
 
@@ -37,9 +37,18 @@ def tokens_in_front(layout: Layout, tokens: int) -> int:
     return token_layout(tokens, layout.frame.input_size)[2]
 
 
-def grid_of(features: Float[Tensor, "batch *feature"], layout: Layout) -> Grid:
+def grid_of(
+    features: Float[Tensor, "batch *feature"],
+    layout: Layout,
+    *,
+    order: Int[Tensor, " token"] | None = None,
+    patch: int | None = None,
+) -> Grid:
     """How features become (channel, row, col): tokens (batch, token, channel), those of several views
     (batch, view, token, channel), or a feature map (batch, channel, row, col).
+
+    ``order`` says which token lies at each place, by default row by row; with ``patch``, the side of a
+    patch in pixels, tokens behind those of the image are padding.
     """
     if features.ndim == 4 and len(layout.tiles) > 1:
         height, width = layout.frame.input_size
@@ -48,7 +57,35 @@ def grid_of(features: Float[Tensor, "batch *feature"], layout: Layout) -> Grid:
         return partial(_tiles, one=one, layout=layout)
     if features.ndim == 4:
         return conv_grid
-    return token_grid(*token_layout(features.shape[1], layout.frame.input_size))
+    if patch is not None:
+        rows, cols = (length // patch for length in layout.frame.input_size)
+        return partial(_first, one=token_grid(rows, cols), count=rows * cols)
+    one = token_grid(*token_layout(features.shape[1], layout.frame.input_size))
+    return one if order is None else partial(_ordered, one=one, order=order)
+
+
+def need_places(layout: Layout, features: Float[Tensor, "*lead channel row col"]) -> None:
+    """Raise ImageError where an image fills less than one place of its tiles: models leave it out then."""
+    top, left, bottom, right = layout.frame.box
+    height, width = layout.frame.image_size
+    rows, cols = features.shape[-2:]
+    if len(layout.tiles) > 1 and (rows * height < bottom - top or cols * width < right - left):
+        raise ImageError(
+            f"an image of {width} x {height} pixels fills less than one place of what this model sees: "
+            "give one that is less thin"
+        )
+
+
+def _first(
+    features: Float[Tensor, "*lead token channel"], one: Grid, count: int
+) -> Float[Tensor, "*lead channel row col"]:
+    return one(features[..., :count, :])
+
+
+def _ordered(
+    features: Float[Tensor, "*lead token channel"], one: Grid, order: Int[Tensor, " token"]
+) -> Float[Tensor, "*lead channel row col"]:
+    return one(features.index_select(-2, order.to(features.device)))
 
 
 def _tiles(
@@ -57,6 +94,15 @@ def _tiles(
     tiles = one(features[..., list(layout.tiles), :, :])
     apart = tiles.unflatten(-4, (layout.rows, layout.cols))  # row of tiles, col of tiles, channel, row, col
     return apart.movedim((-3, -5, -2, -4, -1), (-5, -4, -3, -2, -1)).flatten(-2, -1).flatten(-3, -2)
+
+
+def picture_of_padded_patches(
+    patches: Float[Tensor, "patch value"], shape: Int[Tensor, "2"], side: int
+) -> Float[Tensor, "1 3 height width"]:
+    """The picture that SigLIP 2's processor cut into patches, row by row, before it padded them."""
+    rows, cols = (int(n) for n in shape)
+    apart = patches[: rows * cols].view(rows, cols, side, side, 3)
+    return apart.permute(4, 0, 2, 1, 3).reshape(1, 3, rows * side, cols * side)
 
 
 def picture_of_patches(

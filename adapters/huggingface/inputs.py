@@ -1,37 +1,25 @@
 """The inputs of a transformers model: text joined to a prompt, items joined to a batch, their layout."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from vlx.adapters.huggingface.families import Inputs
 from vlx.adapters.huggingface.frames import Layout, measured
-from vlx.adapters.huggingface.grids import picture_of_patches
+from vlx.adapters.huggingface.grids import picture_of_padded_patches, picture_of_patches
+from vlx.adapters.huggingface.order import need_whole_images
+from vlx.adapters.huggingface.prompts import Inputs
 from vlx.errors import ImageError
 from vlx.images.frame import Size
 from vlx.passes.capture import output_at
 from vlx.passes.site import Site
-
-_AFTER = {"attention_mask": 1, "token_type_ids": 1, "mm_token_type_ids": 0}
-"""What stands at the tokens of what is said: seen, causal (PaliGemma), and no image (Qwen)."""
-
-
-def continued(inputs: Inputs, said: Sequence[int]) -> Inputs:
-    """The prompt with what is said after it."""
-    ids = inputs["input_ids"]
-    more = ids.new_tensor([list(said)])
-    joined = {**inputs, "input_ids": torch.cat([ids, more], 1)}
-    joined.setdefault("attention_mask", torch.ones_like(joined["input_ids"]))
-    for name, value in _AFTER.items():
-        if name in inputs:
-            joined[name] = torch.cat([inputs[name], torch.full_like(more, value)], 1)
-    return joined
+from vlx.passes.turns import in_turn
 
 
 def collated(items: Sequence[Inputs], pad: int) -> Inputs:
@@ -44,7 +32,7 @@ def collated(items: Sequence[Inputs], pad: int) -> Inputs:
 
 def _joined(name: str, items: Sequence[Inputs], pad: int) -> Tensor:
     parts = [item[name] for item in items]
-    ids = "decoder_input_ids" if name.startswith("decoder") else "input_ids"
+    ids = next((f"{of}input_ids" for of in ("decoder_", "qformer_") if name.startswith(of)), "input_ids")
     if all(ids in item and part.shape == item[ids].shape for part, item in zip(parts, items, strict=True)):
         longest = max(part.shape[1] for part in parts)
         fill = pad if name == ids else 0
@@ -58,6 +46,8 @@ def _joined(name: str, items: Sequence[Inputs], pad: int) -> Tensor:
 def views_of(inputs: Inputs, processor: Any) -> Float[Tensor, "view 3 row col"]:
     """The pictures that one image became, put together again where they were cut into patches."""
     pixels = inputs["pixel_values"]
+    if "spatial_shapes" in inputs:
+        return picture_of_padded_patches(pixels[0], inputs["spatial_shapes"][0], processor.patch_size)
     if pixels.ndim == 2:
         grid = inputs["image_grid_thw"][0]
         return picture_of_patches(pixels, grid, processor.patch_size, processor.merge_size)
@@ -67,7 +57,7 @@ def views_of(inputs: Inputs, processor: Any) -> Float[Tensor, "view 3 row col"]:
 def moved(model: Any, inputs: Inputs) -> Inputs:
     """What the model takes of some inputs, on its device and in its precision."""
     device, dtype = _place_of(model)
-    known = _taken(type(model))
+    known = taken(type(model))
     return {
         name: value.to(device, dtype if value.is_floating_point() else None)
         for name, value in inputs.items()
@@ -99,8 +89,39 @@ def of_item(inputs: Inputs, position: int, pixels: Float[Tensor, "batch 3 height
     return {**rows, "pixel_values": pixels}
 
 
+@in_turn
+@contextmanager
+def first_alone(encoder: nn.Module | None) -> Generator[None, None, None]:
+    """Let a vision encoder see only the first of a batch of images that are all the same."""
+
+    def first(_module: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        return tuple(map(_first, given)), {name: _first(value) for name, value in named.items()}
+
+    if encoder is None:
+        yield
+        return
+    handle = encoder.register_forward_pre_hook(first, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _first(value: Any) -> Any:
+    return value[:1] if isinstance(value, Tensor) and value.ndim == 4 else value
+
+
+def repeated(
+    layer: str, count: int, features: Float[Tensor, "one *feature"]
+) -> Float[Tensor, "all *feature"]:
+    """The features of one image, for each of its texts; raises LayerError where a layer holds it in pieces."""
+    need_whole_images(layer, len(features), 1)
+    return features.expand(count, *features.shape[1:])
+
+
 @cache
-def _taken(kind: type) -> frozenset[str]:
+def taken(kind: type) -> frozenset[str]:
+    """The names of what a class of models is called with."""
     return frozenset(inspect.signature(kind.forward).parameters)
 
 
@@ -113,12 +134,18 @@ class Layouts:
 
     def shared(self, images: Sequence[Image.Image]) -> list[Layout]:
         """The layout of each image; raises ImageError where they cannot share a batch."""
-        found = [self._of((image.height, image.width)) for image in images]
+        found = [self._numbered(at, image, len(images)) for at, image in enumerate(images, 1)]
         if len({(one.tiles, one.rows, one.cols, one.frame.input_size) for one in found}) > 1:
             raise ImageError(
                 "images of different proportions become inputs of different shapes here: read them one by one"
             )
         return found
+
+    def _numbered(self, at: int, image: Image.Image, count: int) -> Layout:
+        try:
+            return self._of((image.height, image.width))
+        except ImageError as error:
+            raise ImageError(f"image {at} of {count}: {error}" if count > 1 else str(error)) from None
 
     def _measure(self, size: Size) -> Layout:
         return measured(lambda picture: views_of(self._prepare(picture), self._processor), size)

@@ -1,7 +1,6 @@
 """Models of transformers that write text about an image: captioners, generative VQA, chat models."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,25 +12,42 @@ from torch import Tensor
 
 from vlx.adapters.huggingface.families import (
     Family,
-    Inputs,
-    Parts,
     end_tokens,
     start_token,
     vision_encoder,
     vocabulary_layer,
 )
 from vlx.adapters.huggingface.frames import Layout
-from vlx.adapters.huggingface.grids import grid_of, tokens_in_front
-from vlx.adapters.huggingface.inputs import Layouts, collated, continued, encoded, moved, of_item
-from vlx.adapters.huggingface.texts import Said, TokenNames, emitted, tokens_of, words_of
-from vlx.errors import LayerError, TextError
+from vlx.adapters.huggingface.grids import grid_of, need_places, tokens_in_front
+from vlx.adapters.huggingface.inputs import (
+    Layouts,
+    collated,
+    encoded,
+    first_alone,
+    moved,
+    of_item,
+    repeated,
+)
+from vlx.adapters.huggingface.order import need_whole_images, raster_order
+from vlx.adapters.huggingface.prompts import (
+    Continuation,
+    Inputs,
+    Parts,
+    added,
+    continuation,
+    continued,
+    shortened,
+    writes_bos,
+)
+from vlx.adapters.huggingface.refusals import need_room, refuse_signs, room_of
+from vlx.adapters.huggingface.texts import Said, TokenNames, emitted, said_by, tokens_of, words_of
+from vlx.errors import LayerError, TextError, VlxError
 from vlx.passes.capture import capture
 from vlx.passes.forward import Below, Pass, log_probabilities
 from vlx.passes.mean_gradient import on_tokens
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Reading, Word, choices_of
 from vlx.passes.site import Layer, Site, find_layer
-from vlx.passes.turns import in_turn
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +58,10 @@ class _Item:
     ids: tuple[int, ...]
     first: int
     """The position in the text whose row predicts the first token."""
+    end: int | None
+    """The token that ends what is said, where it is known."""
+    before: str = ""
+    """The end of the prompt that the first token spells too."""
 
 
 class Speaker:
@@ -78,6 +98,7 @@ class Speaker:
         self._site = replace(self._site, layer=module)
         self._default = layer is None
         self._vocabulary = vocabulary_layer(model)
+        self._room = room_of(model.config.get_text_config(decoder=True))
         self._ends = end_tokens(model, parts.tokenizer)
         self._choices = choices_of("caption", TokenNames(parts.tokenizer, self._vocabulary.out_features))
         self._layouts = Layouts(partial(self._prepared, prompt=family.describe), parts.images)
@@ -97,31 +118,36 @@ class Speaker:
         asked = self._asked(images, prompts)
         if len(images) != len(captions):
             raise TextError(f"{len(captions)} texts for {len(images)} images: give one for each")
-        items = [self._item(*item) for item in zip(images, captions, asked, strict=True)]
         layouts = self._layouts.shared(images)
+        items = [self._item(*item) for item in zip(images, captions, asked, strict=True)]
         inputs = moved(self.model, collated([item.inputs for item in items], self._pad()))
         site = self._batched(len(images), inputs, layouts[0])
         pixels = inputs["pixel_values"]
         direct = pixels.ndim == 4 and len(pixels) == len(images)
         once = direct and all(image is images[0] for image in images)
         if once:
-            site = replace(site, unpack=partial(_repeated, len(images)))
+            site = replace(site, unpack=partial(repeated, self.layer, len(images)))
         site = replace(site, everywhere=on_tokens(partial(tokens_in_front, layouts[0])))
         seeing = capture(self.model, site, vocabulary=self._vocabulary, steps=self._steps(items, inputs))
-        with _first_alone(self.model, once), seeing as seen:
+        encoder = self.model.get_submodule(vision_encoder(self.model)) if once else None
+        with first_alone(encoder), seeing as seen:
             self.model(**inputs)
             scores = log_probabilities(seen.logits)
         below = None
         if direct:
             encode = partial(encoded, self.model, site, inputs)
             below = Below(pixels, encode, partial(self._rescored, items, inputs))
+        need_whole_images(self.layer, len(seen.features), len(images))
+        order = raster_order(self.model, self.layer, seen.features)
+        grid = grid_of(seen.features, layouts[0], order=order)
+        need_places(layouts[0], grid(seen.features))
         return Pass(
             features=seen.features,
             scores=scores,
             readings=tuple(map(self._reading, items, prompts or [""] * len(images))),
             frames=tuple(layout.frame for layout in layouts),
             images=tuple(images),
-            grid=grid_of(seen.features, layouts[0]),
+            grid=grid,
             below=below,
             shortcuts=seen.shortcuts,
             model=self.name,
@@ -146,17 +172,19 @@ class Speaker:
 
         Each keeps its tokens, so that `read` scores these and no others.
         """
-        return [self._said(self._prepared(image, self.family.describe), beam) for image in images]
+        return [self._said(self._begun(image, self.family.describe), beam) for image in images]
 
     def respond(self, images: Sequence[Image.Image], prompts: Sequence[str], beam: int = 1) -> list[str]:
         """Write one answer to a prompt for each image, as `generate` writes captions."""
         asked = self._asked(images, prompts)
-        return [self._said(self._prepared(*pair), beam) for pair in zip(images, asked, strict=True)]
+        return [self._said(self._begun(*pair), beam) for pair in zip(images, asked, strict=True)]
 
     def _said(self, inputs: Inputs, beam: int) -> Said:
         given = moved(self.model, self.family.spoken(self.model, inputs))
+        begun = 1 if self.family.decoder else inputs["input_ids"].shape[1]
+        steps = self.steps if self._room is None else min(self.steps, self._room - begun)
         with prepared(self.model), torch.no_grad():
-            out = self.model.generate(**given, max_new_tokens=self.steps, num_beams=beam, do_sample=False)
+            out = self.model.generate(**given, max_new_tokens=steps, num_beams=beam, do_sample=False)
         ids: list[int] = out[0].tolist()
         prompt: list[int] = [] if self.family.decoder else inputs["input_ids"][0].tolist()
         if self.family.decoder:
@@ -168,24 +196,58 @@ class Speaker:
     def _asked(self, images: Sequence[Image.Image], prompts: Sequence[str] | None) -> list[str]:
         if prompts is None:
             return [self.family.describe] * len(images)
+        if not self.family.takes_prompt and any(map(str.strip, prompts)):
+            raise VlxError(
+                f"a {type(self.model).__name__} takes no prompt: leave it out, or use a model that answers"
+            )
         if len(prompts) != len(images):
             raise TextError(f"{len(prompts)} prompts for {len(images)} images: give one for each")
+        for prompt in prompts:
+            refuse_signs(self.parts.tokenizer, self.parts.joint, prompt)
         return [self.family.ask.format(prompt) for prompt in prompts]
 
     def _item(self, image: Image.Image, said: str, prompt: str) -> _Item:
-        inputs = self._prepared(image, prompt)
-        if self.family.decoder:
-            ids = [*self._forced(said), *tokens_of(self.parts.tokenizer, said)]
-            start = torch.tensor([[start_token(self.model), *ids]])
-            return _Item({**inputs, "decoder_input_ids": start}, tuple(ids), 0)
-        before = " " if prompt and not prompt[-1].isspace() else ""
-        ids = tokens_of(self.parts.tokenizer, said, before=before)
-        return _Item(continued(inputs, ids), tuple(ids), inputs["input_ids"].shape[1] - 1)
+        own = said_by(self.parts.tokenizer, said)
+        if own is None:
+            refuse_signs(self.parts.tokenizer, self.parts.joint, said)
+        joined = self._decoded if self.family.decoder else self._spoken
+        item = joined(image, own, said, prompt)
+        for name in ("input_ids", "decoder_input_ids"):
+            if name in item.inputs:
+                text = said if name.startswith("decoder") or not self.family.decoder else prompt
+                need_room(self._room, item.inputs[name].shape[1], text)
+        return item
 
-    def _forced(self, said: str) -> list[int]:
-        """The token that some decoders always emit first; a text of the model's own holds it already."""
+    def _decoded(self, image: Image.Image, own: Said | None, given: str, prompt: str) -> _Item:
+        """What is said in a decoder of its own."""
+        inputs = self._prepared(image, prompt)
+        if own is not None:
+            ids, end = own.ids, own.end
+        else:
+            ids, end = (*self._opening(), *tokens_of(self.parts.tokenizer, given)), None
+        text = torch.tensor([[start_token(self.model), *ids]])
+        return _Item({**inputs, "decoder_input_ids": text}, ids, 0, end)
+
+    def _spoken(self, image: Image.Image, own: Said | None, given: str, prompt: str) -> _Item:
+        """What is said behind the prompt, in one sequence."""
+        prompting = self.family.prompting
+        if own is not None:
+            found = Continuation(self._text(prompt), own.ids, own.end)
+        else:
+            wording = prompting.wording(self.parts, prompt, given.strip())
+            found = continuation(self.parts, wording, given.strip(), apart=prompting.apart)
+        inputs = shortened(self._read(image, found.context), found.dropped)
+        inputs = continued(inputs, found.instead, {})
+        whole = continued(inputs, found.ids, self.family.types)
+        return _Item(whole, found.ids, inputs["input_ids"].shape[1] - 1, found.end, found.swallowed)
+
+    def _opening(self) -> list[int]:
+        """What a decoder emits before the words: BOS, where it does not start with it."""
         forced = getattr(self.model.generation_config, "forced_bos_token_id", None)
-        return [] if forced is None or isinstance(said, Said) else [int(forced)]
+        if forced is not None:
+            return [int(forced)]
+        front, end = added(self.parts.tokenizer)
+        return front if start_token(self.model) in end else []  # as BART and TrOCR learnt it
 
     def _steps(self, items: Sequence[_Item], inputs: Inputs) -> Any:
         """Row ``first + t`` of each item's text predicts its token t, and the row after the last its end."""
@@ -195,16 +257,34 @@ class Speaker:
         return partial(_rows, rows, length)
 
     def _reading(self, item: _Item, prompt: str) -> Reading:
-        words = words_of(self.parts.tokenizer, item.ids)
-        end = Word("END", (len(item.ids),), (self._ends[0],)) if self._ends else None
+        words = words_of(self.parts.tokenizer, item.ids, item.before)
+        token = item.end if item.end in self._ends else (self._ends or [None])[0]
+        end = None if token is None else Word("END", (len(item.ids),), (token,))
         return Reading("caption", words, self._choices, end, prompt=prompt)
 
     def _pad(self) -> int:
         known = self.parts.tokenizer.pad_token_id
         return int(known) if known is not None else (self._ends or [0])[0]
 
+    def _begun(self, image: Image.Image, prompt: str) -> Inputs:
+        """The inputs up to where the model goes on, and it has room to."""
+        inputs = self._prepared(image, prompt)
+        if "input_ids" in inputs:
+            need_room(self._room, inputs["input_ids"].shape[1] + (not self.family.decoder), prompt)
+        return inputs
+
     def _prepared(self, image: Image.Image, prompt: str) -> Inputs:
-        return self.family.prepare(self.model, self.parts, image, prompt)
+        """The inputs up to where the model goes on to speak."""
+        return self._read(image, self._text(prompt))
+
+    def _text(self, prompt: str) -> str:
+        return self.family.prompting.wording(self.parts, prompt, None).prompt
+
+    def _read(self, image: Image.Image, text: str) -> Inputs:
+        prompting, tokenizer = self.family.prompting, self.parts.tokenizer
+        inputs = prompting.inputs(self.model, self.parts, image, text)
+        goes_on = not (self.family.decoder or prompting.apart or writes_bos(tokenizer, text))
+        return shortened(inputs, len(added(tokenizer)[1])) if goes_on else inputs
 
     def _batched(self, batch: int, inputs: Inputs, layout: Layout) -> Site:
         """The site with a batch axis, where the model packs all patches or tiles of a batch together."""
@@ -217,34 +297,6 @@ class Speaker:
         if not packed and len(layout.tiles) == 1:
             return self._site
         return replace(self._site, unpack=partial(_unpacked, batch), pack=_packed)
-
-
-@in_turn
-@contextmanager
-def _first_alone(model: Any, wanted: bool) -> Generator[None, None, None]:
-    """Let the vision encoder see only the first of a batch of images that are all the same."""
-
-    def first(_module: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        return tuple(map(_first, given)), {name: _first(value) for name, value in named.items()}
-
-    if not wanted:
-        yield
-        return
-    encoder = model.get_submodule(vision_encoder(model))
-    handle = encoder.register_forward_pre_hook(first, with_kwargs=True)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-def _first(value: Any) -> Any:
-    return value[:1] if isinstance(value, Tensor) and value.ndim == 4 else value
-
-
-def _repeated(count: int, features: Float[Tensor, "one *feature"]) -> Float[Tensor, "all *feature"]:
-    """The features of one image, for each of its texts."""
-    return features.expand(count, *features.shape[1:])
 
 
 def _unpacked(batch: int, packed: Float[Tensor, "all *feature"]) -> Float[Tensor, "batch some *feature"]:

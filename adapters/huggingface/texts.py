@@ -15,11 +15,14 @@ class Said(str):
     """A text as a model emitted it: it keeps its tokens, so that these are scored and no others."""
 
     ids: tuple[int, ...]
+    end: int | None
+    """The token with which the model ended it, where it did."""
 
-    def __new__(cls, text: str, ids: Sequence[int]) -> "Said":
+    def __new__(cls, text: str, ids: Sequence[int], end: int | None = None) -> "Said":
         """Bind a text to its tokens."""
         said = super().__new__(cls, text)
         said.ids = tuple(ids)
+        said.end = end
         return said
 
 
@@ -31,17 +34,25 @@ def decoded(tokenizer: Any, ids: Sequence[int]) -> str:
 def emitted(tokenizer: Any, ids: Sequence[int], ends: Sequence[int]) -> Said:
     """What a model said, up to its end token."""
     stop = next((at for at, token in enumerate(ids) if token in ends), len(ids))
-    return Said(decoded(tokenizer, ids[:stop]).strip(), ids[:stop])
+    return Said(decoded(tokenizer, ids[:stop]).strip(), ids[:stop], ids[stop] if stop < len(ids) else None)
 
 
-def tokens_of(tokenizer: Any, text: str, *, before: str = "") -> list[int]:
-    """The tokens of a text, as they follow ``before``; those of a `Said` text are its own.
+def said_by(tokenizer: Any, text: str) -> Said | None:
+    """A text with the tokens that a model of this tokenizer emitted it with; None for any other text."""
+    own = isinstance(text, Said) and decoded(tokenizer, text.ids).strip() == text
+    return text if isinstance(text, Said) and own else None
+
+
+def tokens_of(tokenizer: Any, text: str) -> list[int]:
+    """The tokens of a given text that stands alone.
 
     Raises TextError for a text without tokens, and for a word that the tokenizer does not know.
     """
-    if isinstance(text, Said):
-        return list(text.ids)
-    ids: list[int] = tokenizer(before + text, add_special_tokens=False)["input_ids"]
+    return checked(tokenizer, text, tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def checked(tokenizer: Any, text: str, ids: list[int]) -> list[int]:
+    """The tokens of a text, if it has any and the tokenizer knows its words; else raises TextError."""
     if not text.strip() or not ids:
         raise TextError(f"{text!r} holds no word: give some text")
     unknown = tokenizer.unk_token_id
@@ -51,15 +62,16 @@ def tokens_of(tokenizer: Any, text: str, *, before: str = "") -> list[int]:
     return ids
 
 
-def words_of(tokenizer: Any, ids: Sequence[int]) -> tuple[Word, ...]:
+def words_of(tokenizer: Any, ids: Sequence[int], before: str = "") -> tuple[Word, ...]:
     """The words that tokens spell; the score of a word is the sum over its tokens.
 
     A word ends where a blank or, in scripts without blanks, another such character follows. Special
-    tokens belong to no word.
+    tokens belong to no word. Where the first token spells the end of a prompt too, ``before`` is that end.
     """
     special = set(tokenizer.all_special_ids)
     groups: list[tuple[str, list[int]]] = []
-    told, waiting = "", list[int]()
+    told = before if decoded(tokenizer, ids).startswith(before) else ""
+    waiting = list[int]()
     for step, token in enumerate(ids):
         if token in special:
             continue

@@ -10,8 +10,10 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from vlx.adapters.huggingface.families import Inputs, Parts
+from vlx.adapters.huggingface.families import joint_inputs
 from vlx.adapters.huggingface.inputs import Layouts, collated, moved, of_item
+from vlx.adapters.huggingface.prompts import Inputs, Parts
+from vlx.adapters.huggingface.refusals import need_room, refuse_signs, room_of
 from vlx.errors import LayerError, TextError
 from vlx.passes.capture import capture
 from vlx.passes.forward import Below, Pass, logit_scores, token_grid
@@ -49,8 +51,11 @@ class ViltAnswerer:
         for question in questions:
             if not question.strip():
                 raise TextError("the question is empty: give one with words")
+            refuse_signs(self.parts.tokenizer, self.parts.joint, question)
         layouts = self._layouts.shared(images)
         items = [self._prepared(*item) for item in zip(images, questions, strict=True)]
+        for item, question in zip(items, questions, strict=True):
+            need_room(room_of(self.model.config), item["input_ids"].shape[1], question)
         inputs = moved(self.model, collated(items, self.parts.tokenizer.pad_token_id or 0))
         with _in_order(self.model.vilt.embeddings), capture(self.model, self._module) as seen:
             scores = logit_scores(self.model(**inputs).logits)
@@ -61,7 +66,10 @@ class ViltAnswerer:
         return Pass(
             features=seen.features,
             scores=scores,
-            readings=tuple(Reading("answer", (), choices, prompt=question) for question in questions),
+            # Several answers of people may be right: each was learnt as a question of its own.
+            readings=tuple(
+                Reading("answer", (), choices, prompt=question, odds="sigmoid") for question in questions
+            ),
             frames=tuple(layout.frame for layout in layouts),
             images=tuple(images),
             grid=token_grid(rows, cols, in_front),
@@ -79,7 +87,7 @@ class ViltAnswerer:
             return logit_scores(self.model(**of_item(inputs, position, pixels)).logits)
 
     def _prepared(self, image: Image.Image, question: str) -> Inputs:
-        return dict(self.parts.joint(images=image, text=question, return_tensors="pt"))
+        return joint_inputs(self.parts, image, question)
 
 
 @in_turn

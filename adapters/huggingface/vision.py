@@ -10,19 +10,22 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
-from vlx.adapters.huggingface.families import Inputs, Parts, image_inputs, module_named
+from vlx.adapters.huggingface.families import image_inputs, module_named
 from vlx.adapters.huggingface.frames import Layout
 from vlx.adapters.huggingface.grids import grid_of
 from vlx.adapters.huggingface.inputs import Layouts, collated, encoded, moved
+from vlx.adapters.huggingface.order import need_whole_images, raster_order
+from vlx.adapters.huggingface.prompts import Inputs, Parts
+from vlx.adapters.huggingface.refusals import need_room, refuse_signs
 from vlx.adapters.nets.backbones import default_layer
 from vlx.errors import LayerError, TextError
 from vlx.passes.capture import Seen, capture
 from vlx.passes.forward import Below, Pass, logit_scores
 from vlx.passes.prepare import prepared
-from vlx.passes.reading import Reading, choices_of
+from vlx.passes.reading import Odds, Reading, choices_of
 from vlx.passes.site import Layer, Site, find_layer
 
-_FIRST_NORM = re.compile(r"\.(layer_norm1|layernorm_before|norm1)$")
+_FIRST_NORM = re.compile(r"\.(layer_norm_?1|layernorm_before|norm1)$")
 
 
 def last_norm(model: nn.Module) -> str:
@@ -37,14 +40,20 @@ def last_norm(model: nn.Module) -> str:
     return found[-1]
 
 
+def odds_of(config: Any) -> Odds:
+    """Which probability an image classifier was trained for, by its config."""
+    if config.problem_type == "regression":
+        return "none"
+    one_by_one = config.problem_type == "multi_label_classification" or config.num_labels == 1
+    return "sigmoid" if one_by_one else "softmax"
+
+
 class ImageModel:
     """An image classifier: the logit of each class.
 
     ``layer`` is by default the last feature map of a CNN, or the first norm of a transformer's last
     block.
     """
-
-    output = "logits"
 
     def __init__(self, model: Any, parts: Parts, *, layer: Layer | None = None, name: str = "model") -> None:
         self.model = model
@@ -66,12 +75,20 @@ class ImageModel:
         layouts = self._layouts.shared(images)
         inputs = moved(self.model, collated([self._prepared(image) for image in images], 0))
         with capture(self.model, self.site) as seen:
-            scores = logit_scores(self.model(**inputs)[self.output])
-        return _pass(self, images, layouts, seen, scores, self.labels, inputs)
+            scores = self.scored(inputs)
+        reading = Reading("label", (), choices_of("label", self.labels), odds=odds_of(self.model.config))
+        return _pass(self, images, layouts, seen, scores, reading, inputs)
+
+    def scored(self, inputs: Inputs) -> Float[Tensor, "batch 1 choice"]:
+        """The logits of all classes; a few models return them under another name."""
+        found = self.model(**inputs)
+        return logit_scores(found["logits"] if "logits" in found else found[0])
 
     def _default(self) -> str:
         network = self._prepared(Image.new("RGB", (256, 256)))["pixel_values"].shape
         try:
+            if len(network) != 4:  # patches already
+                return last_norm(self.model)
             return default_layer(self.model, (network[2], network[3]))
         except LayerError:
             return last_norm(self.model)
@@ -80,18 +97,18 @@ class ImageModel:
 class ImageText:
     """CLIP and SigLIP: how well each of some texts fits an image.
 
-    The score is the model's own logit, the scaled cosine of the two embeddings.
+    The score is the model's own logit, the scaled cosine of the two embeddings. CLIP chooses among the
+    texts that are given; SigLIP judges each of them for itself.
     """
-
-    output = "logits_per_image"
 
     def __init__(self, model: Any, parts: Parts, *, layer: Layer | None = None, name: str = "model") -> None:
         self.model = model
         self.parts = parts
         self.name = name
         vision = module_named(model, "vision_model")
-        pooled = model.config.model_type == "siglip"  # attention over all patches: they keep a gradient
-        last = "post_layernorm" if pooled else last_norm(model.get_submodule(vision))
+        # Attention over all patches: they keep a gradient.
+        self._sigmoid = model.config.model_type in ("siglip", "siglip2")
+        last = "post_layernorm" if self._sigmoid else last_norm(model.get_submodule(vision))
         self.layer, module = find_layer(model, f"{vision}.{last}" if layer is None else layer)
         self.site = Site(module, call=0)
         self._prepared = partial(image_inputs, parts)
@@ -102,17 +119,34 @@ class ImageText:
         return ImageText(self.model, self.parts, layer=layer, name=self.name)
 
     def compare(self, images: Sequence[Image.Image], texts: Sequence[str]) -> Pass:
-        """Score every text for each image; texts are the choices of the Pass."""
+        """Score every text for each image; texts are the choices of the Pass.
+
+        Raises TextError for a text that is empty, or longer than the model reads.
+        """
         if not texts or not all(text.strip() for text in texts):
             raise TextError("no text to compare the image with: give at least one, and none empty")
         layouts = self._layouts.shared(images)
-        long = "max_length" if self.model.config.model_type == "siglip" else True
-        words = self.parts.tokenizer(list(texts), return_tensors="pt", padding=long, truncation=True)
         pixels = collated([self._prepared(image) for image in images], 0)
-        inputs = moved(self.model, {**words, **pixels})
+        inputs = moved(self.model, {**self._words(texts), **pixels})
         with capture(self.model, self.site) as seen:
-            scores = logit_scores(self.model(**inputs)[self.output])
-        return _pass(self, images, layouts, seen, scores, texts, inputs)
+            scores = self.scored(inputs)
+        odds: Odds = "sigmoid" if self._sigmoid else "softmax" if len(texts) > 1 else "none"
+        reading = Reading("label", (), choices_of("label", tuple(texts)), odds=odds)
+        return _pass(self, images, layouts, seen, scores, reading, inputs)
+
+    def scored(self, inputs: Inputs) -> Float[Tensor, "batch 1 choice"]:
+        """The logits of all texts."""
+        return logit_scores(self.model(**inputs)["logits_per_image"])
+
+    def _words(self, texts: Sequence[str]) -> Inputs:
+        """Texts as the model learnt to read them: SigLIP always up to its full length."""
+        tokenizer, config = self.parts.tokenizer, self.model.config.text_config
+        room = min(tokenizer.model_max_length, config.max_position_embeddings)
+        for text in texts:
+            refuse_signs(tokenizer, None, text)
+            need_room(room, len(tokenizer(text)["input_ids"]), text)
+        padding = {"padding": "max_length", "max_length": room} if self._sigmoid else {"padding": True}
+        return dict(tokenizer(list(texts), return_tensors="pt", **padding))
 
 
 def _pass(
@@ -121,22 +155,28 @@ def _pass(
     layouts: Sequence[Layout],
     seen: Seen,
     scores: Float[Tensor, "batch 1 choice"],
-    names: Sequence[str],
+    reading: Reading,
     inputs: Inputs,
 ) -> Pass:
-    reading = Reading("label", (), choices_of("label", tuple(names)))
+    pixels = inputs["pixel_values"]
+    direct = pixels.ndim == 4  # else patches, of which no picture can be made anew
+    need_whole_images(adapter.layer, len(seen.features), len(images))
+    order = raster_order(adapter.model, adapter.layer, seen.features)
+    patch = None if direct else adapter.parts.images.patch_size
     return Pass(
         features=seen.features,
         scores=scores,
         readings=(reading,) * len(images),
         frames=tuple(layout.frame for layout in layouts),
         images=tuple(images),
-        grid=grid_of(seen.features, layouts[0]),
+        grid=grid_of(seen.features, layouts[0], order=order, patch=patch),
         below=Below(
-            inputs["pixel_values"],
+            pixels,
             encode=partial(encoded, adapter.model, adapter.site, inputs),
-            rescore=partial(_rescored, adapter.model, adapter.output, inputs),
-        ),
+            rescore=partial(_rescored, adapter, inputs),
+        )
+        if direct
+        else None,
         shortcuts=seen.shortcuts,
         quantity="logit",
         model=adapter.name,
@@ -145,7 +185,10 @@ def _pass(
 
 
 def _rescored(
-    model: Any, output: str, inputs: Inputs, pixels: Float[Tensor, "batch 3 height width"], _position: int
+    adapter: ImageModel | ImageText,
+    inputs: Inputs,
+    pixels: Float[Tensor, "batch 3 height width"],
+    _position: int,
 ) -> Float[Tensor, "batch 1 choice"]:
-    with prepared(model), torch.no_grad():
-        return logit_scores(model(**{**inputs, "pixel_values": pixels})[output])
+    with prepared(adapter.model), torch.no_grad():
+        return adapter.scored({**inputs, "pixel_values": pixels})

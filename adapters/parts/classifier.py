@@ -16,7 +16,7 @@ from vlx.passes.capture import capture, output_at
 from vlx.passes.forward import Below, Pass, logit_scores
 from vlx.passes.mean_gradient import on_maps
 from vlx.passes.prepare import prepared
-from vlx.passes.reading import Reading, choices_of
+from vlx.passes.reading import Odds, Reading, choices_of
 from vlx.passes.site import Layer, Site, find_layer
 
 
@@ -55,7 +55,9 @@ class Classifier:
         pixels, frames = stack_images(self.preprocess, images, next(self.network.parameters()))
         with capture(self.network, Site(self._module, everywhere=on_maps)) as seen:
             scores = logit_scores(self.network(pixels))
-        reading = Reading("label", (), choices_of("label", self.labels))
+        # A head of one logit is trained with a sigmoid: a softmax of one is always 1.
+        odds: Odds = "sigmoid" if len(self.labels) == 1 else "softmax"
+        reading = Reading("label", (), choices_of("label", self.labels), odds=odds)
         return Pass(
             features=seen.features,
             scores=scores,

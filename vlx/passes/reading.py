@@ -9,6 +9,7 @@ from typing import Literal
 from vlx.errors import TextError, UnknownChoice, near_names
 
 Kind = Literal["caption", "answer", "label"]
+Odds = Literal["softmax", "sigmoid", "none"]
 _NOUN = {"caption": "word", "answer": "answer", "label": "class"}
 
 
@@ -89,6 +90,9 @@ class Reading:
     """The question, where there is one."""
     unknown: tuple[str, ...] = ()
     """Words that the model reads as its unknown token."""
+    odds: Odds = "softmax"
+    """Which probability the model was trained for, where its scores are logits: one of all choices
+    together, one for each choice by itself, or none."""
 
     @property
     def text(self) -> str:

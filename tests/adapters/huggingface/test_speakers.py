@@ -17,7 +17,7 @@ from vlx.adapters.huggingface import wrap
 from vlx.adapters.huggingface.families import vision_encoder
 from vlx.adapters.huggingface.inputs import moved
 from vlx.adapters.huggingface.texts import Said
-from vlx.errors import LayerError, TextError
+from vlx.errors import LayerError, TextError, VlxError
 
 TEXTS = ("the red ball runs on grass", "a dog")
 FAMILIES = {build.__name__: build for build in tiny.SPEAKERS}
@@ -97,9 +97,11 @@ def test_what_is_said_is_scored_as_it_was_emitted(speaker, beam):
 
 
 def test_greedy_text_is_the_likeliest_token_at_every_step(speaker):
-    images = [noise(), noise(seed=1)]
-    for said in (speaker.generate(images), speaker.respond(images, ["what is there", "is the dog red"])):
-        prompts = None if said == speaker.generate(images) else ["what is there", "is the dog red"]
+    images, asked = [noise(), noise(seed=1)], ["what is there", "is the dog red"]
+    texts = [(None, speaker.generate(images))]
+    if speaker.family.takes_prompt:
+        texts.append((asked, speaker.respond(images, asked)))
+    for prompts, said in texts:
         run = speaker.read(images, said, prompts)
         allowed = run.scores.detach().clone()
         allowed[..., : tiny.ID("a")] = -torch.inf  # the models are kept from saying special tokens
@@ -108,12 +110,21 @@ def test_greedy_text_is_the_likeliest_token_at_every_step(speaker):
 
 
 def test_a_prompt_counts_and_is_not_scored(speaker):
+    if not speaker.family.takes_prompt:
+        for call in (
+            lambda: speaker.read([noise()], ["a dog"], ["is there"]),
+            lambda: speaker.respond([noise()], ["is there"]),
+            lambda: vlx.explain_answer(speaker, noise(), "is there", ["a dog"]),
+            lambda: vlx.explain_caption(speaker, noise(), prompt="is there"),
+        ):
+            with pytest.raises(VlxError, match="VisionEncoderDecoderModel takes no prompt"):
+                call()
+        return
     plain, asked = (
         speaker.read([noise()], TEXTS[1:], prompts) for prompts in (["is there"], ["what colour is the ball"])
     )
     assert len(plain.readings[0].words) == len(asked.readings[0].words) == 2
-    if speaker.model.config.model_type != "vision-encoder-decoder":  # which takes none
-        assert not torch.equal(plain.scores, asked.scores)
+    assert not torch.equal(plain.scores, asked.scores)
 
 
 def test_everything_is_as_it_was(speaker):

@@ -5,7 +5,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from tests.adapters.huggingface import tiny
-from vlx.adapters.huggingface.texts import Said, TokenNames, emitted, tokens_of, words_of
+from vlx.adapters.huggingface.texts import Said, TokenNames, emitted, said_by, tokens_of, words_of
 from vlx.errors import TextError
 from vlx.passes.reading import Choices
 
@@ -47,6 +47,12 @@ def test_characters_of_several_bytes_and_scripts_without_blanks(byte_pairs):
     assert sorted(step for word in words for step in word.steps) == list(range(len(ids)))
 
 
+def test_the_end_of_a_prompt_in_the_first_token_is_no_part_of_the_word(byte_pairs):
+    ids = byte_pairs("? dog dogs", add_special_tokens=False)["input_ids"]
+    assert [word.text for word in words_of(byte_pairs, ids, "?")] == ["dog", "dogs"]
+    assert [word.text for word in words_of(byte_pairs, ids, "!")] == ["?", "dog", "dogs"]
+
+
 def test_line_breaks_go_with_the_next_word_and_special_tokens_with_none(byte_pairs):
     ids = byte_pairs("a\n\n dog", add_special_tokens=False)["input_ids"]
     with_end = [ids[0], 0, *ids[1:], 0]
@@ -60,9 +66,13 @@ def test_what_was_emitted_keeps_its_tokens(byte_pairs):
     ids = [*byte_pairs(" do", add_special_tokens=False)["input_ids"], byte_pairs.convert_tokens_to_ids("g")]
     said = emitted(byte_pairs, [*ids, 0, 5, 5], [0])
     assert said == "dog"
-    assert tokens_of(byte_pairs, said) == ids  # not the single token that spells it too
-    assert tokens_of(byte_pairs, str(said), before=" ") == [byte_pairs.convert_tokens_to_ids("Ġdog")]
-    assert Said("a", [1]).ids == (1,)
+    assert said.ids == tuple(ids)  # not the single token that spells it too
+    assert said.end == 0
+    assert said_by(byte_pairs, said) is said
+    assert said_by(byte_pairs, "dog") is None
+    assert said_by(tiny.tokenizer(), said) is None  # to which these tokens say something else
+    assert tokens_of(byte_pairs, " dog") == [byte_pairs.convert_tokens_to_ids("Ġdog")]
+    assert (Said("a", [1]).ids, Said("a", [1]).end) == ((1,), None)
 
 
 @pytest.mark.parametrize("text", ["", " \n"])
@@ -74,8 +84,8 @@ def test_texts_without_words(text):
 def test_words_that_the_tokenizer_does_not_know():
     with pytest.raises(TextError, match=r"does not know '\?'"):
         tokens_of(tiny.tokenizer(), "a dog ? ")
-    unknown = tiny.ID("[UNK]")
-    assert tokens_of(tiny.tokenizer(), Said("a", [unknown, 30])) == [unknown, 30]  # as the model emitted it
+    emitted_so = Said("a", [tiny.ID("[UNK]"), tiny.ID("a")])
+    assert said_by(tiny.tokenizer(), emitted_so) is emitted_so
 
 
 def test_tokens_have_names(byte_pairs):

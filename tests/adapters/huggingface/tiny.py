@@ -433,6 +433,59 @@ def dinov2() -> tuple[Any, Any]:
     return spread(hf.Dinov2WithRegistersForImageClassification(config)), hf.ViTImageProcessor(size=_SQUARE)
 
 
+def hiera() -> tuple[Any, Any]:
+    """A hierarchical classifier that holds its patches in the order of mask units."""
+    config = hf.HieraConfig(
+        image_size=[64, 96], embed_dim=8, depths=[1, 1, 2, 1], num_heads=[1, 1, 2, 2],
+        masked_unit_size=[8, 8], **_LABELS,
+    )  # fmt: skip
+    images = hf.ViTImageProcessor(size={"height": 64, "width": 96})
+    return spread(hf.HieraForImageClassification(config)), images
+
+
+def hiera_gpt2() -> tuple[Any, Any]:
+    """Such an encoder for a captioner."""
+    config = hf.HieraConfig(
+        image_size=[64, 96], embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], num_query_pool=2,
+    )  # fmt: skip
+    return _captioner(config), (hf.ViTImageProcessor(size={"height": 64, "width": 96}), tokenizer())
+
+
+def _captioner(encoder: Any) -> Any:
+    decoder = hf.GPT2Config(
+        vocab_size=SIZE, n_embd=encoder.hidden_size, n_layer=1, n_head=2, n_positions=64,
+        add_cross_attention=True, bos_token_id=ID("[BOS]"), eos_token_id=ID("[EOS]"),
+    )  # fmt: skip
+    config = hf.VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
+    config.decoder_start_token_id, config.pad_token_id = ID("[BOS]"), ID("[PAD]")
+    return spread(hf.VisionEncoderDecoderModel(config=config))
+
+
+def naflex() -> tuple[Any, Any]:
+    """Image and text embeddings; images keep their proportions, in patches that the processor cuts."""
+    text = dict(
+        vocab_size=SIZE, hidden_size=24, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=64, projection_size=24,
+    )  # fmt: skip
+    vision = dict(
+        hidden_size=24, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, num_patches=16,
+        patch_size=8,
+    )  # fmt: skip
+    images = hf.Siglip2ImageProcessor(patch_size=8, max_num_patches=16)
+    model = spread(hf.Siglip2Model(hf.Siglip2Config(text_config=text, vision_config=vision)))
+    return model, hf.Siglip2Processor(images, tokenizer(bert=True))
+
+
+def naflex_classifier() -> tuple[Any, Any]:
+    """A classifier on such patches."""
+    model, processor = naflex()
+    config = hf.Siglip2Config(
+        text_config=model.config.text_config.to_dict(), vision_config=model.config.vision_config.to_dict(),
+        **_LABELS,
+    )  # fmt: skip
+    return spread(hf.Siglip2ForImageClassification(config)), processor.image_processor
+
+
 def resnet() -> tuple[Any, Any]:
     """A CNN."""
     config = hf.ResNetConfig(
