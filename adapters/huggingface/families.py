@@ -196,7 +196,7 @@ def joint_inputs(parts: Parts, image: Image.Image, text: str, **how: bool) -> In
     """
     if parts.joint is None:
         raise VlxError(
-            "this model needs the processor that prepares images and texts together: wrap(model, it)"
+            "this model needs the processor of images and texts together: wrap(model, processor)"
         )
     with preparing(*image.size):
         made = parts.joint(images=image, text=text, return_tensors="pt", **how)

@@ -86,6 +86,18 @@ def test_classes_by_name_and_by_index():
     assert dict(every.predicted) == {target.name: target.probability for target in every.targets}
 
 
+@pytest.mark.parametrize("bias", [-4.0, 0.0, 3.0])
+def test_a_head_of_one_logit_has_the_probability_of_its_sigmoid(bias):
+    head = nn.Linear(4, 1)
+    nn.init.constant_(head.bias, bias)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
+    model = Classifier(net, ["sick"], SMALL, layer="1")
+    found = vlx.explain_label(model, small.photos((40, 50))[0])
+    share = 1 / (1 + np.exp(-found.targets[0].score))
+    assert found.targets[0].probability == pytest.approx(share, rel=1e-5)
+    assert found.predicted == (("sick", pytest.approx(share, rel=1e-5)),)
+
+
 def test_what_is_unknown_is_told():
     model, (photo,) = classifier(), small.photos((70, 90))
     with pytest.raises(UnknownChoice, match=r"no class 'tigercat' among its 5; near names: tiger cat"):
