@@ -195,9 +195,7 @@ def joint_inputs(parts: Parts, image: Image.Image, text: str, **how: bool) -> In
     Raises VlxError without a processor that prepares both, and ImageError where it fails on the image.
     """
     if parts.joint is None:
-        raise VlxError(
-            "this model needs the processor of images and texts together: wrap(model, processor)"
-        )
+        raise VlxError("this model needs the processor of images and texts together: wrap(model, processor)")
     with preparing(*image.size):
         made = parts.joint(images=image, text=text, return_tensors="pt", **how)
     return {name: value for name, value in made.items() if name != "labels"}  # what it should learn
@@ -209,7 +207,7 @@ _question = Prompting(plain, _question_inputs)
 _git = Prompting(plain, _git_inputs)
 _joint = Prompting(plain, _joint_inputs)
 _chat = Prompting(chat, _joint_inputs)
-_prefix = Prompting(signed, _prefix_inputs, apart=True)
+_prefix = Prompting(signed, _prefix_inputs, by_itself=True)
 
 _DESCRIBE = "Describe this image in one sentence."
 SPEAKING = {

@@ -53,7 +53,7 @@ class Prompting:
     """(parts, prompt, given answer or None) to the text that is read."""
     inputs: Callable[[Any, Parts, Image.Image, str], Inputs]
     """(model, parts, image, text) to what the model is called with."""
-    apart: bool = False
+    by_itself: bool = False
     """Whether an answer is tokenised by itself, as the processor of PaliGemma does."""
 
 
@@ -177,13 +177,13 @@ def added(tokenizer: Any) -> tuple[list[int], list[int]]:
     return whole[:front], whole[front + len(bare) :]
 
 
-def continuation(parts: Parts, wording: Wording, said: str, *, apart: bool = False) -> Continuation:
+def continuation(parts: Parts, wording: Wording, said: str, *, by_itself: bool = False) -> Continuation:
     """The tokens of a given answer behind a prompt.
 
     Raises TextError for an answer without words, and for a word that the tokenizer does not know.
     """
     tokenizer = parts.tokenizer
-    if apart:
+    if by_itself:
         return Continuation(wording.prompt, tuple(tokens_of(tokenizer, said)))
     spoken = encoded(tokenizer, wording.head + said)
     goes_on = wording.head.startswith(wording.prompt) and not wording.head[len(wording.prompt) :].strip()

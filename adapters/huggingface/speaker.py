@@ -235,7 +235,7 @@ class Speaker:
             found = Continuation(self._text(prompt), own.ids, own.end)
         else:
             wording = prompting.wording(self.parts, prompt, given.strip())
-            found = continuation(self.parts, wording, given.strip(), apart=prompting.apart)
+            found = continuation(self.parts, wording, given.strip(), by_itself=prompting.by_itself)
         inputs = shortened(self._read(image, found.context), found.dropped)
         inputs = continued(inputs, found.instead, {})
         whole = continued(inputs, found.ids, self.family.types)
@@ -283,7 +283,7 @@ class Speaker:
     def _read(self, image: Image.Image, text: str) -> Inputs:
         prompting, tokenizer = self.family.prompting, self.parts.tokenizer
         inputs = prompting.inputs(self.model, self.parts, image, text)
-        goes_on = not (self.family.decoder or prompting.apart or writes_bos(tokenizer, text))
+        goes_on = not (self.family.decoder or prompting.by_itself or writes_bos(tokenizer, text))
         return shortened(inputs, len(added(tokenizer)[1])) if goes_on else inputs
 
     def _batched(self, batch: int, inputs: Inputs, layout: Layout) -> Site:
