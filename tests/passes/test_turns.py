@@ -13,7 +13,7 @@ from torch import nn
 
 import vlx
 from tests import tiny
-from vlx.eval.runs.launch import repeatable
+from vlx.eval.runs.repeatable import repeatable
 from vlx.passes import turns
 from vlx.passes.stand_in import stand_in
 
