@@ -1,12 +1,14 @@
 """The calls that most people want: explain captions, answers, classes, and texts that fit."""
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, SupportsIndex, cast, runtime_checkable
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from vlx.errors import TextError, VlxError
 from vlx.explain import explain
@@ -16,6 +18,10 @@ from vlx.methods.values import Method, grad_cam
 from vlx.passes.forward import Pass
 from vlx.passes.targets import Target, answer, caption, label, phrase, word
 
+One = str | SupportsIndex
+"""A word, answer or class by its text, or by its index as Python, NumPy or torch give it."""
+Some = Sequence[One] | One | np.ndarray | Tensor
+"""Several, or one."""
 Picture = str | Path | Image.Image | np.ndarray
 """An image: a file's path, a Pillow image, or an array (height, width, 3) of bytes."""
 
@@ -81,9 +87,9 @@ def explain_captions(
     captions: Sequence[str] | None = None,
     *,
     prompt: str | None = None,
-    words: Sequence[str | int] | None = None,
-    targets: Sequence[Target] | None = None,
-    method: Method = grad_cam,
+    words: Some | None = None,
+    targets: Sequence[Target] | Target | None = None,
+    method: Method | str = grad_cam,
     beam: int | None = None,
     chunk: int | None = None,
 ) -> list[Explanation]:
@@ -94,15 +100,17 @@ def explain_captions(
     >>> second.words
     ('an', 'umbrella')
     """
+    if isinstance(images, str | Path | Image.Image) or getattr(images, "ndim", 4) < 4:
+        raise VlxError("explain_captions takes a list of images: for one image use explain_caption")
     opened = [open_image(image) for image in images]
-    said = list(captions) if captions is not None else written(model, opened, prompt, beam)
+    said = _listed(captions) if captions is not None else written(model, opened, prompt, beam)
     if len(said) != len(opened):
         raise TextError(f"{len(said)} captions for {len(opened)} images: give one for each")
     for text in said:
         if not text.strip():
             raise TextError("the given caption is empty; give one with words")
     passed = (
-        model.read(opened, said)
+        _read(model, "explain_caption", opened, said)
         if prompt is None
         else _responder(model).read(opened, said, _each(prompt, said))
     )
@@ -120,9 +128,9 @@ def explain_caption(
     caption: str | None = None,
     *,
     prompt: str | None = None,
-    words: Sequence[str | int] | None = None,
-    targets: Sequence[Target] | None = None,
-    method: Method = grad_cam,
+    words: Some | None = None,
+    targets: Sequence[Target] | Target | None = None,
+    method: Method | str = grad_cam,
     beam: int | None = None,
     chunk: int | None = None,
 ) -> Explanation:
@@ -158,10 +166,10 @@ def explain_answer(
     model: Answerer | Responder,
     image: Picture,
     question: str,
-    answers: Sequence[str] | None = None,
+    answers: Some | None = None,
     *,
-    targets: Sequence[Target] | None = None,
-    method: Method = grad_cam,
+    targets: Sequence[Target] | Target | None = None,
+    method: Method | str = grad_cam,
 ) -> Explanation:
     """Explain answers to a question: which pixels speak for each of them.
 
@@ -176,32 +184,35 @@ def explain_answer(
     """
     opened = open_image(image)
     if not isinstance(model, Responder):
-        passed = model.read([opened], [question])
+        passed = _read(model, "explain_answer", [opened], [question])
         return explain(passed, _choice_targets(passed, answers, targets), method)[0]
     if targets is not None:
         raise VlxError("this model writes its answers: give targets to explain_caption(…, prompt=question)")
     if not question.strip():
         raise TextError("the question is empty: give one with words")
-    said = list(answers) if answers is not None else written(model, [opened], question)
+    said = _listed(answers) if answers is not None else written(model, [opened], question)
     passed = model.read([opened] * len(said), said, _each(question, said))
     return _side_by_side(explain(passed, [caption()], method), said)
 
 
 def explain_match(
-    model: Matcher, image: Picture, texts: Sequence[str], *, method: Method = grad_cam
+    model: Matcher, image: Picture, texts: Sequence[str], *, method: Method | str = grad_cam
 ) -> Explanation:
     """Explain how well texts fit an image, as CLIP scores them: which pixels speak for each."""
-    passed = model.compare([open_image(image)], texts)
-    return explain(passed, [label(at) for at in range(len(texts))], method)[0]
+    if not isinstance(model, Matcher):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise VlxError(f"{type(model).__name__} compares no images with texts: explain_match needs compare()")
+    listed = _listed(texts)
+    passed = model.compare([open_image(image)], listed)
+    return explain(passed, [label(at) for at in range(len(listed))], method)[0]
 
 
 def explain_label(
     model: ImageClassifier,
     image: Picture,
-    labels: Sequence[str | int] | None = None,
+    labels: Some | None = None,
     *,
-    targets: Sequence[Target] | None = None,
-    method: Method = grad_cam,
+    targets: Sequence[Target] | Target | None = None,
+    method: Method | str = grad_cam,
 ) -> Explanation:
     """Explain classes of an image classifier, by default the likeliest one.
 
@@ -212,7 +223,7 @@ def explain_label(
     >>> vlx.explain_label(model, photo, ["dog"]).targets[0].name
     'dog'
     """
-    passed = model.read([open_image(image)])
+    passed = _read(model, "explain_label", [open_image(image)])
     return explain(passed, _choice_targets(passed, labels, targets), method)[0]
 
 
@@ -236,6 +247,30 @@ def written(
     return said
 
 
+def _read(model: Any, call: str, *given: Sequence[Any]) -> Pass:
+    """What a model reads. Raises VlxError where it is no adapter, or one for another call."""
+    read = getattr(model, "read", None)
+    if not callable(read):
+        raise VlxError(
+            f"{type(model).__name__} has no method read: {call} explains adapters, such as vlx.load gives; "
+            "adapters/README.md shows how to write one"
+        )
+    try:
+        inspect.signature(read).bind(*given)
+    except TypeError:
+        raise VlxError(
+            f"{call} does not fit {type(model).__name__}, whose read is read{inspect.signature(read)}: use "
+            "explain_caption, explain_answer or explain_label"
+        ) from None
+    return cast(Pass, read(*given))
+
+
+def _listed(given: Any) -> list[Any]:
+    """A list of what is given, which may be a single text, number or target."""
+    alone = isinstance(given, str | Target | int) or getattr(given, "ndim", 1) == 0
+    return [given] if alone else list(given)
+
+
 def _responder(model: Any) -> Responder:
     if not isinstance(model, Responder):
         raise VlxError(f"{type(model).__name__} takes no prompt: leave it out, or use a model that answers")
@@ -257,22 +292,19 @@ def _side_by_side(results: Sequence[Explanation], answers: Sequence[str]) -> Exp
 
 
 def _caption_targets(
-    reading: Any, words: Sequence[str | int] | None, targets: Sequence[Target] | None
+    reading: Any, words: Some | None, targets: Sequence[Target] | Target | None
 ) -> list[Target]:
     if targets is not None:
-        return list(targets)
+        return _listed(targets)
     if words is not None:
-        return [phrase(w) if isinstance(w, str) and len(w.split()) > 1 else word(w) for w in words]
+        return [phrase(w) if isinstance(w, str) and len(w.split()) > 1 else word(w) for w in _listed(words)]
     return [*(word(position) for position in range(len(reading.words))), caption()]
 
 
 def _choice_targets(
-    passed: Pass, names: Sequence[str | int] | None, targets: Sequence[Target] | None
+    passed: Pass, names: Some | None, targets: Sequence[Target] | Target | None
 ) -> list[Target]:
     if targets is not None:
-        return list(targets)
-    if names is None:
-        names = [passed.readings[0].choices.names[int(passed.scores[0, 0].argmax())]]
-    if passed.readings[0].kind == "answer":
-        return [answer(str(name)) for name in names]
-    return [label(name) for name in names]
+        return _listed(targets)
+    listed = [int(passed.scores[0, 0].argmax())] if names is None else _listed(names)
+    return [answer(name) if passed.readings[0].kind == "answer" else label(name) for name in listed]

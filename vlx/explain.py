@@ -24,9 +24,9 @@ from vlx.methods.gradients import (
 )
 from vlx.methods.occlusion.of_pass import occlusion_maps
 from vlx.methods.occlusion.windows import Windows
-from vlx.methods.values import Method, grad_cam
+from vlx.methods.values import Method, as_method, grad_cam
 from vlx.passes.forward import Pass
-from vlx.passes.reading import Reading
+from vlx.passes.reading import Choices, Reading
 from vlx.passes.targets import Resolved, Target
 
 TOP = 5  # how many of the likeliest answers a result lists
@@ -34,8 +34,8 @@ TOP = 5  # how many of the likeliest answers a result lists
 
 def explain(
     passed: Pass,
-    targets: Sequence[Target] | Sequence[Sequence[Target]],
-    method: Method = grad_cam,
+    targets: Target | Sequence[Target] | Sequence[Sequence[Target]],
+    method: Method | str = grad_cam,
     *,
     chunk: int | None = None,
 ) -> list[Explanation]:
@@ -49,7 +49,7 @@ def explain(
     >>> found.raw.shape, found.provenance.method
     ((2, 14, 14), 'layer_cam')
     """
-    lists = _for_each(passed, targets)
+    lists, method = _for_each(passed, targets), as_method(method)
     resolved = [
         [target.resolve(reading) for target in wanted]
         for wanted, reading in zip(lists, passed.readings, strict=True)
@@ -65,7 +65,8 @@ def explain(
     ]
 
 
-def _for_each(passed: Pass, targets: Sequence[Any]) -> list[list[Target]]:
+def _for_each(passed: Pass, targets: Sequence[Any] | Target) -> list[list[Target]]:
+    targets = [targets] if isinstance(targets, Target) else list(targets)
     if not targets:
         raise VlxError("no targets to explain: give at least one, such as word(0) or caption()")
     if all(isinstance(target, Target) for target in targets):
@@ -163,7 +164,7 @@ def _result(
         words=tuple(word.text for word in reading.words),
         prompt=reading.prompt,
         unknown=reading.unknown,
-        predicted=_likeliest(reading.choices.names, shares),
+        predicted=_likeliest(reading.choices, shares),
     )
 
 
@@ -182,11 +183,11 @@ def _probability(target: Resolved, score: float, shares: Tensor | None, reading:
     return None if shares is None else float(shares[target.terms[0].choice])
 
 
-def _likeliest(names: Sequence[str], shares: Tensor | None) -> tuple[tuple[str, float], ...]:
+def _likeliest(choices: Choices, shares: Tensor | None) -> tuple[tuple[str, float], ...]:
     if shares is None:
         return ()
     best = shares.topk(min(TOP, len(shares)))
-    return tuple((names[int(i)], float(p)) for p, i in zip(best.values, best.indices, strict=True))
+    return tuple((choices.called(int(i)), float(p)) for p, i in zip(best.values, best.indices, strict=True))
 
 
 def _versions() -> dict[str, str]:

@@ -12,11 +12,11 @@ def answer_target(options: Options, opened: Opened, at: int) -> Target | LeftOut
     reading = opened.reading(at)
     if options.answer == "human":
         try:
-            return answer(reading.choices.names[reading.choices.index(opened.items[at].answer)])
+            return answer(reading.choices.index(opened.items[at].answer))
         except UnknownChoice:
             return LeftOut("unknown_answer")
     best = int(opened.scores(at)[0].argmax())
-    return answer(reading.choices.names[best]) if reading.kind == "answer" else label(best)
+    return answer(best) if reading.kind == "answer" else label(best)
 
 
 def word_target(opened: Opened, at: int) -> Target | LeftOut:

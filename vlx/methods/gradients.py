@@ -195,7 +195,7 @@ def _score_seeds(
 
 def _cut_seeds(
     scores: Float[Tensor, "batch step choice"], cut: Cut, terms: Terms, count: int, scale: float
-) -> Float[Tensor, "target batch row hidden"]:
+) -> Float[Tensor, "target *row hidden"]:
     """Differentiate each needed score once at the cut, then sum rows into one seed a target.
 
     Steps are independent, so one backward serves one choice at every step of every item; a second
@@ -209,13 +209,15 @@ def _cut_seeds(
         (gradient,) = torch.autograd.grad(picked, cut.leaf, retain_graph=True)
         found.append(gradient)
     numbers = {score: number for number, one in enumerate(rounds) for score in one}
-    seeds = cut.leaf.new_zeros(count, *cut.leaf.shape)
+    assert cut.rows is not None  # a Pass works them out
+    seeds = cut.leaf.new_zeros(count, *cut.leaf.shape).flatten(1, -2)
     target, item, step, choice, weight = _listed(terms, seeds)
-    row = step if cut.rows is None else cut.rows.to(step.device)[step]
+    row = cut.rows[item, step]
     asked = zip(item.tolist(), step.tolist(), choice.tolist(), strict=True)
     number = torch.tensor([numbers[score] for score in asked], dtype=torch.long, device=step.device)
-    rows = torch.stack(found)[number, item, row] if found else seeds.new_zeros(0, seeds.shape[-1])
-    return seeds.index_put_((target, item, row), weight[:, None] * rows, accumulate=True)
+    rows = torch.stack(found).flatten(1, -2)[number, row] if found else seeds.new_zeros(0, seeds.shape[-1])
+    seeds.index_put_((target, row), weight[:, None] * rows, accumulate=True)
+    return seeds.unflatten(1, cut.leaf.shape[:-1])
 
 
 def _rounds(terms: Terms) -> list[list[tuple[int, int, int]]]:

@@ -7,7 +7,7 @@ has ``windows`` to hide, and needs neither features nor gradients.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -106,6 +106,15 @@ METHODS = (
     occlusion,
 )
 """Every method with its usual settings."""
+
+
+def as_method(given: Any) -> Method:
+    """A method by itself or by its name. Raises VlxError naming near ones."""
+    if isinstance(given, str):
+        return method_named(given)
+    if not isinstance(given, Method):
+        raise VlxError(f"{given!r} is no method: give one such as vlx.grad_cam, or its name")
+    return given
 
 
 def method_named(name: str) -> Method:

@@ -1,7 +1,7 @@
 """One differentiable run of a model on a batch of images and texts."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from vlx.errors import LayerError, VlxError
 from vlx.images.frame import Frame
 from vlx.passes.reading import Reading
+
+_MOST = 1.05  # what probabilities may add up to, in half precision too
 
 Grid = Callable[[Tensor], Tensor]
 """Views features (..., *feature axes) as (..., channel, row, col); leading axes are kept."""
@@ -56,17 +58,18 @@ class Cut:
     """A second cut of the graph, at the input of the vocabulary layer.
 
     ``above`` is that input in the graph of the features, ``leaf`` a detached copy from which the
-    scores are computed. Rows of its next to last axis must not mix: row ``rows[t]`` gives step t.
+    scores are computed. Rows must not mix: each gives the scores of one step of one item.
 
     >>> run = captioner.read([vlx.open_image(photo)], ["a traffic light"])
     >>> run.shortcuts.cut.leaf.is_leaf, run.shortcuts.cut.above.is_leaf
     (True, False)
     """
 
-    above: Float[Tensor, "batch row hidden"]
-    leaf: Float[Tensor, "batch row hidden"]
-    rows: Int[Tensor, " step"] | None = None
-    """The row that gives each step; None where step t is row t."""
+    above: Float[Tensor, "*row hidden"]
+    leaf: Float[Tensor, "*row hidden"]
+    rows: Int[Tensor, " step"] | Int[Tensor, "batch step"] | None = None
+    """The row that gives each step: of each item by itself, or of all rows in their order; None where the
+    shape tells. A Pass works it out: rows may be (batch, step, hidden), time first, or flattened."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,11 +152,6 @@ class Pass:
                 f"the scores do not depend on layer {self.layer}: it is not on the path to them, "
                 "or the model ran without gradients inside vlx.capture"
             )
-        if cut and cut.rows is None and cut.leaf.shape[-2] != self.scores.shape[1]:
-            raise LayerError(
-                f"the vocabulary layer saw {cut.leaf.shape[-2]} rows for {self.scores.shape[1]} steps: "
-                "pick the rows that are scored with steps= in vlx.capture, or name them in Cut(…, rows=…)"
-            )
         sizes = {len(self.readings), len(self.frames), len(self.images), len(self.scores), len(self.features)}
         if len(sizes) != 1:
             raise VlxError(
@@ -162,8 +160,31 @@ class Pass:
                 f"{len(self.images)} images"
             )
         self._check_readings()
+        self._check_quantity()
+        if cut:
+            located = replace(cut, rows=_rows(cut, self.scores))
+            object.__setattr__(self, "shortcuts", replace(self.shortcuts, cut=located))
         if self.grid is conv_grid and self.features.ndim == 4:
             self._check_axes()
+
+    def _check_quantity(self) -> None:
+        """Log-probabilities of all choices at a step are those of 1 in all, however they are rounded."""
+        rows = [
+            (b, step)
+            for b, reading in enumerate(self.readings)
+            if reading.kind == "caption"
+            for word in reading.words
+            for step in word.steps
+        ]
+        if self.quantity != "log-probability" or not rows:
+            return
+        items, steps = (list(axis) for axis in zip(*rows, strict=True))
+        total = float(torch.logsumexp(self.scores.detach()[items, steps].float(), -1).exp().amax())
+        if total > _MOST:
+            raise VlxError(
+                f"the probabilities of all choices at a step add up to {total:.3g}: give the Pass "
+                "vlx.log_probabilities(logits), not the logits themselves"
+            )
 
     def _check_axes(self) -> None:
         """Some networks (Swin) keep channels last: seen from the shape of the image."""
@@ -196,6 +217,45 @@ class Pass:
     def batch(self) -> int:
         """How many images and texts ran together."""
         return len(self.features)
+
+
+def _rows(cut: Cut, scores: Float[Tensor, "batch step choice"]) -> Int[Tensor, "batch step"]:
+    """The row behind each step of each item, of all rows of a cut in their order.
+
+    Raises LayerError where the rows are other ones than the steps, or mix.
+    """
+    batch, steps = scores.shape[:2]
+    lead, count = cut.leaf.shape[:-1], cut.leaf[..., 0].numel()
+    known = cut.rows is not None and cut.rows.ndim == 2
+    if cut.rows is not None and cut.rows.shape == (batch, steps):
+        return cut.rows
+    items = torch.arange(batch, device=scores.device)[:, None]
+    if cut.rows is not None and not known:
+        return items * (count // batch) + cut.rows.to(scores.device)
+    if known or count != batch * steps:
+        raise LayerError(
+            f"the vocabulary layer saw {count} rows for {batch * steps} steps: pick the rows that are "
+            "scored with steps= in vlx.capture, or leave vocabulary out"
+        )
+    at = torch.arange(steps, device=scores.device)[None]
+    item_first, time_first = items * steps + at, at * batch + items
+    if batch == 1 or steps == 1 or (len(lead) > 1 and batch != steps):
+        return item_first if lead[0] == batch or steps == 1 else time_first
+    found = _rows_of(cut, scores, batch - 1, 0)
+    for rows in (item_first, time_first):
+        if found == [int(rows[batch - 1, 0])]:
+            return rows
+    raise LayerError(
+        f"the rows {found} of the vocabulary layer's input give one step: leave vocabulary out for this model"
+    )
+
+
+def _rows_of(cut: Cut, scores: Float[Tensor, "batch step choice"], item: int, step: int) -> list[int]:
+    """The rows on which the scores of a step depend, told by their gradients."""
+    with torch.inference_mode(False), torch.enable_grad():
+        mixed = scores[item, step] @ torch.linspace(1, 2, scores.shape[2]).to(scores)
+        (gradient,) = torch.autograd.grad(mixed, cut.leaf, retain_graph=True)
+    return gradient.flatten(0, -2).ne(0).any(-1).nonzero()[:, 0].tolist()
 
 
 def log_probabilities(logits: Float[Tensor, "*lead choice"]) -> Float[Tensor, "*lead choice"]:

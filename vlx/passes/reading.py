@@ -1,7 +1,8 @@
 """The text side of a Pass: which words stand at which steps, and what a model can say."""
 
 import string
-from collections.abc import MutableSequence, Sequence
+from collections import Counter
+from collections.abc import Iterable, MutableSequence, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -47,28 +48,55 @@ class Choices:
             object.__setattr__(self, "names", tuple(self.names))
 
     @cached_property
-    def _exact(self) -> dict[str, int]:
-        return {name: index for index, name in reversed(list(enumerate(self.names)))}
+    def _exact(self) -> dict[str, list[int]]:
+        return _indices(self.names)
 
     @cached_property
-    def _folded(self) -> dict[str, int]:
-        return {_fold(name): index for index, name in reversed(list(enumerate(self.names)))}
+    def _lowered(self) -> dict[str, list[int]]:
+        return _indices(map(_lower, self.names))
+
+    @cached_property
+    def _folded(self) -> dict[str, list[int]]:
+        return _indices(map(_fold, self.names))
+
+    @cached_property
+    def _shared(self) -> frozenset[str]:
+        """The names that several choices have."""
+        return frozenset(name for name, count in Counter(self.names).items() if count > 1)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._exact or _fold(name) in self._folded
+        return bool(self._found(name))
 
     def index(self, name: str) -> int:
         """Find a choice by its name; upper case, outer blanks and full stops do not matter.
 
-        Raises UnknownChoice naming near choices: nothing is ever replaced by another choice.
+        Raises UnknownChoice naming near choices, and one naming the indices where several choices are
+        called so: nothing is ever replaced by another choice.
         """
-        found = self._exact.get(name, self._folded.get(_fold(name)))
-        if found is None:
+        found = self._found(name)
+        if not found:
             raise UnknownChoice(
                 f"the model knows no {self.noun} {name!r} among its {len(self.names)}"
                 f"{near_names(name, self.names)}"
             )
-        return found
+        if len(found) > 1:
+            listed = ", ".join(f"{index} ({self.names[index]!r})" for index in found[:6])
+            raise UnknownChoice(
+                f"{len(found)} choices of the model are called {name!r}: give the index of one, of {listed}"
+            )
+        return found[0]
+
+    def called(self, index: int) -> str:
+        """The name of a choice, with its index where others have the same name."""
+        name = self.names[index]
+        return f"{name} ({index})" if name in self._shared else name
+
+    def _found(self, name: str) -> list[int]:
+        """The choices of this very name, else in lower case, else without the punctuation around them."""
+        bare = name.strip()
+        exact = (self._exact.get(form) for form in (name, bare, bare.strip(string.punctuation)))
+        found = next(filter(None, exact), None) or self._lowered.get(_lower(name))
+        return found or self._folded.get(_fold(name)) or []
 
 
 @dataclass(frozen=True)
@@ -137,3 +165,15 @@ def choices_of(kind: Kind, names: Sequence[str]) -> Choices:
 def _fold(text: str) -> str:
     bare = text.strip().strip(string.punctuation).lower()
     return bare or text.strip().lower()
+
+
+def _lower(text: str) -> str:
+    return text.strip().lower()
+
+
+def _indices(names: Iterable[str]) -> dict[str, list[int]]:
+    """Where each name stands."""
+    found: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        found.setdefault(name, []).append(index)
+    return found

@@ -1,15 +1,16 @@
 """Which tensor of a model is explained: a layer of it, by name, index or itself, and which of its tensors."""
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, SupportsIndex
 
 from torch import Tensor, nn
 
 from vlx.errors import LayerError, near_names
 from vlx.passes.mean_gradient import AddEverywhere
 
-Layer = nn.Module | str | int
+Layer = nn.Module | str | SupportsIndex
 """A layer by itself, by its dotted name, or by its index among the innermost layers."""
 
 
@@ -57,7 +58,8 @@ def find_layer(model: nn.Module, layer: Layer) -> tuple[str, nn.Module]:
             if module is layer:
                 return name, module
         raise LayerError(f"the given {type(layer).__name__} is not a layer of this {type(model).__name__}")
-    if isinstance(layer, int):
+    if not isinstance(layer, str):
+        layer = _index(layer)
         inner = [(name, module) for name, module in names.items() if not any(module.children())]
         if not -len(inner) <= layer < len(inner):
             raise LayerError(f"no layer {layer}: the model has {len(inner)} innermost layers, counted from 0")
@@ -65,3 +67,12 @@ def find_layer(model: nn.Module, layer: Layer) -> tuple[str, nn.Module]:
     if layer not in names:
         raise LayerError(f"no layer {layer!r} in this {type(model).__name__}{near_names(layer, names)}")
     return layer, names[layer]
+
+
+def _index(layer: Any) -> int:
+    """The number of a layer, as Python, NumPy or torch give it."""
+    try:
+        return operator.index(layer)
+    except TypeError:
+        what = f"a {type(layer).__name__}: give a dotted name"
+        raise LayerError(f"a layer cannot be {what}, an index, or the module itself") from None

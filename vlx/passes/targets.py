@@ -5,8 +5,10 @@ the same: ``word("dog") - word("cat")`` asks why one and not the other, ``-answe
 counterfactual of the paper's section 3.3 (Eq. 12).
 """
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, SupportsFloat, SupportsIndex
 
 from vlx.errors import TextError
 from vlx.passes.reading import Reading, Word
@@ -49,21 +51,38 @@ class Target:
         """The same target under another name."""
         return Target(name, lambda reading: replace(self.resolve(reading), name=name))
 
+    __array_ufunc__ = None
+    """NumPy's numbers leave arithmetic with a target to it."""
+
     def __add__(self, other: "Target") -> "Target":
+        if not isinstance(other, Target):  # pyright: ignore[reportUnnecessaryIsInstance]
+            return NotImplemented
         return _compose(f"{self.name} + {other.name}", self, other, 1.0, "+")
 
+    def __radd__(self, other: int) -> "Target":
+        return self if other == 0 else NotImplemented  # sum() begins with 0
+
     def __sub__(self, other: "Target") -> "Target":
+        if not isinstance(other, Target):  # pyright: ignore[reportUnnecessaryIsInstance]
+            return NotImplemented
         return _compose(f"{self.name} - {other.name}", self, other, -1.0, "-")
 
-    def __mul__(self, factor: int | float) -> "Target":
+    def __mul__(self, factor: SupportsFloat) -> "Target":
+        if isinstance(factor, Target | str):
+            return NotImplemented
+        weight = float(factor)  # NumPy's and torch's numbers too
+
         def resolve(reading: Reading) -> Resolved:
             mine = self.resolve(reading)
-            return Resolved(_scaled(mine.terms, float(factor)), mine.words, name, composed=True)
+            return Resolved(_scaled(mine.terms, weight), mine.words, name, composed=True)
 
-        name = f"{factor:g} × ({self.name})"
+        name = f"{weight:g} × ({self.name})"
         return Target(name, resolve)
 
     __rmul__ = __mul__
+
+    def __truediv__(self, divisor: SupportsFloat) -> "Target":
+        return NotImplemented if isinstance(divisor, Target | str) else self * (1 / float(divisor))
 
     def __neg__(self) -> "Target":
         def resolve(reading: Reading) -> Resolved:
@@ -93,7 +112,7 @@ def caption(*, end: bool = False) -> Target:
     return Target("caption", resolve)
 
 
-def word(which: str | int, *, instead: str | None = None) -> Target:
+def word(which: str | SupportsIndex, *, instead: str | None = None) -> Target:
     """The log-probability of one word at its time step (paper section 8.1.1).
 
     ``which`` is the word itself, if it occurs once, or its position from 0. With ``instead`` it is
@@ -108,7 +127,7 @@ def word(which: str | int, *, instead: str | None = None) -> Target:
 
     def resolve(reading: Reading) -> Resolved:
         _need_caption(reading, "word()")
-        position = which if isinstance(which, int) else _one(reading, which)
+        position = _one(reading, which) if isinstance(which, str) else whole_number(which, "word")
         chosen = reading.word(position)
         at = position % len(reading.words)
         if instead is None:
@@ -137,8 +156,8 @@ def phrase(text: str) -> Target:
     return Target(text, resolve)
 
 
-def answer(name: str) -> Target:
-    """The logit of an answer, before the softmax (paper section 8.2).
+def answer(name: str | SupportsIndex) -> Target:
+    """The logit of an answer, before the softmax (paper section 8.2); by name or index.
 
     >>> why = vlx.answer("no") - vlx.answer("yes")
     >>> vlx.explain_answer(vqa, photo, "is there a dog?", targets=[why]).targets[0].name
@@ -147,7 +166,7 @@ def answer(name: str) -> Target:
     return _choice(name, "answer", "answer()")
 
 
-def label(name: str | int) -> Target:
+def label(name: str | SupportsIndex) -> Target:
     """The logit of a class, before the softmax (paper section 3, Eq. 1); by name or index.
 
     >>> reading = vlx.Reading("label", (), vlx.Choices(["cat", "dog"], "class"))
@@ -157,17 +176,29 @@ def label(name: str | int) -> Target:
     return _choice(name, "label", "label()")
 
 
-def _choice(name: str | int, kind: str, call: str) -> Target:
+def _choice(name: str | SupportsIndex, kind: str, call: str) -> Target:
     def resolve(reading: Reading) -> Resolved:
         if reading.kind != kind:
             raise TextError(f"{call} does not fit a {reading.kind}: use {_FITS[reading.kind]}")
-        names = reading.choices.names
-        if isinstance(name, int) and not 0 <= name < len(names):
-            raise TextError(f"no {reading.choices.noun} {name}: there are {len(names)}, counted from 0")
-        index = name if isinstance(name, int) else reading.choices.index(name)
-        return Resolved((Term(1.0, 0, index),), (), names[index])
+        choices = reading.choices
+        index = choices.index(name) if isinstance(name, str) else whole_number(name, choices.noun)
+        if not 0 <= index < len(choices.names):
+            raise TextError(f"no {choices.noun} {index}: there are {len(choices.names)}, counted from 0")
+        return Resolved((Term(1.0, 0, index),), (), choices.called(index))
 
     return Target(str(name), resolve)
+
+
+def whole_number(value: Any, meant: str) -> int:
+    """A position or index as Python, NumPy or torch give it. Raises TextError for anything else."""
+    try:
+        if "bool" in str(getattr(value, "dtype", type(value))):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise TextError(
+            f"{value!r} names no {meant.removeprefix('a ')}: give its text or its index"
+        ) from None
 
 
 _FITS = {"caption": "word(), phrase() or caption()", "answer": "answer()", "label": "label()"}
