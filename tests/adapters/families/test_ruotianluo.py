@@ -260,7 +260,7 @@ def test_a_gru_is_told(tmp_path):
         core__weight_ih_l0=torch.zeros(21, 6),
         core__weight_hh_l0=torch.zeros(21, 7),
     )
-    assert "2 of another shape (recurrent.weight_ih_l0" in refusal(tmp_path)
+    assert "2 of another shape (lstm.weight_ih_l0" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize(
