@@ -222,11 +222,18 @@ SPEAKING = {
     "paligemma": Family(
         _into_projector, _prefix, describe="caption en", ask="answer en {}", types={"token_type_ids": 1}
     ),
+    "gemma3": Family(_into_projector, _chat, describe=_DESCRIBE),
+    "llava_onevision": Family(_into_projector, _chat, describe=_DESCRIBE),
+    "vipllava": Family(_into_projector, _chat, describe=_DESCRIBE),
+    "aya_vision": Family(_into_projector, _chat, describe=_DESCRIBE),
     "idefics3": Family(_into_connector, _chat, describe=_DESCRIBE),
     "smolvlm": Family(_into_connector, _chat, describe=_DESCRIBE),
     "internvl": Family(_tower, _chat, describe=_DESCRIBE),
     "qwen2_vl": Family(_merged, _chat, describe=_DESCRIBE),
     "qwen2_5_vl": Family(_merged, _chat, describe=_DESCRIBE),
     "qwen3_vl": Family(_merged, _chat, describe=_DESCRIBE),
+    "qwen3_vl_moe": Family(_merged, _chat, describe=_DESCRIBE),
+    "qwen3_5": Family(_merged, _chat, describe=_DESCRIBE),
+    "glm4v": Family(_merged, _chat, describe=_DESCRIBE),
 }
 """Families whose models write text, by the ``model_type`` of their config."""

@@ -114,7 +114,7 @@ def _first(value: Any) -> Any:
 def repeated(
     layer: str, count: int, features: Float[Tensor, "one *feature"]
 ) -> Float[Tensor, "all *feature"]:
-    """The features of one image, for each of its texts; raises LayerError where a layer has pieces of it."""
+    """The features of one image, for each of its texts; raises LayerError for an image in pieces."""
     need_whole_images(layer, len(features), 1)
     return features.expand(count, *features.shape[1:])
 

@@ -4,7 +4,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from vlx.errors import ImageError, TextError
+import torch
+
+from vlx.errors import ImageError, TextError, VlxError
 
 _THIN = 20  # times as long as wide: beyond it processors begin to fail
 _OFFSET = ("camembert", "roberta", "xlm-roberta")  # count positions from behind the padding token's index
@@ -21,7 +23,7 @@ def preparing(width: int, height: int) -> Generator[None, None, None]:
     """Turn whatever a processor raises on an image of this size into an ImageError."""
     try:
         yield
-    except (ImageError, TextError):
+    except VlxError:
         raise
     except (
         ArithmeticError,
@@ -37,6 +39,23 @@ def preparing(width: int, height: int) -> Generator[None, None, None]:
         raise ImageError(
             f"the processor fails on an image of {width} x {height} pixels ({first_line(error)}){thin}"
         ) from None
+
+
+@contextmanager
+def reading(model: Any) -> Generator[None, None, None]:
+    """Turn what a model raises on inputs that do not fit it into a VlxError, its cause attached.
+
+    A processor made for another model prepares images and texts that this one has no positions for.
+    """
+    try:
+        yield
+    except (VlxError, torch.OutOfMemoryError):
+        raise
+    except (IndexError, RuntimeError, ValueError) as error:
+        raise VlxError(
+            f"this {type(model).__name__} cannot read what its processor prepared ({first_line(error)}): "
+            "give it the processor that it was published with"
+        ) from error
 
 
 def refuse_signs(tokenizer: Any, joint: Any, text: str) -> None:

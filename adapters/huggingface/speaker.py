@@ -39,7 +39,7 @@ from vlx.adapters.huggingface.prompts import (
     shortened,
     writes_bos,
 )
-from vlx.adapters.huggingface.refusals import need_room, refuse_signs, room_of
+from vlx.adapters.huggingface.refusals import need_room, reading, refuse_signs, room_of
 from vlx.adapters.huggingface.texts import Said, TokenNames, emitted, said_by, tokens_of, words_of
 from vlx.errors import LayerError, TextError, VlxError
 from vlx.passes.capture import capture
@@ -130,7 +130,7 @@ class Speaker:
         site = replace(site, everywhere=on_tokens(partial(tokens_in_front, layouts[0])))
         seeing = capture(self.model, site, vocabulary=self._vocabulary, steps=self._steps(items, inputs))
         encoder = self.model.get_submodule(vision_encoder(self.model)) if once else None
-        with first_alone(encoder), seeing as seen:
+        with first_alone(encoder), reading(self.model), seeing as seen:
             self.model(**inputs)
             scores = log_probabilities(seen.logits)
         below = None
@@ -183,7 +183,7 @@ class Speaker:
         given = moved(self.model, self.family.spoken(self.model, inputs))
         begun = 1 if self.family.decoder else inputs["input_ids"].shape[1]
         steps = self.steps if self._room is None else min(self.steps, self._room - begun)
-        with prepared(self.model), torch.no_grad():
+        with reading(self.model), prepared(self.model), torch.no_grad():
             out = self.model.generate(**given, max_new_tokens=steps, num_beams=beam, do_sample=False)
         ids: list[int] = out[0].tolist()
         prompt: list[int] = [] if self.family.decoder else inputs["input_ids"][0].tolist()

@@ -13,7 +13,7 @@ from torch import Tensor
 from vlx.adapters.huggingface.families import joint_inputs
 from vlx.adapters.huggingface.inputs import Layouts, collated, moved, of_item
 from vlx.adapters.huggingface.prompts import Inputs, Parts
-from vlx.adapters.huggingface.refusals import need_room, refuse_signs, room_of
+from vlx.adapters.huggingface.refusals import need_room, reading, refuse_signs, room_of
 from vlx.errors import LayerError, TextError
 from vlx.passes.capture import capture
 from vlx.passes.forward import Below, Pass, logit_scores, token_grid
@@ -57,7 +57,8 @@ class ViltAnswerer:
         for item, question in zip(items, questions, strict=True):
             need_room(room_of(self.model.config), item["input_ids"].shape[1], question)
         inputs = moved(self.model, collated(items, self.parts.tokenizer.pad_token_id or 0))
-        with _in_order(self.model.vilt.embeddings), capture(self.model, self._module) as seen:
+        seeing = capture(self.model, self._module)
+        with _in_order(self.model.vilt.embeddings), reading(self.model), seeing as seen:
             scores = logit_scores(self.model(**inputs).logits)
         side = self.model.vilt.embeddings.patch_embeddings.projection.stride[0]
         rows, cols = (length // side for length in inputs["pixel_values"].shape[2:])

@@ -16,7 +16,7 @@ from vlx.adapters.huggingface.grids import grid_of
 from vlx.adapters.huggingface.inputs import Layouts, collated, encoded, moved
 from vlx.adapters.huggingface.order import need_whole_images, raster_order
 from vlx.adapters.huggingface.prompts import Inputs, Parts
-from vlx.adapters.huggingface.refusals import need_room, refuse_signs
+from vlx.adapters.huggingface.refusals import need_room, reading, refuse_signs
 from vlx.adapters.nets.backbones import default_layer
 from vlx.errors import LayerError, TextError
 from vlx.passes.capture import Seen, capture
@@ -74,10 +74,10 @@ class ImageModel:
         """Score every class of each image in one run."""
         layouts = self._layouts.shared(images)
         inputs = moved(self.model, collated([self._prepared(image) for image in images], 0))
-        with capture(self.model, self.site) as seen:
+        with reading(self.model), capture(self.model, self.site) as seen:
             scores = self.scored(inputs)
-        reading = Reading("label", (), choices_of("label", self.labels), odds=odds_of(self.model.config))
-        return _pass(self, images, layouts, seen, scores, reading, inputs)
+        said = Reading("label", (), choices_of("label", self.labels), odds=odds_of(self.model.config))
+        return _pass(self, images, layouts, seen, scores, said, inputs)
 
     def scored(self, inputs: Inputs) -> Float[Tensor, "batch 1 choice"]:
         """The logits of all classes; a few models return them under another name."""
@@ -89,7 +89,8 @@ class ImageModel:
         try:
             if len(network) != 4:  # patches already
                 return last_norm(self.model)
-            return default_layer(self.model, (network[2], network[3]))
+            with reading(self.model):
+                return default_layer(self.model, (network[2], network[3]))
         except LayerError:
             return last_norm(self.model)
 
@@ -128,11 +129,11 @@ class ImageText:
         layouts = self._layouts.shared(images)
         pixels = collated([self._prepared(image) for image in images], 0)
         inputs = moved(self.model, {**self._words(texts), **pixels})
-        with capture(self.model, self.site) as seen:
+        with reading(self.model), capture(self.model, self.site) as seen:
             scores = self.scored(inputs)
         odds: Odds = "sigmoid" if self._sigmoid else "softmax" if len(texts) > 1 else "none"
-        reading = Reading("label", (), choices_of("label", tuple(texts)), odds=odds)
-        return _pass(self, images, layouts, seen, scores, reading, inputs)
+        said = Reading("label", (), choices_of("label", tuple(texts)), odds=odds)
+        return _pass(self, images, layouts, seen, scores, said, inputs)
 
     def scored(self, inputs: Inputs) -> Float[Tensor, "batch 1 choice"]:
         """The logits of all texts."""
@@ -155,7 +156,7 @@ def _pass(
     layouts: Sequence[Layout],
     seen: Seen,
     scores: Float[Tensor, "batch 1 choice"],
-    reading: Reading,
+    said: Reading,
     inputs: Inputs,
 ) -> Pass:
     pixels = inputs["pixel_values"]
@@ -166,7 +167,7 @@ def _pass(
     return Pass(
         features=seen.features,
         scores=scores,
-        readings=(reading,) * len(images),
+        readings=(said,) * len(images),
         frames=tuple(layout.frame for layout in layouts),
         images=tuple(images),
         grid=grid_of(seen.features, layouts[0], order=order, patch=patch),

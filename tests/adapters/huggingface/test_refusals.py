@@ -9,7 +9,7 @@ from tests.adapters.huggingface import tiny
 from tests.adapters.huggingface.test_speakers import noise
 from vlx.adapters.huggingface import wrap
 from vlx.adapters.huggingface.refusals import need_room, preparing, room_of
-from vlx.errors import ImageError, TextError
+from vlx.errors import ImageError, TextError, VlxError
 
 EVERY = (*tiny.SPEAKERS, tiny.vit, tiny.swin, tiny.vilt, tiny.clip, tiny.siglip, tiny.naflex)
 
@@ -132,6 +132,21 @@ def test_positions_that_are_counted_from_behind_the_padding(kind, pad, room):
     with pytest.raises(TextError):
         need_room(room, room + 1, "a dog")
     assert room_of(object()) is None
+
+
+@pytest.mark.parametrize("build", [tiny.vit, tiny.clip, tiny.siglip, tiny.blip, tiny.vit_gpt2, tiny.llava])
+def test_a_processor_made_for_another_model(build):
+    """Of larger images than there are positions for, with the model's own complaint."""
+    model, processor = build()
+    parts = processor if isinstance(processor, tuple) else (processor,)
+    images = getattr(parts[0], "image_processor", parts[0])
+    side, cropped = {"height": 48, "width": 48}, bool(getattr(images, "crop_size", None))
+    images.size = {"shortest_edge": 48} if cropped else side
+    if cropped:
+        images.crop_size = side
+    with pytest.raises(VlxError, match=r"cannot read what its processor prepared \(.+\): give") as told:
+        explained(wrap(model, *parts), noise())
+    assert told.value.__cause__ is not None
 
 
 def test_errors_of_a_processor_keep_their_reason():
