@@ -64,15 +64,20 @@ def grid_of(
     return one if order is None else partial(_ordered, one=one, order=order)
 
 
-def need_places(layout: Layout, features: Float[Tensor, "*lead channel row col"]) -> None:
-    """Raise ImageError where an image fills less than one place of its tiles: models leave it out then."""
+def need_places(
+    layout: Layout, features: Float[Tensor, "*lead channel row col"], *, native: bool = False
+) -> None:
+    """Raise ImageError where an image fills less than one place of its tiles, since models leave it out
+    then, or a single place in all, where that is a matter of its own size (``native``).
+    """
     top, left, bottom, right = layout.frame.box
     height, width = layout.frame.image_size
     rows, cols = features.shape[-2:]
-    if len(layout.tiles) > 1 and (rows * height < bottom - top or cols * width < right - left):
+    less = rows * height < bottom - top or cols * width < right - left
+    if (len(layout.tiles) > 1 and less) or (native and rows * cols < 2):
         raise ImageError(
-            f"an image of {width} x {height} pixels fills less than one place of what this model sees: "
-            "give one that is less thin"
+            f"an image of {width} x {height} pixels fills {'less than one' if less else 'a single'} place of "
+            "what this model sees: give one that is larger or less thin"
         )
 
 

@@ -140,7 +140,7 @@ class Speaker:
         need_whole_images(self.layer, len(seen.features), len(images))
         order = raster_order(self.model, self.layer, seen.features)
         grid = grid_of(seen.features, layouts[0], order=order)
-        need_places(layouts[0], grid(seen.features))
+        need_places(layouts[0], grid(seen.features), native=pixels.ndim == 2)
         return Pass(
             features=seen.features,
             scores=scores,

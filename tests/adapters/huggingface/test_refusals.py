@@ -33,7 +33,7 @@ def explained(adapter, image, text="a dog"):
 def test_thin_images_are_explained_or_refused_in_one_line(build):
     """Never by an error that ends a batch of files, and a map that is drawn lies on the image."""
     adapter = wrapped(build)
-    for width, height in ((1, 1), (1, 60), (60, 1), (3, 60), (60, 3), (2, 500), (500, 2), (10, 1000)):
+    for width, height in ((1, 1), (1, 60), (60, 1), (3, 60), (60, 3), (2, 500), (500, 2), (4, 4), (10, 1000)):
         image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
         refused, result = "", None
         try:
