@@ -159,11 +159,11 @@ class Pass:
                 f"{len(self.scores)} scores, {len(self.readings)} readings, {len(self.frames)} frames, "
                 f"{len(self.images)} images"
             )
-        self._check_readings()
-        self._check_quantity()
         if cut:
             located = replace(cut, rows=_rows(cut, self.scores))
             object.__setattr__(self, "shortcuts", replace(self.shortcuts, cut=located))
+        self._check_readings()
+        self._check_quantity()
         if self.grid is conv_grid and self.features.ndim == 4:
             self._check_axes()
 
