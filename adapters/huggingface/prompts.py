@@ -153,7 +153,7 @@ def _parts_of(text: str) -> list[dict[str, str]]:
 
 def _rendered(template: Any, turns: Sequence[Mapping[str, Any]], **how: bool) -> str:
     text: str = template.apply_chat_template(list(turns), tokenize=False, **how)
-    if "'type': '" in text:  # a template for texts alone wrote the parts of a turn as Python does
+    if "{'type': '" in text:  # a template for texts alone wrote the parts of a turn as Python does
         raise ValueError("it takes texts alone")
     return text
 
