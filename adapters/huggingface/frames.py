@@ -60,8 +60,8 @@ def joined_tiles(
     tiles: Float[Tensor, "tile channel row col"], rows: int, cols: int
 ) -> Float[Tensor, "channel height width"]:
     """Tiles, row by row, as one picture."""
-    apart = tiles.unflatten(0, (rows, cols)).permute(2, 0, 3, 1, 4)
-    return apart.flatten(3, 4).flatten(1, 2)
+    grid = tiles.unflatten(0, (rows, cols)).permute(2, 0, 3, 1, 4)
+    return grid.flatten(3, 4).flatten(1, 2)
 
 
 def _pictures(size: Size) -> tuple[Image.Image, Image.Image, Image.Image]:

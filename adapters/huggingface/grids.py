@@ -97,8 +97,8 @@ def _tiles(
     features: Float[Tensor, "*lead view token channel"], one: Grid, layout: Layout
 ) -> Float[Tensor, "*lead channel row col"]:
     tiles = one(features[..., list(layout.tiles), :, :])
-    apart = tiles.unflatten(-4, (layout.rows, layout.cols))  # row of tiles, col of tiles, channel, row, col
-    return apart.movedim((-3, -5, -2, -4, -1), (-5, -4, -3, -2, -1)).flatten(-2, -1).flatten(-3, -2)
+    split = tiles.unflatten(-4, (layout.rows, layout.cols))  # row of tiles, col of tiles, channel, row, col
+    return split.movedim((-3, -5, -2, -4, -1), (-5, -4, -3, -2, -1)).flatten(-2, -1).flatten(-3, -2)
 
 
 def picture_of_padded_patches(
@@ -106,8 +106,8 @@ def picture_of_padded_patches(
 ) -> Float[Tensor, "1 3 height width"]:
     """The picture that SigLIP 2's processor cut into patches, row by row, before it padded them."""
     rows, cols = (int(n) for n in shape)
-    apart = patches[: rows * cols].view(rows, cols, side, side, 3)
-    return apart.permute(4, 0, 2, 1, 3).reshape(1, 3, rows * side, cols * side)
+    split = patches[: rows * cols].view(rows, cols, side, side, 3)
+    return split.permute(4, 0, 2, 1, 3).reshape(1, 3, rows * side, cols * side)
 
 
 def picture_of_patches(
@@ -115,5 +115,5 @@ def picture_of_patches(
 ) -> Float[Tensor, "1 3 height width"]:
     """The picture that Qwen's processors cut into patches of frames, in the order of merged blocks."""
     _, rows, cols = (int(n) for n in grid)
-    apart = patches[: rows * cols].view(rows // merge, cols // merge, merge, merge, 3, -1, side, side)
-    return apart[:, :, :, :, :, 0].permute(4, 0, 2, 5, 1, 3, 6).reshape(1, 3, rows * side, cols * side)
+    split = patches[: rows * cols].view(rows // merge, cols // merge, merge, merge, 3, -1, side, side)
+    return split[:, :, :, :, :, 0].permute(4, 0, 2, 5, 1, 3, 6).reshape(1, 3, rows * side, cols * side)

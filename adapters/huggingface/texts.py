@@ -82,8 +82,8 @@ def words_of(tokenizer: Any, ids: Sequence[int], before: str = "") -> tuple[Word
         piece = said[len(told) :]
         if not piece.strip():  # a blank or a line break of its own goes with the word that follows
             continue
-        apart = piece[0].isspace() or told[-1:].isspace() or _stands_alone(piece[0])
-        if groups and not apart:
+        begins = piece[0].isspace() or told[-1:].isspace() or _stands_alone(piece[0])
+        if groups and not begins:
             groups[-1] = (groups[-1][0] + piece, groups[-1][1] + waiting)
         else:
             groups.append((piece, waiting))

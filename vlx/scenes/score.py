@@ -34,10 +34,12 @@ def report(folder: Path, log: Log) -> None:
     log(f"object words of greedy captions: precision {precision:.4f}, recall {recall:.4f}")
     asked = _questions(world)
     hidden = {key: _without(world, images[image], key) for key, image, _, _, _ in asked}
-    vqa, blind = load_vqa(folder=folder), load_vqa(folder=folder, weights="question-only")
+    vqa, question_only = load_vqa(folder=folder), load_vqa(folder=folder, weights="question-only")
     rows = {
         "with the image": accuracies(vqa, [(images[i], q, a, kind) for _, i, q, a, kind in asked]),
-        "question-only model": accuracies(blind, [(images[i], q, a, kind) for _, i, q, a, kind in asked]),
+        "question-only model": accuracies(
+            question_only, [(images[i], q, a, kind) for _, i, q, a, kind in asked]
+        ),
         "answer's region hidden": accuracies(
             vqa, [(hidden[key], q, a, kind) for key, _, q, a, kind in asked]
         ),
