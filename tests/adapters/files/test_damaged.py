@@ -16,9 +16,7 @@ from vlx.adapters import files
 from vlx.errors import CheckpointError
 
 READERS = readers()
-CALLS = (
-    200_000  # by the readers, ten times what any of these files takes; seconds would depend on machines
-)
+CALLS = 200_000  # by the readers, ten times what any of these files takes; seconds would depend on machines
 FILES = str(Path(files.__file__).parent)
 SHORT = settings(deadline=None, max_examples=80, suppress_health_check=list(HealthCheck))
 
