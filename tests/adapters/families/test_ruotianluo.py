@@ -191,7 +191,7 @@ def test_lengths_and_tokens_follow_the_options(tmp_path):
     write(tmp_path, "newfc")
     assert loaded(tmp_path).steps == 20
     vocabulary = loaded(tmp_path).vocabulary
-    assert vocabulary.names == ["END", *VOCAB.values()]
+    assert list(vocabulary.names) == ["END", *VOCAB.values()]
     assert (vocabulary.start, vocabulary.end, vocabulary.unknown) == (0, 0, len(VOCAB))
     assert vocabulary.encode("A red bike, the t-shirt!")[1] == [1, 7, 8, 5, 9]
     write(tmp_path, "newfc", bos_idx=0, eos_idx=0, pad_idx=0)

@@ -74,7 +74,7 @@ def test_tiles_without_a_thumbnail():
 
 
 def test_an_image_of_which_nothing_is_left():
-    with pytest.raises(ImageError, match="nothing of this image"):
+    with pytest.raises(ImageError, match="nothing of an image of 30 x 20 pixels"):
         measured(lambda _: torch.zeros(1, 3, 8, 8), (20, 30))
 
 
