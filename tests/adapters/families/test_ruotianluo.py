@@ -201,7 +201,7 @@ def test_lengths_and_tokens_follow_the_options(tmp_path):
     infos["opt"] = Namespace(**{**vars(infos["opt"]), "eos_idx": 1})
     (tmp_path / "infos_fc-best.pkl").write_bytes(pickle.dumps(infos))
     other = loaded(tmp_path)
-    assert other.vocabulary.names[:3] == ["START", "END", "a"]
+    assert other.vocabulary.names[:3] == ("START", "END", "a")
     assert (other.vocabulary.start, other.vocabulary.end, other.vocabulary.unknown) == (0, 1, None)
     assert other.network.start == 0
 
