@@ -56,7 +56,11 @@ def documented(tree: ast.AST) -> Iterator[tuple[str, int, str]]:
 
 def failures(tree: ast.AST, known: dict[str, Any], file: str) -> tuple[int, list[str]]:
     """How many examples of a file were run, and what those that failed printed."""
-    parser, runner, told = doctest.DocTestParser(), doctest.DocTestRunner(optionflags=FLAGS), list[str]()
+    parser, runner, told = (
+        doctest.DocTestParser(),
+        doctest.DocTestRunner(verbose=False, optionflags=FLAGS),
+        list[str](),
+    )
     for name, line, text in documented(tree):
         runner.run(parser.get_doctest(text, known, name, file, line), out=told.append)
     return runner.tries, told

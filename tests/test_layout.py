@@ -66,7 +66,7 @@ def checks_something(function: ast.FunctionDef) -> bool:
             return True
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
-            if name.rpartition(".")[2].startswith(("assert", "raises", "check", "warns")):
+            if name.rpartition(".")[2].startswith(("assert", "raises", "check", "warns", "test_")):
                 return True
     return False
 

@@ -268,7 +268,7 @@ def _read(model: Any, call: str, *given: Sequence[Any]) -> Pass:
 def _listed(given: Any) -> list[Any]:
     """A list of what is given, which may be a single text, number or target."""
     alone = isinstance(given, str | Target | int) or getattr(given, "ndim", 1) == 0
-    return [given] if alone else list(given)
+    return [given] if alone else list(cast("Sequence[Any]", given))
 
 
 def _responder(model: Any) -> Responder:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,35 +17,9 @@ from PIL import Image
 from vlx.errors import VlxError, near_names
 from vlx.images.files import decode_image
 from vlx.images.frame import Frame
+from vlx.owned import own
 
 FORMAT = 1
-_Value = TypeVar("_Value")
-
-
-class _Copied:
-    """A field that is copied when it is set and whenever it is handed out."""
-
-    def __init__(self, name: str, copy: Callable[[Any], Any]) -> None:
-        self._name, self._copy = name, copy
-
-    def __get__(self, value: object, kind: type) -> Any:
-        if value is None:
-            raise AttributeError(self._name)
-        return self._copy(vars(value)[self._name])
-
-    def __set__(self, value: object, given: Any) -> None:
-        vars(value)[self._name] = self._copy(given)
-
-
-def _own(**copies: Callable[[Any], Any]) -> Callable[[type[_Value]], type[_Value]]:
-    """Let a frozen dataclass share these fields with nobody: arrays, images and dicts can be changed."""
-
-    def owning(kind: type[_Value]) -> type[_Value]:
-        for name, copy in copies.items():
-            setattr(kind, name, _Copied(name, copy))
-        return kind
-
-    return owning
 
 
 @dataclass(frozen=True)
@@ -67,7 +41,7 @@ class Explained:
     """Positions of its words in the caption, from 0; empty for answers and classes."""
 
 
-@_own(versions=dict)
+@own(versions=dict)
 @dataclass(frozen=True)
 class Provenance:
     """How an explanation was made.
@@ -88,7 +62,7 @@ class Provenance:
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-@_own(image=Image.Image.copy, raw=np.array)
+@own(image=Image.Image.copy, raw=np.array)
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """Raw maps of one image and text, one for each target.

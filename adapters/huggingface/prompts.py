@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jinja2 import TemplateError
 from PIL import Image
 from torch import Tensor
 
@@ -99,7 +98,13 @@ def chat(parts: Parts, prompt: str, said: str | None = None) -> Wording:
 
 
 _MARK = "qzxvlxanswervlxqzx"  # stands for the answer while its place is looked for
-_FAILURES = (TemplateError, AttributeError, LookupError, TypeError, ValueError)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What a template that cannot write a turn raises."""
+    from jinja2 import TemplateError
+
+    return (TemplateError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def _template_of(one: Any) -> Any:
@@ -119,7 +124,7 @@ def _asked(template: Any, sign: str, prompt: str) -> tuple[Mapping[str, Any], st
         user = {"role": "user", "content": content}
         try:
             begun = _rendered(template, [user], add_generation_prompt=True)
-        except _FAILURES as error:
+        except _failures() as error:
             reason = reason or f" ({first_line(error)})"
             continue
         if sign in begun:
@@ -135,7 +140,7 @@ def _answered(template: Any, user: Mapping[str, Any], begun: str, said: str) -> 
                 _rendered(template, [user, {"role": "assistant", "content": shape(text)}])
                 for text in (_MARK, said)
             )
-        except _FAILURES:
+        except _failures():
             continue
         if marked.count(_MARK) == 1:
             head, tail = marked.split(_MARK)

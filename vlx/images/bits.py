@@ -22,13 +22,24 @@ _BITS, _PHOTOMETRIC, _LARGEST = 258, 262, 281  # tags of TIFF
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether a file holds 16 bits a colour. Pillow knows until it loads the pixels, of which it keeps 8."""
+    """Whether a file holds 16 bits a colour. Pillow knows until it loads the pixels, of which it keeps 8.
+
+    >>> from PIL import Image
+    >>> is_deep(Image.new("RGB", (1, 1)))
+    False
+    """
     stored = [str(tile[3]) for tile in getattr(image, "tile", ())]
     return any(_SIXTEEN_A_COLOUR.search(mode) for mode in stored) or 16 in _stated(image, _BITS)
 
 
 def grey_bytes(image: Image.Image, file: Image.Image, name: str) -> Image.Image:
-    """A grey image of a mode in `SIXTEEN` as bytes; ``file`` is the image as it was opened, with its tags."""
+    """A grey image of a mode in `SIXTEEN` as bytes; ``file`` is the image as it was opened, with its tags.
+
+    >>> from PIL import Image
+    >>> deep = Image.fromarray(np.full((1, 1), 65535, np.uint16))
+    >>> grey_bytes(deep, deep, "it").getpixel((0, 0))
+    255
+    """
     deep = np.asarray(image)
     low, high = int(deep.min()), int(deep.max())
     white = _white(file, high)
@@ -43,7 +54,12 @@ def grey_bytes(image: Image.Image, file: Image.Image, name: str) -> Image.Image:
 
 
 def checked_colours(image: Image.Image, name: str) -> Image.Image:
-    """The upper bytes of 16 bits a colour, which is all that Pillow gives, where they hold the picture."""
+    """The upper bytes of 16 bits a colour, which is all that Pillow gives, where they hold the picture.
+
+    >>> from PIL import Image
+    >>> checked_colours(Image.new("RGB", (2, 1), "white"), "it").size
+    (2, 1)
+    """
     bands = [image.getchannel(band) for band in image.getbands() if band not in "AX"]
     high = max(int(np.asarray(band).max()) for band in bands)
     if high <= _DEEPEST_OF_FEWER >> 8:
@@ -55,12 +71,21 @@ def checked_colours(image: Image.Image, name: str) -> Image.Image:
 
 
 def no_fixed_range(image: Image.Image, name: str) -> ImageError:
-    """The error for floating-point pixels."""
+    """The error for floating-point pixels.
+
+    >>> from PIL import Image
+    >>> "floating-point pixels" in str(no_fixed_range(Image.new("F", (1, 1)), "it"))
+    True
+    """
     return _unknown("floating-point pixels", np.asarray(image), name)
 
 
 def how_to_bytes(array: np.ndarray, name: str = "array") -> str:
-    """An expression that brings an array of numbers, which the reader knows as ``name``, to bytes."""
+    """An expression that brings an array of numbers, which the reader knows as ``name``, to bytes.
+
+    >>> how_to_bytes(np.ones(2))
+    "(array * 255).round().astype('uint8')"
+    """
     if array.dtype == bool:
         return f"{name}.astype('uint8') * 255"
     low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
