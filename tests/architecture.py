@@ -32,6 +32,7 @@ ROOMS = {
     "adapters.parts": (1.0, 9),
     "adapters.nets": (1.0, 10),
     "adapters.files": (1.0, 11),
+    "network": (2.0, 6),
     "show": (2.0, 7),
     "api": (2.0, 8),
     "explain": (2.0, 9),

@@ -37,6 +37,7 @@ from vlx.methods.values import (
     occlusion_with,
     xgrad_cam,
 )
+from vlx.network import explain_model
 from vlx.passes.capture import capture, output_at
 from vlx.passes.forward import Below, Cut, Pass, Shortcuts, conv_grid, log_probabilities, token_grid
 from vlx.passes.prepare import prepared
@@ -80,6 +81,7 @@ __all__ = [
     "explain_captions",
     "explain_label",
     "explain_match",
+    "explain_model",
     "find_layer",
     "grad_cam",
     "grad_cam_pp",

@@ -49,6 +49,8 @@ def explain(
     >>> found.raw.shape, found.provenance.method
     ((2, 14, 14), 'layer_cam')
     """
+    if not passed.images:
+        raise VlxError("a Pass without images has maps and no Explanation: give it the images it was made of")
     lists, method = _for_each(passed, targets), as_method(method)
     resolved = [
         [target.resolve(reading) for target in wanted]
@@ -63,6 +65,15 @@ def explain(
         _result(passed, b, resolved[b], raw[:, b], scores[:, b], method, batched, relus)
         for b in range(passed.batch)
     ]
+
+
+def raw_maps(
+    passed: Pass, targets: Sequence[Sequence[Resolved]], method: Method
+) -> Float[Tensor, "target batch *plane"]:
+    """The maps alone, as tensors where the features are: on the feature grid, or at the pixels."""
+    if method.windows is None:
+        return _maps(passed, targets, method, None)[0]
+    return _hidden(passed, targets, method.windows)[0].to(passed.features.device)
 
 
 def _for_each(passed: Pass, targets: Sequence[Any] | Target) -> list[list[Target]]:
@@ -100,7 +111,7 @@ def _cam(
     passed: Pass, terms: Terms, cam: Callable[[Tensor, Tensor], Tensor], mean_only: bool, chunk: int | None
 ) -> tuple[Gradients, Float[Tensor, "target batch row col"]]:
     """Maps on the feature grid, and the gradients they were made of."""
-    features = passed.grid(passed.features.detach())
+    features = passed.grid(passed.features if passed.create_graph else passed.features.detach())
     if features.shape[-2] * features.shape[-1] < 2:
         raise LayerError(
             f"layer {passed.layer} has a single place ({tuple(features.shape)}): "

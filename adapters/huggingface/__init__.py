@@ -13,6 +13,7 @@ from vlx.adapters.huggingface.vilt import ViltAnswerer
 from vlx.adapters.huggingface.vision import ImageModel, ImageText
 from vlx.errors import CheckpointError, VlxError
 from vlx.passes.site import Layer
+from vlx.passes.unwrap import unwrapped
 
 VQA = "ViltForQuestionAnswering"
 IMAGE_TEXT = ("CLIPModel", "SiglipModel", "Siglip2Model")
@@ -27,11 +28,11 @@ def wrap(
 
     Where the two come apart, as for ViT-GPT2, ``processor`` is the image processor and ``tokenizer`` the
     tokenizer. The family is known from the model's config. Raises VlxError for a model of no known
-    family, saying which are.
+    family, saying which are. A model in DataParallel, of peft (LoRA) or compiled is unwrapped.
     """
     if processor is None:
         raise VlxError("a model of transformers needs what prepares its images: wrap(model, processor)")
-    model = getattr(model, "_orig_mod", model)  # compiled: explained as it was written, on the same weights
+    model = unwrapped(model)  # what was compiled is explained as it was written, on the same weights
     images = getattr(processor, "image_processor", processor)
     joint = None if images is processor else processor
     parts = Parts(images, tokenizer or getattr(processor, "tokenizer", None), joint)

@@ -1,35 +1,14 @@
 """From the features of a vision encoder to rows and columns."""
 
-import math
 from functools import partial
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from vlx.adapters.huggingface.frames import Layout
-from vlx.errors import ImageError, LayerError
-from vlx.images.frame import Size
+from vlx.errors import ImageError
 from vlx.passes.forward import Grid, conv_grid, token_grid
-
-_IN_FRONT = (0, 1, 2, 5)  # nothing; a class token; and one to distil; and four registers
-
-
-def token_layout(tokens: int, network: Size) -> tuple[int, int, int]:
-    """Rows and columns of patches, and how many other tokens stand in front of them.
-
-    Patches are squares of the network input (height, width). Raises LayerError where no number of
-    tokens in front leaves a grid, as behind a resampler, whose outputs have no place on the image.
-    """
-    height, width = network
-    for skip in (skip for skip in _IN_FRONT if skip < tokens):
-        side = math.sqrt(height * width / (tokens - skip))
-        rows, cols = round(height / side), round(width / side)
-        if rows * cols == tokens - skip and rows * width == cols * height and rows > 0 and height % rows == 0:
-            return rows, cols, skip
-    raise LayerError(
-        f"{tokens} tokens are no grid of patches of {height} x {width} pixels: name a layer of the "
-        "vision encoder itself"
-    )
+from vlx.passes.places import token_layout
 
 
 def tokens_in_front(layout: Layout, tokens: int) -> int:

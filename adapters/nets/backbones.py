@@ -1,28 +1,18 @@
 """Any torchvision classifier as the CNN of a captioner or VQA model: pixels in, one vector out."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Any
 
 import torch
 import torchvision
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
-from vlx.errors import LayerError, VlxError, near_names
+from vlx.errors import VlxError, near_names
 from vlx.images.frame import Size
 from vlx.images.preprocess import Preprocess
+from vlx.passes.default_layer import last_map
 from vlx.passes.prepare import prepared
-
-_POOLS = (
-    nn.MaxPool2d,
-    nn.AvgPool2d,
-    nn.AdaptiveAvgPool2d,
-    nn.AdaptiveMaxPool2d,
-    nn.Dropout,
-    nn.Dropout2d,
-    nn.Identity,
-)
 
 
 def torchvision_network(name: str, *, weights: Any = None, classes: int = 1000) -> nn.Module:
@@ -64,36 +54,35 @@ def default_layer(network: nn.Module, size: Size = (224, 224)) -> str:
     """Name the last spatial layer before the last pooling: the paper's choice for every CNN.
 
     relu5_3 of VGG-16 (``features.29``), ``layer4`` of a ResNet, ``Mixed_7c`` of Inception v3. Found by
-    running the network once on zeros of ``size`` pixels. Raises LayerError if there is none, as in
-    networks that cut the image into tokens and keep to them.
+    running the network once on zeros of ``size`` pixels; see `vlx.passes.default_layer.last_map`. Raises
+    LayerError if there is none, as in networks that cut the image into tokens and keep to them.
     """
-    found: list[str] = []
-    pooled: set[int] = set()
-    keep: list[Tensor] = []  # so that no address is used twice while outputs are compared
+    return last_map(network, zeros(network, size))
 
-    def hook(name: str) -> Callable[..., None]:
-        def seen(module: nn.Module, _inputs: Any, output: Any) -> None:
-            if isinstance(output, Tensor) and output.ndim == 3:
-                found.clear()  # tokens: what came before only cut the image into patches
-            if not (isinstance(output, Tensor) and output.ndim == 4):
-                return
-            keep.append(output)
-            if isinstance(module, _POOLS) or id(output) in pooled or min(output.shape[2:]) < 2:
-                pooled.add(id(output))
-            else:
-                found.append(name)
 
-        return seen
-
+def zeros(network: nn.Module, size: Size, channels: int = 3) -> Float[Tensor, "1 channel height width"]:
+    """A black image as a network's input, on its device and in its precision."""
     parameter = next(network.parameters())
-    zeros = torch.zeros(1, 3, *size, device=parameter.device, dtype=parameter.dtype)
-    with ExitStack() as stack:
-        stack.enter_context(prepared(network))
-        stack.enter_context(torch.no_grad())
-        for name, module in network.named_modules():
-            if name:
-                stack.callback(module.register_forward_hook(hook(name)).remove)
-        network(zeros)
-    if not found:
-        raise LayerError(f"{type(network).__name__} has no layer with rows and columns: name one with layer=")
-    return found[-1]
+    return torch.zeros(1, channels, *size, device=parameter.device, dtype=parameter.dtype)
+
+
+def channels_of(network: nn.Module, size: Size) -> int:
+    """How many channels the images of a network have: 3, or 1 where it fails on 3 and its first layer says so.
+
+    Raises VlxError where it takes neither.
+    """
+    first = next((module for module in network.modules() if isinstance(module, nn.Conv2d)), None)
+    wanted = 3 if first is None else first.in_channels
+    if wanted == 3:
+        return 3
+    try:
+        with prepared(network), torch.no_grad():
+            network(zeros(network, size))
+    except RuntimeError as error:
+        if wanted != 1 or "channels" not in str(error):
+            raise VlxError(
+                f"{type(network).__name__} takes images of {wanted} channels, and an image file gives 3 or 1: "
+                "explain it on tensors, with vlx.explain_model"
+            ) from None
+        return 1
+    return 3

@@ -1,7 +1,6 @@
 """Image classifiers: y is the logit of a class (paper section 3)."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -9,19 +8,29 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
-from vlx.adapters.nets.backbones import default_layer, input_size
+from vlx.adapters.nets.backbones import channels_of, input_size, zeros
 from vlx.errors import CheckpointError
 from vlx.images.preprocess import Preprocess, stack_images
 from vlx.passes.capture import capture, output_at
+from vlx.passes.default_layer import default_layer
 from vlx.passes.forward import Below, Pass, logit_scores
-from vlx.passes.mean_gradient import on_maps
+from vlx.passes.outputs import class_logits
+from vlx.passes.places import on_channels_first, places
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Odds, Reading, choices_of
 from vlx.passes.site import Layer, Site, find_layer
+from vlx.passes.unwrap import unwrapped
+
+_LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601, as Pillow's L
 
 
 class Classifier:
-    """A CNN that gives one logit for each class; any model, any spatial layer.
+    """A network that gives one logit for each class: a CNN or a transformer, at any layer with places.
+
+    ``layer`` is by default the last map before the last pooling, such as ``layer4`` of a ResNet; in a
+    transformer that keeps to tokens, the last norm whose patches have a gradient. Of several things that a
+    network returns, the first or the one called logits are its scores. A network of one channel is given
+    the luminance of the normalised image. What is wrapped, in DataParallel or by torch.compile, is unwrapped.
 
     >>> from torchvision.models import resnet18
     >>> from vlx.images import imagenet
@@ -39,11 +48,13 @@ class Classifier:
         layer: Layer | None = None,
         name: str = "classifier",
     ) -> None:
-        self.network = network
+        self.network = network = unwrapped(network)
         self.labels = tuple(labels)
         self.preprocess = preprocess
         self.name = name
-        chosen = default_layer(network, input_size(preprocess)) if layer is None else layer
+        size = input_size(preprocess)
+        self._channels = channels_of(network, size)
+        chosen = default_layer(network, zeros(network, size, self._channels)) if layer is None else layer
         self.layer, self._module = find_layer(network, chosen)
 
     def at(self, layer: Layer) -> "Classifier":
@@ -53,8 +64,9 @@ class Classifier:
     def read(self, images: Sequence[Image.Image]) -> Pass:
         """Score every class of each image in one run; nothing below the layer is recorded."""
         pixels, frames = stack_images(self.preprocess, images, next(self.network.parameters()))
-        with capture(self.network, Site(self._module, everywhere=on_maps)) as seen:
-            scores = logit_scores(self.network(pixels))
+        size = frames[0].input_size
+        with capture(self.network, Site(self._module, everywhere=on_channels_first(size))) as seen:
+            scores = self._scores(pixels)
         # A head of one logit is trained with a sigmoid: a softmax of one is always 1.
         odds: Odds = "sigmoid" if len(self.labels) == 1 else "softmax"
         reading = Reading("label", (), choices_of("label", self.labels), odds=odds)
@@ -64,9 +76,10 @@ class Classifier:
             readings=(reading,) * len(images),
             frames=frames,
             images=tuple(images),
+            grid=places(seen.features, size),
             below=Below(
                 pixels,
-                encode=partial(output_at, self.network, self._module),
+                encode=self._encoded,
                 rescore=self._rescored,
                 cnn=self.network,
             ),
@@ -80,7 +93,21 @@ class Classifier:
         self, pixels: Float[Tensor, "batch 3 height width"], _position: int
     ) -> Float[Tensor, "batch 1 choice"]:
         with prepared(self.network), torch.no_grad():
-            return logit_scores(self.network(pixels))
+            return self._scores(pixels)
+
+    def _scores(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 choice"]:
+        return logit_scores(class_logits(self.network(self._seen(pixels)), len(pixels)))
+
+    def _encoded(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch *feature"]:
+        return output_at(self.network, self._module, self._seen(pixels))
+
+    def _seen(
+        self, pixels: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """What the network is given of the pixels: their luminance where it takes one channel."""
+        if self._channels == 3:
+            return pixels
+        return (pixels * pixels.new_tensor(_LUMINANCE)[:, None, None]).sum(1, keepdim=True)
 
 
 def labels_beside(weights: Path, classes: int) -> Sequence[str] | None:

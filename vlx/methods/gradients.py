@@ -177,7 +177,7 @@ def _scaled(
             root, seeds = passed.scores, _score_seeds(passed.scores, terms, count, scale)
         else:
             root, seeds = cut.above, _cut_seeds(passed.scores, cut, terms, count, scale)
-        values, batched = _vjp(root, leaf, seeds, chunk, passed.layer)
+        values, batched = _vjp(root, leaf, seeds, chunk, passed)
         if scale == 1:
             return values.to(wide), batched
         if all_finite(values):
@@ -239,23 +239,31 @@ def _rounds(terms: Terms) -> list[list[tuple[int, int, int]]]:
     return rounds
 
 
-def _vjp(root: Tensor, leaf: Tensor, seeds: Tensor, chunk: int, layer: str) -> tuple[Tensor, bool]:
+def _vjp(root: Tensor, leaf: Tensor, seeds: Tensor, chunk: int, passed: Pass) -> tuple[Tensor, bool]:
     """Products of seeds with the Jacobian of root: batched, or one by one where that is unsupported."""
     if len(seeds) > 1 and chunk > 1:
         try:
-            parts = [_grad(root, leaf, part, layer, True) for part in seeds.split(chunk)]
+            parts = [_grad(root, leaf, part, passed, True) for part in seeds.split(chunk)]
             return parts[0] if len(parts) == 1 else torch.cat(parts), True
         except RuntimeError:
             # Some operation has no batching rule (or memory ran out); the loop tells the truth either way.
             pass
-    found = torch.stack([_grad(root, leaf, seed, layer, False) for seed in seeds])
+    found = torch.stack([_grad(root, leaf, seed, passed, False) for seed in seeds])
     return found, len(seeds) == 1
 
 
-def _grad(root: Tensor, leaf: Tensor, seeds: Tensor, layer: str, batched: bool) -> Tensor:
+def _grad(root: Tensor, leaf: Tensor, seeds: Tensor, passed: Pass, batched: bool) -> Tensor:
     (found,) = torch.autograd.grad(
-        root, leaf, seeds, retain_graph=True, allow_unused=True, is_grads_batched=batched
+        root,
+        leaf,
+        seeds,
+        retain_graph=True,
+        create_graph=passed.create_graph,
+        allow_unused=True,
+        is_grads_batched=batched,
     )
     if found is None:  # pyright: ignore[reportUnnecessaryComparison] - allow_unused gives None
-        raise LayerError(f"layer {layer} is not on the path from the image to the scores: name another")
+        raise LayerError(
+            f"layer {passed.layer} is not on the path from the image to the scores: name another"
+        )
     return found

@@ -9,8 +9,10 @@ import weakref
 from collections.abc import Callable, Generator, MutableMapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -20,7 +22,8 @@ from vlx.passes.mean_gradient import Everywhere, taken_beside
 from vlx.passes.prepare import prepared
 from vlx.passes.site import Layer, Site, find_layer
 
-_captured = WeakTensorKeyDictionary()  # for features, a weak reference to the model that gave them
+_captured = WeakTensorKeyDictionary()
+"""For features, a weak reference to the model that gave them, and whether it was frozen."""
 
 
 @dataclass(eq=False)
@@ -61,6 +64,7 @@ def capture(
     *,
     vocabulary: Layer | None = None,
     steps: Callable[[Tensor], Tensor] | None = None,
+    create_graph: bool = False,
 ) -> Generator[Seen, None, None]:
     """Make the layer's output a leaf while the model runs in the block.
 
@@ -69,6 +73,9 @@ def capture(
     gradients of many words share the work above it; its input's rows must be independent steps.
     ``steps`` picks from that input, (batch, row, hidden), the rows that are scored, (batch, step, hidden):
     the vocabulary layer sees no others, so its logits are (batch, step, choice).
+
+    With ``create_graph`` the features are no leaf but keep the graph below them, and parameters record
+    gradients, so that maps can be differentiated: hand it on in the Pass.
 
     Raises LayerError if the layer does not exist, was not reached, runs several times without a
     ``call``, or gives no tensor of floats, and where weights are packed so that no gradients pass.
@@ -84,9 +91,11 @@ def capture(
     name, module = find_layer(model, site.layer)
     seen = Seen(name)
     _need_gradients(model)
+    _need_hooks(model, name)
     with ExitStack() as stack:
-        stack.enter_context(prepared(model))
-        stack.enter_context(_at(name, module, site, lambda found: _cut_features(model, seen, site, found)))
+        stack.enter_context(prepared(model, frozen=not create_graph))
+        cut = _keep_features if create_graph else _cut_features
+        stack.enter_context(_at(name, module, site, lambda found: cut(model, seen, site, found)))
         if site.everywhere is not None:
             stack.enter_context(taken_beside(model, lambda: seen._everywhere))  # pyright: ignore[reportPrivateUsage]
         if vocabulary is not None:
@@ -169,8 +178,8 @@ def _at(
 
 def _replaced(given: Any, name: str, field: str | None, use: Callable[[Tensor], Tensor]) -> Any:
     """What a layer gave, with the tensor that is meant replaced by ``use`` of it."""
-    if isinstance(given, tuple) and given and isinstance(given[0], Tensor):
-        return (use(given[0]), *given[1:])
+    if isinstance(given, tuple | list) and given and isinstance(given[0], Tensor):
+        return _replaced_in(given, name, field, use)
     if isinstance(given, MutableMapping):  # the outputs of transformers are mappings
         fields = cast("MutableMapping[str, Any]", given)
         tensors = [key for key, value in fields.items() if isinstance(value, Tensor)]
@@ -182,22 +191,43 @@ def _replaced(given: Any, name: str, field: str | None, use: Callable[[Tensor], 
     return use(given)
 
 
+def _replaced_in(
+    given: "tuple[Any, ...] | list[Any]", name: str, field: str | None, use: Callable[[Tensor], Tensor]
+) -> Any:
+    """Several tensors with one replaced: the first, or that of a namedtuple's field; all of the same type."""
+    names: tuple[str, ...] = getattr(given, "_fields", ())
+    at = 0 if field is None or not names else names.index(field) if field in names else -1
+    if at < 0 or not isinstance(given[at], Tensor):
+        raise LayerError(f"layer {name} gives no tensor {field!r}; its fields are {', '.join(names)}")
+    parts = [use(part) if number == at else part for number, part in enumerate(given)]
+    kind: Any = type(given)
+    return kind(*parts) if names else kind(parts)
+
+
 @contextmanager
 def as_captured(features: Tensor) -> Generator[None, None, None]:
     """Hold the model that gave the features of a `capture` as it was held then: backward may run it again."""
-    model = _captured[features]() if features in _captured else None
-    with nullcontext() if model is None else prepared(model):
+    held, frozen = _captured.get(features, (lambda: None, True))
+    model = held()
+    with nullcontext() if model is None else prepared(model, frozen=frozen):
         yield
 
 
 def _cut_features(model: nn.Module, seen: Seen, site: Site, found: Tensor) -> Tensor:
     seen._features = site.unpack(found).detach().clone().requires_grad_()  # pyright: ignore[reportPrivateUsage]
-    _captured[seen.features] = weakref.ref(model)
+    _captured[seen.features] = weakref.ref(model), True
     if site.everywhere is not None:
         seen._everywhere = site.everywhere(seen.features)  # pyright: ignore[reportPrivateUsage]
     if seen._everywhere is not None:  # pyright: ignore[reportPrivateUsage]
         return site.pack(seen._everywhere.added)  # pyright: ignore[reportPrivateUsage]
     # A later in-place layer overwrites this copy, not the leaf.
+    return site.pack(seen.features.clone())
+
+
+def _keep_features(model: nn.Module, seen: Seen, site: Site, found: Tensor) -> Tensor:
+    features = site.unpack(found).clone()
+    seen._features = features if features.requires_grad else features.requires_grad_()  # pyright: ignore[reportPrivateUsage]
+    _captured[seen.features] = weakref.ref(model), False
     return site.pack(seen.features.clone())
 
 
@@ -220,6 +250,19 @@ def _keep_logits(seen: Seen) -> Callable[[nn.Module, Any, Any], None]:
         seen._logits = output  # pyright: ignore[reportPrivateUsage]
 
     return hook
+
+
+def _need_hooks(model: nn.Module, layer: str) -> None:
+    """Raise LayerError for a layer inside of TorchScript, which runs without hooks."""
+    above = [
+        model,
+        *(model.get_submodule(name) for name in accumulate(layer.split(".")[:-1], "{}.{}".format)),
+    ]
+    if any(isinstance(module, torch.jit.ScriptModule) for module in above):
+        raise LayerError(
+            f"layer {layer} lies inside of TorchScript, which runs no hooks: use the nn.Module that it was made "
+            "of, or a layer outside"
+        )
 
 
 def _need_gradients(model: nn.Module) -> None:

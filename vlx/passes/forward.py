@@ -128,8 +128,8 @@ class Pass:
     scores: Float[Tensor, "batch step choice"]
     readings: tuple[Reading, ...]
     frames: tuple[Frame, ...]
-    images: tuple[Image.Image, ...]
-    """The original images, RGB."""
+    images: tuple[Image.Image, ...] = ()
+    """The original images, RGB; a Pass of tensors alone has none, and then no `Explanation`."""
     grid: Grid = conv_grid
     below: Below | None = None
     """What lies below the features; without it only methods on features work."""
@@ -139,9 +139,12 @@ class Pass:
     """What a score is."""
     model: str = "model"
     layer: str = "layer"
+    create_graph: bool = False
+    """Whether gradients and maps record how they were made, as ``vlx.capture(…, create_graph=True)`` did of
+    the features: they can then be differentiated."""
 
     def __post_init__(self) -> None:
-        if not (self.features.is_leaf and self.features.requires_grad):
+        if not ((self.create_graph or self.features.is_leaf) and self.features.requires_grad):
             raise VlxError(
                 "the features of a Pass must be a leaf that requires gradients: take them from vlx.capture"
             )
@@ -152,8 +155,8 @@ class Pass:
                 f"the scores do not depend on layer {self.layer}: it is not on the path to them, "
                 "or the model ran without gradients inside vlx.capture"
             )
-        sizes = {len(self.readings), len(self.frames), len(self.images), len(self.scores), len(self.features)}
-        if len(sizes) != 1:
+        sizes = {len(self.readings), len(self.frames), len(self.scores), len(self.features)}
+        if len(sizes) != 1 or len(self.images) not in (0, self.batch):
             raise VlxError(
                 f"a Pass needs one reading, frame and image an item: got {len(self.features)} features, "
                 f"{len(self.scores)} scores, {len(self.readings)} readings, {len(self.frames)} frames, "

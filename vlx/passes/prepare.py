@@ -17,10 +17,12 @@ _PACKS = "support_avx512bf16_for_cpu"  # of bitsandbytes' 4-bit layers, on proce
 
 @in_turn
 @contextmanager
-def prepared(*models: nn.Module) -> Generator[None, None, None]:
+def prepared(*models: nn.Module, frozen: bool = True) -> Generator[None, None, None]:
     """Hold models in evaluation mode, frozen, with gradients on and plain RNN kernels; then undo it.
 
-    Modules that were compiled in place run as they were written, since compiled code passes hooks by.
+    Parameters keep recording gradients where not ``frozen``, for maps that are differentiated themselves.
+    Modules that were compiled run as they were written, since compiled code passes hooks by, and parts in
+    DataParallel run on one device.
     Fused RNN kernels have no batching rule (CPU) or refuse to run backward in evaluation mode
     (cuDNN), so they are switched off while an RNN module records gradients and nowhere else. Layers of 4
     bits keep their weights as they lie: bitsandbytes would pack them for products that record no gradients.
@@ -46,7 +48,7 @@ def prepared(*models: nn.Module) -> Generator[None, None, None]:
         (module, name)
         for module in modules
         for name, parameter in module.named_parameters(recurse=False)
-        if parameter.requires_grad
+        if frozen and parameter.requires_grad
     ]
     with ExitStack() as stack:
         stack.callback(_run_once.put_back)
@@ -59,8 +61,13 @@ def prepared(*models: nn.Module) -> Generator[None, None, None]:
             if getattr(module, _PACKS, False):
                 stack.callback(setattr, module, _PACKS, True)
                 setattr(module, _PACKS, False)
+            if isinstance(module, nn.DataParallel) and module.device_ids:
+                stack.callback(setattr, module, "device_ids", module.device_ids)
+                module.device_ids = []
             if isinstance(module, nn.RNNBase):
                 _plain_kernel(module, stack)
+        if any("_orig_mod" in vars(module).get("_modules", {}) for module in modules):
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         for module, name in learning:
             module.get_parameter(name).requires_grad_(False)
         stack.enter_context(torch.inference_mode(False))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vlx.errors import LayerError, near_names
 from vlx.passes.mean_gradient import AddEverywhere
+from vlx.passes.unwrap import plain_name
 
 Layer = nn.Module | str | SupportsIndex
 """A layer by itself, by its dotted name, or by its index among the innermost layers."""
@@ -46,7 +47,8 @@ class Site:
 def find_layer(model: nn.Module, layer: Layer) -> tuple[str, nn.Module]:
     """Find a layer by its dotted name, by its index among the innermost layers, or by itself.
 
-    Raises LayerError listing near names.
+    What DataParallel or torch.compile around a part of the model puts into names may be left out. Raises
+    LayerError listing near names.
 
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
     >>> vlx.find_layer(net, -1)
@@ -64,9 +66,12 @@ def find_layer(model: nn.Module, layer: Layer) -> tuple[str, nn.Module]:
         if not -len(inner) <= layer < len(inner):
             raise LayerError(f"no layer {layer}: the model has {len(inner)} innermost layers, counted from 0")
         return inner[layer]
-    if layer not in names:
-        raise LayerError(f"no layer {layer!r} in this {type(model).__name__}{near_names(layer, names)}")
-    return layer, names[layer]
+    if layer in names:
+        return layer, names[layer]
+    plain = {plain_name(name): name for name in reversed(names)}  # the outermost of those called alike
+    if found := plain.get(plain_name(layer)):
+        return found, names[found]
+    raise LayerError(f"no layer {layer!r} in this {type(model).__name__}{near_names(layer, names)}")
 
 
 def _index(layer: Any) -> int:
@@ -74,5 +79,10 @@ def _index(layer: Any) -> int:
     try:
         return operator.index(layer)
     except TypeError:
+        if isinstance(layer, list | tuple):
+            raise LayerError(
+                f"{len(layer)} layers in a {type(layer).__name__}: one is explained at a time, such as "
+                'layer="layer4" or layer=net.layer4'
+            ) from None
         what = f"a {type(layer).__name__}: give a dotted name"
         raise LayerError(f"a layer cannot be {what}, an index, or the module itself") from None

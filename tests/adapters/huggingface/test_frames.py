@@ -12,8 +12,9 @@ from transformers import (
 )
 
 from vlx.adapters.huggingface.frames import joined_tiles, measured
-from vlx.adapters.huggingface.grids import picture_of_patches, token_layout
+from vlx.adapters.huggingface.grids import picture_of_patches
 from vlx.errors import ImageError, LayerError
+from vlx.passes.places import token_layout
 
 
 def views(processor):
@@ -100,6 +101,7 @@ def test_patches_in_blocks_make_one_picture():
         (198, (224, 224), (14, 14, 2)),  # DeiT
         (261, (224, 224), (16, 16, 5)),  # DINOv2 with registers, patches of 14
         (196, (224, 224), (14, 14, 0)),  # SigLIP
+        (200, (224, 224), (14, 14, 4)),  # four registers and no class token
         (25, (32, 48), (4, 6, 1)),
         (6, (64, 96), (2, 3, 0)),  # Swin
         (577, (384, 384), (24, 24, 1)),
@@ -111,7 +113,7 @@ def test_tokens_on_a_grid(tokens, network, expected):
 
 def test_tokens_that_are_no_grid():
     with pytest.raises(LayerError, match="no grid of patches"):
-        token_layout(200, (224, 224))
+        token_layout(203, (224, 224))
 
 
 def test_an_image_is_measured_at_its_own_size():

@@ -1,0 +1,142 @@
+"""The door for a plain network: a batch of tensors in, a map for each item out."""
+
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vlx.errors import LayerError, VlxError
+from vlx.explain import raw_maps
+from vlx.images.frame import Frame, Size
+from vlx.methods.values import Method, as_method, grad_cam
+from vlx.network.habits import need_network, need_no_layer, with_habits
+from vlx.network.inputs import Call, Inputs, call_of
+from vlx.network.targets import Values, need_gradient, values_of
+from vlx.passes.capture import Seen, capture, output_at
+from vlx.passes.default_layer import default_layer
+from vlx.passes.forward import Below, Grid, Pass
+from vlx.passes.places import places
+from vlx.passes.prepare import prepared
+from vlx.passes.reading import Choices, Reading
+from vlx.passes.site import Layer, Site
+from vlx.passes.targets import label
+from vlx.passes.unwrap import unwrapped
+
+_VALUE = Reading(
+    "label", (), Choices(("value",)), odds="none"
+)  # the one score of an item: its target's value
+
+
+@with_habits
+def explain_model(
+    net: nn.Module,
+    x: Inputs,
+    targets: Any = None,
+    layer: Layer | Site | None = None,
+    *,
+    method: Method | str = grad_cam,
+    grid: Size | Grid | None = None,
+    create_graph: bool = False,
+) -> Float[Tensor, "batch *plane"]:
+    """Explain a plain network on a batch of tensors: one raw map for each item, on its device.
+
+    ``x`` is a batch (batch, channel, height, width), normalised as the network learnt it, or, for a network of
+    several inputs, a tuple or a mapping of all of them. ``targets`` are the index of a class for all items, or one
+    for each (a list, an array, a tensor); `vlx.label` of an index, or a sum or difference of such; or a function
+    of the scores (batch, class) to one value an item, or to the sum of them; in a list, of one item's scores each.
+    By default it is the likeliest class of each item. Of several things that a network returns, the first or
+    the one called logits, out or scores are its scores; where that does not show, a function is given all.
+
+    ``layer`` is a dotted name, the module itself, or a `Site`; by default the last map before the last pooling,
+    on which all scores depend, such as ``layer4`` of a ResNet, and in a network of tokens the last norm whose
+    patches have a gradient: the first of the last block where only a class token is read, else the last of
+    all. Rows and columns are told by shapes; ``grid`` says them, (rows, cols), or turns (batch, *feature) into
+    (batch, channel, row, col).
+
+    Maps are (batch, row, col) on the grid of the layer, (batch, channel, height, width) for methods that reach the
+    pixels, and (batch, height, width) for occlusion: neither resized nor normalised. They are those of evaluation
+    mode, whatever the network is in, so that no item influences another; the network is left as it was. With
+    ``create_graph`` they are differentiable, by the weights and by ``x``, for methods on features.
+
+    Raises VlxError, a LayerError where it is about the layer, with what would work.
+
+    >>> from torchvision.models import resnet18
+    >>> net, x = resnet18(num_classes=10), torch.rand(2, 3, 64, 96)
+    >>> vlx.explain_model(net, x, targets=[3, 5], layer="layer3").shape
+    torch.Size([2, 4, 6])
+    >>> vlx.explain_model(net, x, lambda scores: scores[:, 3] - scores[:, 5], method="layer_cam").shape
+    torch.Size([2, 2, 3])
+    """
+    need_network(net)
+    network: nn.Module = unwrapped(net)
+    how = as_method(method)
+    if create_graph and (how.cam is None or how.rule is not None):
+        raise VlxError(
+            f"maps of {how.name} cannot be differentiated: with create_graph use a method on features"
+        )
+    need_no_layer(network, targets)
+    call = call_of(network, x)
+    if not create_graph:
+        call = call.with_pixels(call.pixels.detach())
+    site = _site(network, layer, call)
+    with capture(network, site, create_graph=create_graph) as seen:
+        output = call.of(network)
+        value = values_of(targets, output, call.batch)
+        scores = _scores(value(output, range(call.batch)))
+        need_gradient(scores, output)
+    _need_items(seen, call)
+    passed = Pass(
+        features=seen.features,
+        scores=scores,
+        readings=(_VALUE,) * call.batch,
+        frames=(Frame.resized(call.size, call.size),) * call.batch,
+        grid=places(seen.features, call.size, grid),
+        below=Below(
+            call.pixels,
+            encode=partial(_encoded, network, site, call),
+            rescore=partial(_rescored, network, call, value),
+            cnn=network if call.alone else None,
+        ),
+        quantity="logit",
+        model=type(network).__name__,
+        layer=seen.layer,
+        create_graph=create_graph,
+    )
+    return raw_maps(passed, [[label(0).resolve(_VALUE)]] * call.batch, how)[0]
+
+
+def _site(network: nn.Module, layer: Layer | Site | None, call: Call) -> Site:
+    if isinstance(layer, Site):
+        return layer
+    if layer is not None:
+        return Site(layer)
+    first = call.with_pixels(call.pixels[:1].detach(), 0)
+    return Site(default_layer(network, *first.positional, **first.named))
+
+
+def _need_items(seen: Seen, call: Call) -> None:
+    if len(seen.features) != call.batch:
+        raise LayerError(
+            f"layer {seen.layer} gives {tuple(seen.features.shape)} for a batch of {call.batch}: name one that gives "
+            "a row for each item, or say how with Site(…, unpack=…, pack=…)"
+        )
+
+
+def _encoded(network: nn.Module, site: Site, call: Call, pixels: Tensor) -> Tensor:
+    other = call.with_pixels(pixels)
+    return output_at(network, site, *other.positional, **other.named)
+
+
+def _rescored(
+    network: nn.Module, call: Call, value: Values, pixels: Tensor, position: int
+) -> Float[Tensor, "batch 1 1"]:
+    with prepared(network), torch.no_grad():
+        output = call.with_pixels(pixels, position).of(network)
+        return _scores(value(output, [position] * len(pixels)))
+
+
+def _scores(values: Float[Tensor, " batch"]) -> Float[Tensor, "batch 1 1"]:
+    """The values of the targets as the only score of each item, in float32 at least."""
+    return values[:, None, None].to(torch.promote_types(values.dtype, torch.float32))
