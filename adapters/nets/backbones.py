@@ -67,7 +67,7 @@ def zeros(network: nn.Module, size: Size, channels: int = 3) -> Float[Tensor, "1
 
 
 def channels_of(network: nn.Module, size: Size) -> int:
-    """How many channels the images of a network have: 3, or 1 where it fails on 3 and its first layer says so.
+    """How many channels the images of a network have: 3, or 1 where its first layer says so and 3 fail.
 
     Raises VlxError where it takes neither.
     """
@@ -81,8 +81,8 @@ def channels_of(network: nn.Module, size: Size) -> int:
     except RuntimeError as error:
         if wanted != 1 or "channels" not in str(error):
             raise VlxError(
-                f"{type(network).__name__} takes images of {wanted} channels, and an image file gives 3 or 1: "
-                "explain it on tensors, with vlx.explain_model"
+                f"{type(network).__name__} takes images of {wanted} channels, and an image file gives 3 or "
+                "1: explain it on tensors, with vlx.explain_model"
             ) from None
         return 1
     return 3

@@ -42,23 +42,25 @@ def explain_model(
 ) -> Float[Tensor, "batch *plane"]:
     """Explain a plain network on a batch of tensors: one raw map for each item, on its device.
 
-    ``x`` is a batch (batch, channel, height, width), normalised as the network learnt it, or, for a network of
-    several inputs, a tuple or a mapping of all of them. ``targets`` are the index of a class for all items, or one
-    for each (a list, an array, a tensor); `vlx.label` of an index, or a sum or difference of such; or a function
-    of the scores (batch, class) to one value an item, or to the sum of them; in a list, of one item's scores each.
-    By default it is the likeliest class of each item. Of several things that a network returns, the first or
-    the one called logits, out or scores are its scores; where that does not show, a function is given all.
+    ``x`` is a batch (batch, channel, height, width), normalised as the network learnt it, or, for a network
+    of several inputs, a tuple or a mapping of all of them. ``targets`` are the index of a class for all
+    items, or one for each (a list, an array, a tensor); `vlx.label` of an index, or a sum or difference of
+    such; or a function of the scores (batch, class) to one value an item, or to the sum of them; in a list,
+    of one item's scores each. By default it is the likeliest class of each item. Of several things that a
+    network returns, the first or the one called logits, out or scores are its scores; where that does not
+    show, a function is given all.
 
-    ``layer`` is a dotted name, the module itself, or a `Site`; by default the last map before the last pooling,
-    on which all scores depend, such as ``layer4`` of a ResNet, and in a network of tokens the last norm whose
-    patches have a gradient: the first of the last block where only a class token is read, else the last of
-    all. Rows and columns are told by shapes; ``grid`` says them, (rows, cols), or turns (batch, *feature) into
-    (batch, channel, row, col).
+    ``layer`` is a dotted name, the module itself, or a `Site`; by default the last map before the last
+    pooling, on which all scores depend, such as ``layer4`` of a ResNet, and in a network of tokens the last
+    norm whose patches have a gradient: the first of the last block where only a class token is read, else the
+    last of all. Rows and columns are told by shapes; ``grid`` says them, (rows, cols), or turns (batch,
+    *feature) into (batch, channel, row, col).
 
-    Maps are (batch, row, col) on the grid of the layer, (batch, channel, height, width) for methods that reach the
-    pixels, and (batch, height, width) for occlusion: neither resized nor normalised. They are those of evaluation
-    mode, whatever the network is in, so that no item influences another; the network is left as it was. With
-    ``create_graph`` they are differentiable, by the weights and by ``x``, for methods on features.
+    Maps are (batch, row, col) on the grid of the layer, (batch, channel, height, width) for methods that
+    reach the pixels, and (batch, height, width) for occlusion: neither resized nor normalised. They are those
+    of evaluation mode, whatever the network is in, so that no item influences another; the network is left as
+    it was. With ``create_graph`` they are differentiable, by the weights and by ``x``, for methods on
+    features.
 
     Raises VlxError, a LayerError where it is about the layer, with what would work.
 
@@ -119,8 +121,8 @@ def _site(network: nn.Module, layer: Layer | Site | None, call: Call) -> Site:
 def _need_items(seen: Seen, call: Call) -> None:
     if len(seen.features) != call.batch:
         raise LayerError(
-            f"layer {seen.layer} gives {tuple(seen.features.shape)} for a batch of {call.batch}: name one that gives "
-            "a row for each item, or say how with Site(…, unpack=…, pack=…)"
+            f"layer {seen.layer} gives {tuple(seen.features.shape)} for a batch of {call.batch}: name one "
+            "that gives a row for each item, or say how with Site(…, unpack=…, pack=…)"
         )
 
 

@@ -53,8 +53,8 @@ def need_network(net: Any) -> None:
         return
     if callable(getattr(net, "read", None)):
         raise VlxError(
-            f"{type(net).__name__} is an adapter, which reads images: use vlx.explain_label, explain_caption or "
-            "explain_answer, or give the nn.Module in it"
+            f"{type(net).__name__} is an adapter, which reads images: use vlx.explain_label, explain_caption "
+            "or explain_answer, or give the nn.Module in it"
         )
     raise VlxError(f"{type(net).__name__} has no layers: give an nn.Module; the call is {CALL}")
 

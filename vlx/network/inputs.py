@@ -58,7 +58,7 @@ class Call:
 
 
 def call_of(network: nn.Module, x: Any) -> Call:
-    """The call of a network on what a user gave. Raises VlxError, with what would work, where it does not fit."""
+    """The call of a network on what a user gave. Raises VlxError, with what would work."""
     positional: tuple[Any, ...] = ()
     named: dict[str, Any] = {}
     if isinstance(x, Mapping):
@@ -90,8 +90,8 @@ def _no_pixels(given: list[Any]) -> str:
     if type(first).__module__ == "numpy":
         return f"{due}, not an array: give torch.from_numpy(x)"
     return (
-        f"{due}, not a {type(first).__name__}: for image files and names of classes use vlx.explain_label with an "
-        "adapter, such as vlx.load gives"
+        f"{due}, not a {type(first).__name__}: for image files and names of classes use vlx.explain_label "
+        "with an adapter, such as vlx.load gives"
     )
 
 
@@ -101,7 +101,8 @@ def _need_place(network: nn.Module, pixels: Tensor) -> None:
     devices = {weight.device for weight in weights}
     if devices and pixels.device not in devices:
         raise VlxError(
-            f"x is on {pixels.device} and the network on {weights[0].device}: give x.to({str(weights[0].device)!r})"
+            f"x is on {pixels.device} and the network on {weights[0].device}: give "
+            f"x.to({str(weights[0].device)!r})"
         )
     kinds = {weight.dtype for weight in weights}
     if kinds and pixels.dtype not in kinds and not torch.is_autocast_enabled(pixels.device.type):

@@ -52,8 +52,8 @@ def _of_all(function: Function, output: Any, items: Sequence[int]) -> Float[Tens
             )
         return (found.reshape(()) / count).expand(count)
     raise VlxError(
-        f"targets gave {tuple(found.shape)} for a batch of {count}: one value an item is due, or their sum, such as "
-        "lambda scores: scores[:, 3]"
+        f"targets gave {tuple(found.shape)} for a batch of {count}: one value an item is due, or their sum, "
+        "such as lambda scores: scores[:, 3]"
     )
 
 
@@ -97,8 +97,9 @@ def _one_an_item(targets: Any, output: Any, batch: int) -> list[Target | Functio
     each = [_asked(one) for one in cast("Sequence[Any]", targets)]
     if len(each) != batch:
         raise VlxError(
-            f"{len(each)} target{'s' * (len(each) != 1)} for a batch of {batch}: give one for each item, or a "
-            "single one, not in a list, for all; for several classes of one image repeat it, x.expand(n, -1, -1, -1)"
+            f"{len(each)} target{'s' * (len(each) != 1)} for a batch of {batch}: give one for each item, or "
+            "a single one, not in a list, for all; for several classes of one image repeat it, x.expand(n, "
+            "-1, -1, -1)"
         )
     return each
 
@@ -110,8 +111,8 @@ def _asked(given: Any) -> Target | Function:
         return label(whole_number(given, "class"))
     except TextError:
         raise VlxError(
-            f"{given!r} is no target: give the index of a class, a function of the scores such as "
-            "lambda scores: scores[:, 3], or vlx.label(3) - vlx.label(5); a layer goes to layer="
+            f"{given!r} is no target: give the index of a class, a function of the scores such as lambda "
+            "scores: scores[:, 3], or vlx.label(3) - vlx.label(5); a layer goes to layer="
         ) from None
 
 

@@ -41,7 +41,10 @@ class Seen:
     def features(self) -> Tensor:
         """The layer's own output, a leaf of the graph above it."""
         if self._features is None:
-            raise LayerError(f"layer {self.layer} was not reached: run the model inside the block")
+            raise LayerError(
+                f"layer {self.layer} was not reached: it takes no part in this run, or the model ran outside "
+                "the block"
+            )
         return self._features
 
     @property
@@ -220,8 +223,9 @@ def _cut_features(model: nn.Module, seen: Seen, site: Site, found: Tensor) -> Te
         seen._everywhere = site.everywhere(seen.features)  # pyright: ignore[reportPrivateUsage]
     if seen._everywhere is not None:  # pyright: ignore[reportPrivateUsage]
         return site.pack(seen._everywhere.added)  # pyright: ignore[reportPrivateUsage]
-    # A later in-place layer overwrites this copy, not the leaf.
-    return site.pack(seen.features.clone())
+    with torch.enable_grad():  # the network may run what lies below without, and what lies above with them
+        # A later in-place layer overwrites this copy, not the leaf.
+        return site.pack(seen.features.clone())
 
 
 def _keep_features(model: nn.Module, seen: Seen, site: Site, found: Tensor) -> Tensor:
@@ -253,15 +257,13 @@ def _keep_logits(seen: Seen) -> Callable[[nn.Module, Any, Any], None]:
 
 
 def _need_hooks(model: nn.Module, layer: str) -> None:
-    """Raise LayerError for a layer inside of TorchScript, which runs without hooks."""
-    above = [
-        model,
-        *(model.get_submodule(name) for name in accumulate(layer.split(".")[:-1], "{}.{}".format)),
-    ]
-    if any(isinstance(module, torch.jit.ScriptModule) for module in above):
+    """Raise LayerError for a layer of TorchScript, which takes no hooks."""
+    known = dict(model.named_modules())
+    above = (known[name] for name in accumulate(layer.split("."), "{}.{}".format))
+    if any(isinstance(module, torch.jit.ScriptModule) for module in (model, *above)):
         raise LayerError(
-            f"layer {layer} lies inside of TorchScript, which runs no hooks: use the nn.Module that it was made "
-            "of, or a layer outside"
+            f"layer {layer} is TorchScript, which takes no hooks: use the nn.Module that it was made of, or "
+            "a layer outside"
         )
 
 

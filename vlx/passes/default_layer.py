@@ -1,8 +1,9 @@
 """The layer that is explained where none is named, found by running the network once.
 
 For a CNN it is the last map before the last pooling. A transformer that keeps to tokens has none; there it is
-the last normalisation whose patches still have a gradient: the first norm of the last block where only a
-class token is read behind it, the norm behind all blocks where patches are averaged.
+the last norm, or layer on which all that follows rests, whose patches still have a gradient: the first norm
+of the last block where only a class token is read behind it, the norm behind all blocks where patches are
+averaged.
 """
 
 from collections.abc import Callable, Generator
@@ -56,7 +57,7 @@ class _Run:
 
 
 def default_layer(network: nn.Module, *inputs: Any, **named: Any) -> str:
-    """Name the last map before the last pooling, or the last norm whose patches have a gradient.
+    """Name the last map before the last pooling, or the last tokens of which patches have a gradient.
 
     The first of the inputs that has rows and columns is the image. Raises LayerError if there is neither.
 
@@ -65,7 +66,7 @@ def default_layer(network: nn.Module, *inputs: Any, **named: Any) -> str:
     'layer4'
     """
     run = _run(network, inputs, named)
-    found = _last_map(run) or _last_norm(run)
+    found = _last_map(run) or _last_tokens(run)
     if found is None:
         raise _none(network)
     return found
@@ -118,7 +119,7 @@ def _watched(network: nn.Module, run: _Run) -> Generator[None, None, None]:
     handles = [
         layer.register_forward_hook(keep(name))
         for name, layer in network.named_modules()
-        if name and not isinstance(layer, torch.jit.ScriptModule)
+        if name and not isinstance(layer, torch.jit.ScriptModule)  # takes no hooks
     ]
     try:
         yield
@@ -183,18 +184,19 @@ def _tensors(given: Any) -> list[Tensor]:
     return [one for part in parts for one in _tensors(part)] if isinstance(parts, list | tuple) else []
 
 
-def _last_norm(run: _Run) -> str | None:
-    """The last norm that gives tokens of which several, and not those in front alone, have a gradient."""
-    batch = len(run.pixels)
-    tokens = [ran for ran in run.layers if ran.output.ndim == 3 and len(ran.output) == batch]
-    norms = [ran for ran in tokens if "norm" in type(ran.layer).__name__.lower()]
-    for ran in reversed(norms or tokens):
-        if _patches_have_gradients(run, ran.output):
+def _last_tokens(run: _Run) -> str | None:
+    """The last norm, or layer on which all rests, of whose tokens more than those in front count."""
+    roots = [tensor.grad_fn for tensor in _given(run.output)]
+    for ran in reversed(run.layers):
+        if ran.output.ndim != 3 or len(ran.output) != len(run.pixels) or isinstance(ran.layer, _POOLS):
+            continue
+        norm = "norm" in type(ran.layer).__name__.lower()
+        if (norm or not _carries(_below(roots, ran.node), run.pixels)) and _patches_count(run, ran.output):
             return ran.name
     return None
 
 
-def _patches_have_gradients(run: _Run, output: Tensor) -> bool:
+def _patches_count(run: _Run, output: Tensor) -> bool:
     """Whether what the network reads depends on more than one patch of some tokens.
 
     The vector that its head reads stands beside the scores: heads are often 0 before they are trained.

@@ -30,7 +30,7 @@ def scores_in(output: Any) -> Float[Tensor, "..."]:
             )
         return output
     named = _named(output)
-    if named is not None:
+    if named is not None and (not isinstance(output, tuple) or not set(_NAMES).isdisjoint(named)):
         return _of_names(named)
     if isinstance(output, list | tuple) and output:
         first: Any = cast("list[Any]", output)[0]
@@ -84,7 +84,8 @@ def _named(output: Any) -> Mapping[str, Any] | None:
         return output._asdict()
     if is_dataclass(output):
         return {one.name: getattr(output, one.name) for one in fields(output)}
-    return None
+    own: dict[str, Any] = getattr(output, "__dict__", {})
+    return own if any(isinstance(value, Tensor) for value in own.values()) else None
 
 
 def _of_names(named: Mapping[str, Any]) -> Tensor:

@@ -32,8 +32,8 @@ def token_layout(tokens: int, network: Size) -> tuple[int, int, int]:
         if rows * cols == tokens - skip and rows * width == cols * height and rows > 0 and height % rows == 0:
             return rows, cols, skip
     raise LayerError(
-        f"{tokens} tokens are no grid of patches of {height} x {width} pixels: name a layer of the "
-        "vision encoder itself"
+        f"{tokens} tokens are no grid of patches of {height} x {width} pixels: name a layer of the vision "
+        "encoder itself"
     )
 
 
@@ -74,8 +74,8 @@ def places(features: Float[Tensor, "batch *feature"], network: Size, grid: Size 
             raise LayerError(f"{error}, or its rows and columns with grid=(rows, cols)") from None
     if len(shape) != 4:
         raise LayerError(
-            f"the layer's output of shape {shape} has no rows and columns: name one that gives maps or tokens, "
-            "or give grid=, a function to (batch, channel, row, col)"
+            f"the layer's output of shape {shape} has no rows and columns: name one that gives maps or "
+            "tokens, or give grid=, a function to (batch, channel, row, col)"
         )
     return channels_last_grid if _channels_last(shape, network) else conv_grid
 

@@ -69,7 +69,7 @@ def prepared(*models: nn.Module, frozen: bool = True) -> Generator[None, None, N
         if any("_orig_mod" in vars(module).get("_modules", {}) for module in modules):
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         for module, name in learning:
-            module.get_parameter(name).requires_grad_(False)
+            getattr(module, name).requires_grad_(False)  # of TorchScript too
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         yield
@@ -146,4 +146,4 @@ def _restore(modules: list[nn.Module], modes: list[bool], learning: list[tuple[n
     for module, mode in zip(modules, modes, strict=True):
         module.training = mode
     for module, name in learning:  # by name: weights that are fetched for a run come back as other objects
-        module.get_parameter(name).requires_grad_(True)
+        getattr(module, name).requires_grad_(True)

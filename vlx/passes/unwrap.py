@@ -18,11 +18,11 @@ _INSIDE = ("_orig_mod.", "module.")
 
 
 def unwrapped(model: Any) -> Any:
-    """The network inside DataParallel, DistributedDataParallel, AveragedModel, torch.compile or peft's models.
+    """The network inside DataParallel, DistributedDataParallel, AveragedModel, torch.compile or peft.
 
     It shares its weights with the wrapper; adapters of peft (LoRA) are parts of its layers. What is not
-    wrapped comes back as it is. Raises VlxError, with the way out, where the network inside is not what
-    would run: TorchScript, weights in shards, prompts that peft learnt, or a wrapper with a forward of its own.
+    wrapped comes back as it is. Raises VlxError, with the way out, where the network inside is not what would
+    run: TorchScript, weights in shards, prompts that peft learnt, or a wrapper with a forward of its own.
 
     >>> net = torch.nn.Linear(2, 3)
     >>> unwrapped(torch.nn.DataParallel(net)) is net, unwrapped(net) is net
@@ -30,11 +30,13 @@ def unwrapped(model: Any) -> Any:
     """
     if isinstance(model, ScriptModule):
         raise VlxError(
-            f"{type(model).__name__} is TorchScript, whose layers take no hooks: give the nn.Module it was made of"
+            f"{type(model).__name__} is TorchScript, whose layers take no hooks: give the nn.Module it was "
+            "made of"
         )
     if type(model).__name__ == _SHARDED:
         raise VlxError(
-            f"{_SHARDED} holds weights in shards: gather its state_dict and load that into a network on one device"
+            f"{_SHARDED} holds weights in shards: gather its state_dict and load that into a network on one "
+            "device"
         )
     if isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
         return unwrapped(inner)
@@ -59,8 +61,8 @@ def plain_name(name: str) -> str:
 def _module_of(model: Any, kind: type) -> nn.Module:
     if type(model).forward is not kind.forward:
         raise VlxError(
-            f"{type(model).__name__} runs more than the network that it wraps: give its .module, or a network "
-            "whose forward does the same"
+            f"{type(model).__name__} runs more than the network that it wraps: give its .module, or a "
+            "network whose forward does the same"
         )
     return model.module
 
