@@ -157,3 +157,15 @@ def test_the_shorter_way_of_the_document_gives_the_same_maps():
     for mine, theirs in zip(vlx.explain_captions(shorter, photos, said), expected, strict=True):
         assert theirs.raw.any()
         assert mine.raw == pytest.approx(theirs.raw, rel=1e-3, abs=1e-5 * float(theirs.raw.max()))
+
+
+def test_the_example_of_a_plain_network():
+    """Every line of it, on a network whose last map is 4 x 6."""
+    torch.manual_seed(0)
+    net, x = torchvision.models.resnet18(num_classes=10), torch.randn(2, 3, 128, 192)
+    known: dict[str, Any] = {"net": net, "x": x, "torch": torch, "vlx": vlx}
+    exec(block(README, "vlx.explain_model"), known)
+    assert known["maps"].shape == (2, 4, 6)
+    assert known["large"].shape == (2, 128, 192)
+    assert net.conv1.weight.grad.abs().max() > 0
+    assert net.training

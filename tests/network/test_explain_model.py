@@ -75,6 +75,8 @@ def test_tokens_get_their_grid():
     assert vlx.explain_model(net, x, [3, 1], grid=(3, 6)).shape == (2, 3, 6)
     with pytest.raises(LayerError, match=r"does not fill a grid of 5 x 5"):
         vlx.explain_model(net, x, 3, grid=(5, 5))
+    with pytest.raises(LayerError, match=r"grid=4: give \(rows, cols\), or a function"):
+        vlx.explain_model(net, x, 3, grid=4)
     with pytest.raises(LayerError, match=r"the grid made \(2, 18, 16\) of \(2, 18, 16\)"):
         vlx.explain_model(net, x, 3, grid=lambda tokens: tokens)
 
@@ -163,7 +165,7 @@ def test_a_map_can_be_trained():
         learn.zero_grad()
         loss.backward()
         learn.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     assert losses[-1] < 0.8 * losses[0]
 
 
@@ -229,7 +231,7 @@ def test_layers_that_do_not_serve_are_told():
     for layer, message in (
         ("cnn.9", "no layer 'cnn.9' in this Plain; near names"),
         ("fc", r"output of shape \(2, 5\) has no rows and columns"),
-        ([net.cnn], 'one is explained at a time, such as layer="layer4"'),
+        ([net.cnn], "layer= is a list: one layer is explained at a time"),
         (nn.Conv2d(3, 3, 3), "the given Conv2d is not a layer of this Plain"),
     ):
         with pytest.raises(LayerError, match=message):

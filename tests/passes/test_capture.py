@@ -1,6 +1,7 @@
 """Manners: a model is the same before and after, and nothing below the layer is recorded."""
 
 import gc
+from collections import namedtuple
 
 import pytest
 import torch
@@ -237,3 +238,68 @@ def test_plain_kernels_run_only_inside_the_rnn(kind):
             model(torch.randn(1, 2, 3))
     assert seen == [enabled] * 2
     assert inside == [False, enabled]  # where nothing is recorded the fused kernel is as good, and faster
+
+
+High = namedtuple("High", "high low")
+
+
+class Several(nn.Module):
+    """Gives two maps in a container."""
+
+    def __init__(self, give):
+        super().__init__()
+        torch.manual_seed(0)
+        self.cnn, self.give = nn.Conv2d(3, 4, 3), give
+
+    def forward(self, x):
+        return self.give(self.cnn(x))
+
+
+@pytest.mark.parametrize(
+    ("give", "field", "kind"),
+    [
+        (lambda maps: (maps, 2 * maps), None, tuple),
+        (lambda maps: [maps, 2 * maps], None, list),
+        (lambda maps: High(maps, 2 * maps), None, High),
+        (lambda maps: High(2 * maps, maps), "low", High),
+        (lambda maps: {"high": maps, "low": 2 * maps}, "high", dict),
+    ],
+)
+def test_of_several_outputs_one_is_explained_and_all_stay_what_they_are(give, field, kind):
+    net, x = nn.Sequential(Several(give)), torch.randn(1, 3, 8, 8)
+    with capture(net, Site("0", field=field)) as seen:
+        output = net(x)
+    assert type(output) is kind
+    torch.testing.assert_close(seen.features.detach(), net[0].cnn(x).detach())
+    first = list(output.values() if kind is dict else output)[1 if field == "low" else 0]
+    (slope,) = torch.autograd.grad(first.sum(), seen.features)
+    assert torch.equal(slope, torch.ones_like(slope))
+    if kind is High:
+        told = "gives no tensor 'middle'; its fields are high, low"
+        with pytest.raises(LayerError, match=told), capture(net, Site("0", field="middle")):
+            net(x)
+
+
+def test_features_keep_their_graph_where_maps_are_to_be_differentiated():
+    net, x = (
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True)),
+        torch.randn(1, 3, 8, 8).requires_grad_(),
+    )
+    with capture(net, "0", create_graph=True) as seen:
+        output = net(x)
+        assert all(parameter.requires_grad for parameter in net.parameters())
+    assert not seen.features.is_leaf
+    assert float(seen.features.min()) < 0  # what the layer gave, not what became of it in place
+    assert torch.autograd.grad(output.sum(), x, retain_graph=True)[0].any()
+    assert torch.autograd.grad(output.sum(), seen.features)[0].any()
+
+
+def test_a_layer_that_ran_without_gradients_is_explained_from_there_on():
+    class Frozen(tiny.Captioner):
+        def forward(self, pixels, ids):
+            own = self.cnn.forward
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(self.cnn, "forward", torch.no_grad()(own))
+                return super().forward(pixels, ids)
+
+    assert tiny.caption_pass(Frozen().double(), tiny.pixels_of(1), [[1, 2]], layer="cnn").batch == 1

@@ -35,7 +35,7 @@ class Doubling(DataParallel):
 
 
 def of_peft(name: str, **inside):
-    """A stand-in of peft's wrappers: PeftModel holds LoraModel as base_model, which holds the network as model."""
+    """A stand-in of peft's: PeftModel holds LoraModel as base_model, which holds the network as model."""
     kind = type(name, (nn.Module,), {"__module__": "peft.peft_model"})
     made = kind()
     for key, value in inside.items():

@@ -94,7 +94,7 @@ def _differentiated(
 
 def pixel_gradients(
     passed: Pass, head: Gradients, rule: Rule | None = None
-) -> tuple[Float[Tensor, "target batch 3 height width"], int]:
+) -> tuple[Float[Tensor, "target batch channel height width"], int]:
     """Carry gradients at the features down to the pixels of the network input, one target at a time.
 
     Returns the signed gradients and, for a guided rule, how many ReLUs followed it in all. Raises

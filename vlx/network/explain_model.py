@@ -11,7 +11,7 @@ from vlx.errors import LayerError, VlxError
 from vlx.explain import raw_maps
 from vlx.images.frame import Frame, Size
 from vlx.methods.values import Method, as_method, grad_cam
-from vlx.network.habits import need_network, need_no_layer, with_habits
+from vlx.network.habits import need_network, need_no_layer, need_one_layer, with_habits
 from vlx.network.inputs import Call, Inputs, call_of
 from vlx.network.targets import Values, need_gradient, values_of
 from vlx.passes.capture import Seen, capture, output_at
@@ -31,13 +31,13 @@ _VALUE = Reading(
 
 @with_habits
 def explain_model(
-    net: nn.Module,
-    x: Inputs,
+    net: nn.Module | Any,
+    x: Inputs | Any,
     targets: Any = None,
-    layer: Layer | Site | None = None,
+    layer: Layer | Site | Any = None,
     *,
     method: Method | str = grad_cam,
-    grid: Size | Grid | None = None,
+    grid: Size | Grid | Any = None,
     create_graph: bool = False,
 ) -> Float[Tensor, "batch *plane"]:
     """Explain a plain network on a batch of tensors: one raw map for each item, on its device.
@@ -79,6 +79,7 @@ def explain_model(
             f"maps of {how.name} cannot be differentiated: with create_graph use a method on features"
         )
     need_no_layer(network, targets)
+    need_one_layer(layer)
     call = call_of(network, x)
     if not create_graph:
         call = call.with_pixels(call.pixels.detach())

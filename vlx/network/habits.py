@@ -7,7 +7,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from torch import nn
 
-from vlx.errors import VlxError
+from vlx.errors import LayerError, VlxError
 
 _Given = ParamSpec("_Given")
 _Value = TypeVar("_Value")
@@ -66,3 +66,11 @@ def need_no_layer(net: nn.Module, targets: Any) -> None:
     inside = isinstance(one, nn.Module) and any(one is module for module in net.modules())
     if inside or (isinstance(one, str) and one in names):
         raise VlxError(f"a layer came third, where targets are due: give it as layer=; the call is {CALL}")
+
+
+def need_one_layer(layer: Any) -> None:
+    """Raise LayerError for a list of layers, as pytorch-grad-cam takes them."""
+    if isinstance(layer, list | tuple):
+        raise LayerError(
+            f"layer= is a {type(layer).__name__}: one layer is explained at a time, such as layer=net.layer4"
+        )

@@ -30,7 +30,7 @@ def values_of(targets: Any, output: Any, batch: int) -> Values:
     return partial(_of_each, _one_an_item(targets, output, batch))
 
 
-def need_gradient(values: Float[Tensor, " item"], output: Any) -> None:
+def need_gradient(values: Tensor, output: Any) -> None:
     """Raise VlxError where values lost the gradient that the scores have."""
     scores = _readable(output)
     if isinstance(scores, Tensor) and scores.requires_grad and not values.requires_grad:

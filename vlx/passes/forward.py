@@ -83,7 +83,7 @@ class Below:
     torch.Size([1, 3, 224, 224])
     """
 
-    pixels: Float[Tensor, "batch 3 height width"]
+    pixels: Float[Tensor, "batch channel height width"]
     """The network input."""
     encode: Callable[[Tensor], Tensor] | None = None
     """Turns pixels into the features, recording gradients."""

@@ -1,9 +1,10 @@
 """Rows and columns in the features of a vision network, by their shape and that of its input."""
 
 import math
+import operator
 from collections.abc import Callable
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from jaxtyping import Float
 from torch import Tensor
@@ -49,7 +50,7 @@ def channels_last_grid(
     return features.movedim(-1, -3)
 
 
-def places(features: Float[Tensor, "batch *feature"], network: Size, grid: Size | Grid | None = None) -> Grid:
+def places(features: Float[Tensor, "batch *feature"], network: Size, grid: Size | Grid | Any = None) -> Grid:
     """How the features of a network on inputs of some height and width become (..., channel, row, col).
 
     Maps are (batch, channel, row, col) or, where only that fits the proportions of the input, (batch, row,
@@ -66,7 +67,7 @@ def places(features: Float[Tensor, "batch *feature"], network: Size, grid: Size 
     if callable(grid):
         return _checked(grid, features)
     if grid is not None:
-        return _of_size(shape, *grid)
+        return _of_size(shape, grid)
     if len(shape) == 3:
         try:
             return token_grid(*token_layout(shape[1], network))
@@ -101,7 +102,14 @@ def _channels_last(shape: tuple[int, ...], network: Size) -> bool:
     return fit(first, rows) and not fit(rows, cols)
 
 
-def _of_size(shape: tuple[int, ...], rows: int, cols: int) -> Grid:
+def _of_size(shape: tuple[int, ...], given: Any) -> Grid:
+    try:
+        rows, cols = (operator.index(count) for count in given)
+    except (TypeError, ValueError):
+        raise LayerError(
+            f"grid={given!r}: give (rows, cols), or a function of (batch, *feature) to (batch, channel, row, "
+            "col)"
+        ) from None
     if len(shape) == 3 and shape[1] >= rows * cols:
         return token_grid(rows, cols, shape[1] - rows * cols)
     if len(shape) == 3 and shape[2] == rows * cols:

@@ -79,10 +79,5 @@ def _index(layer: Any) -> int:
     try:
         return operator.index(layer)
     except TypeError:
-        if isinstance(layer, list | tuple):
-            raise LayerError(
-                f"{len(layer)} layers in a {type(layer).__name__}: one is explained at a time, such as "
-                'layer="layer4" or layer=net.layer4'
-            ) from None
         what = f"a {type(layer).__name__}: give a dotted name"
         raise LayerError(f"a layer cannot be {what}, an index, or the module itself") from None

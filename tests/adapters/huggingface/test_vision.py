@@ -13,6 +13,7 @@ from tests.adapters import conformance
 from tests.adapters.conformance import Case
 from tests.adapters.huggingface import tiny
 from tests.adapters.huggingface.test_speakers import noise
+from tests.passes.test_unwrap import peft_model
 from vlx.adapters.huggingface import load_huggingface, wrap
 from vlx.errors import CheckpointError, LayerError, TextError, UnknownChoice, VlxError
 
@@ -351,3 +352,20 @@ def test_folders_that_cannot_be_loaded(tmp_path):
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")  # pickles are never opened
     with pytest.raises(CheckpointError, match="could not be loaded"):
         load_huggingface(str(tmp_path))
+
+
+@pytest.mark.parametrize("around", [torch.nn.DataParallel, peft_model])
+def test_wrapped_models_are_unwrapped(around):
+    model, processor = tiny.vit()
+    found = vlx.explain_label(wrap(around(model), processor), noise())
+    assert np.array_equal(found.raw, vlx.explain_label(wrap(model, processor), noise()).raw)
+
+
+def test_a_plain_model_of_transformers_is_explained_on_tensors():
+    """By the tensors alone, or by all that its processor made."""
+    model, processor = tiny.vit()
+    inputs = processor(noise(), return_tensors="pt")
+    expected = vlx.explain_label(wrap(model, processor), noise(), [1])
+    for given in (inputs["pixel_values"], inputs):
+        found = vlx.explain_model(model, given, 1)
+        np.testing.assert_allclose(found.numpy(), expected.raw, rtol=1e-4, atol=1e-9)

@@ -1,5 +1,7 @@
 """Any torchvision classifier as a CNN: its default layer, its vector, and captions explained on it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torchvision
@@ -76,12 +78,21 @@ def test_networks_of_tokens_have_no_default_layer():
         default_layer(network)
 
 
-def test_layers_with_channels_last_are_refused():
-    plain = Classifier(
-        torchvision_network("swin_t", classes=2), ("cat", "dog"), imagenet(), layer="features.5"
-    )
+def test_layers_with_channels_last_are_seen_as_such():
+    """A Pass that says nothing of its grid refuses them; the classifier turns them."""
+    torch.manual_seed(0)
+    network = torchvision_network("swin_t", classes=2)
+    torch.nn.init.normal_(network.head.weight)  # torchvision begins with 0
+    model = Classifier(network, ("cat", "dog"), imagenet(), layer="features.5")
+    run = model.read(small.photos((224, 224)))
+    assert run.features.shape == (1, 14, 14, 384)
+    (found,) = vlx.explain(run, vlx.label(1), SIGNED)
+    run.scores[0, 0, 1].backward()
+    plane = (run.features.grad.mean((1, 2), keepdim=True) * run.features).sum(-1)[0].detach()
+    assert float(plane.abs().max()) > 0
+    torch.testing.assert_close(torch.from_numpy(found.raw[0]), plane, rtol=1e-4, atol=1e-6)
     with pytest.raises(LayerError, match=r"features\.5 gives 14 x 14 places with the 384 channels last"):
-        plain.read(small.photos((224, 224)))
+        replace(run, grid=vlx.conv_grid)
 
 
 def test_networks_without_rows_or_without_a_linear_layer_are_told():

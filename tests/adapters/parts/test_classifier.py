@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 from torchvision.models._api import WeightsEnum
@@ -17,7 +18,7 @@ from vlx.adapters.families.torchvision import load_torchvision
 from vlx.adapters.nets.backbones import torchvision_network
 from vlx.adapters.parts.classifier import Classifier
 from vlx.errors import CheckpointError, LayerError, UnknownChoice, VlxError
-from vlx.images.preprocess import Preprocess, ShortSide
+from vlx.images.preprocess import Preprocess, ShortSide, Squash
 
 NAMES = ("cat", "tiger cat", "dog", "hot dog", "car")
 SMALL = Preprocess(ShortSide(70), (64, 64))
@@ -213,3 +214,79 @@ def test_published_weights_bring_their_classes_and_size(monkeypatch):
     assert loaded.labels[281:283] == ("tabby", "tiger cat")
     assert loaded.preprocess.window == (224, 224)
     assert torch.equal(loaded.network.features[0].weight, state["features.0.weight"])
+
+
+def test_a_transformer_of_torchvision_by_name_and_file(tmp_path):
+    torch.manual_seed(0)
+    spec = f"torchvision/vit_b_32:{written(tmp_path, network('vit_b_32'), 'vit.pth')}"
+    model, (photo,) = vlx.load(spec), small.photos((70, 90))
+    assert model.layer == "encoder.layers.encoder_layer_11.ln_1"
+    assert vlx.explain_label(model, photo).raw.shape == (1, 7, 7)
+    hidden = vlx.explain_label(model, photo, method=vlx.occlusion_with(size=112, stride=112))
+    assert hidden.raw.shape == (1, 224, 224)
+    assert vlx.explain_label(model.at("encoder.layers.encoder_layer_3"), photo).raw.shape == (1, 7, 7)
+
+
+def grey_network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, len(NAMES))
+    )
+
+
+def test_a_network_of_one_channel_sees_the_luminance():
+    """What it is given is Pillow's grey image, normalised, where the three channels are normalised alike."""
+    net, (photo,) = grey_network(), small.photos((70, 90))
+    preprocess = Preprocess(Squash((32, 24)), mean=(0.13,) * 3, std=(0.31,) * 3)
+    model = Classifier(net, NAMES, preprocess)
+    seen: list[torch.Tensor] = []
+    handle = net.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    assert model.layer == "1"
+    for method in ("grad_cam", "guided_grad_cam", vlx.occlusion_with(size=8, stride=8)):
+        assert vlx.explain_label(model, photo, ["dog"], method=method).raw.any()
+    handle.remove()
+    shown = photo.resize((24, 32), Image.Resampling.BILINEAR).convert("L")
+    expected = (torch.from_numpy(np.array(shown)) / 255 - 0.13) / 0.31
+    torch.testing.assert_close(seen[0][0, 0], expected.float(), atol=0.02, rtol=0)
+
+
+def test_channels_that_images_do_not_have_are_told():
+    with pytest.raises(VlxError, match=r"takes images of 4 channels, .* vlx\.explain_model"):
+        Classifier(nn.Sequential(nn.Conv2d(4, 8, 3), nn.Flatten(), nn.Linear(8, 5)), NAMES, SMALL)
+
+    class Own(nn.Module):
+        """Makes one channel of three by itself."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = grey_network()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.net(x.mean(1, keepdim=True))
+
+    assert vlx.explain_label(Classifier(Own(), NAMES, SMALL), small.photos((70, 90))[0]).raw.any()
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, lambda net: torch.compile(net, backend="eager")])
+def test_wrapped_networks_are_unwrapped(wrap):
+    net, (photo,) = grey_network(), small.photos((70, 90))
+    found = vlx.explain_label(Classifier(wrap(net), NAMES, SMALL), photo)
+    assert np.array_equal(found.raw, vlx.explain_label(Classifier(net, NAMES, SMALL), photo).raw)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda s: (s, s[:, :2]), lambda s: {"logits": s}, lambda s: [s], lambda s: s[..., None]]
+)
+def test_networks_that_return_more_than_logits(make):
+    class Returning(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = grey_network()
+
+        def forward(self, x: torch.Tensor) -> object:
+            return make(self.net(x))
+
+    (photo,) = small.photos((70, 90))
+    found = vlx.explain_label(Classifier(Returning(), NAMES, SMALL, layer="net.1"), photo, ["dog"])
+    expected = vlx.explain_label(Classifier(grey_network(), NAMES, SMALL, layer="1"), photo, ["dog"])
+    assert np.array_equal(found.raw, expected.raw)

@@ -40,7 +40,9 @@ def occlusion_maps(
     return {position: found.get(position, nothing) for position in targets}
 
 
-def _same_image(pixels: Float[Tensor, "batch 3 height width"], positions: Sequence[int]) -> list[list[int]]:
+def _same_image(
+    pixels: Float[Tensor, "batch channel height width"], positions: Sequence[int]
+) -> list[list[int]]:
     groups: list[list[int]] = []
     for position in positions:
         same = (group for group in groups if torch.equal(pixels[group[0]], pixels[position]))
