@@ -33,6 +33,10 @@ _TELLING = (
     ("features.1.0.block.", ("efficientnet",)),
     ("stage2.0.branch1.", ("shufflenet",)),
     ("layers.16.", ("mnasnet",)),
+    ("encoder.layers.encoder_layer_0.", ("vit",)),
+    ("features.1.0.attn.", ("swin",)),
+    ("blocks.0.layers.0.layers.MBconv.", ("maxvit",)),
+    ("trunk_output.", ("regnet",)),
 )
 """How a tensor's name begins that tells a few networks of torchvision, and how their names begin."""
 

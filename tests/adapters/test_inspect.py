@@ -288,7 +288,22 @@ def of_torchvision(shapes: Shapes) -> Checkpoint | None:
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet18", "vgg11", "alexnet", "squeezenet1_1", "densenet121", "mobilenet_v2", "googlenet"]
+    "name",
+    [
+        "resnet18",
+        "vgg11",
+        "alexnet",
+        "squeezenet1_1",
+        "densenet121",
+        "mobilenet_v2",
+        "googlenet",
+        "vit_b_32",
+        "vit_l_16",
+        "swin_s",
+        "swin_v2_t",
+        "maxvit_t",
+        "regnet_x_400mf",
+    ],
 )
 def test_a_classifier_of_torchvision_is_named(name: str) -> None:
     extra = {"init_weights": False, "aux_logits": False} if name == "googlenet" else {}
