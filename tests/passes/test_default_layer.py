@@ -93,6 +93,18 @@ def test_the_last_map_on_the_way_of_all_scores(make):
     assert vlx.explain_model(net, given.clone(), 1).shape == (2, 16, 24)
 
 
+def test_maps_of_the_scores_themselves_are_passed_over():
+    class Segments(Gate):
+        def forward(self, x):
+            return {"out": nn.functional.interpolate(self.gate(self.cnn(x)), scale_factor=2)}
+
+    net = Segments()
+    net.gate = nn.Sequential(nn.Conv2d(8, 6, 3), nn.ReLU(), nn.Conv2d(6, 3, 1))
+    assert default_layer(net, X[:1]) == "gate.1"
+    found = vlx.explain_model(net, X, lambda scores: scores[:, 1, 4:9, 4:9].flatten(1).sum(1))
+    assert found.shape == (2, 14, 22)
+
+
 def test_of_heads_at_several_sizes_the_last_map():
     assert default_layer(Pyramid(), X[:1]) == "high"
 

@@ -75,7 +75,8 @@ def default_layer(network: nn.Module, *inputs: Any, **named: Any) -> str:
 def last_map(network: nn.Module, *inputs: Any, **named: Any) -> str:
     """Name the last map before the last pooling, on which all that the network gives depends.
 
-    A gate or a side branch behind it is passed over. Raises LayerError if there is none, as in networks
+    A gate or a side branch behind it is passed over, and maps of the scores themselves, as networks that
+    draw segments end in. Raises LayerError if there is none, as in networks
     that cut the image into tokens and keep to them.
     """
     run = _run(network, inputs, named)
@@ -138,9 +139,11 @@ def _last_map(run: _Run) -> str | None:
             pooled.add(id(ran.output))
         else:
             found.append(ran)
-    roots = [tensor.grad_fn for tensor in _given(run.output)]
+    scores = _given(run.output)
+    roots = [tensor.grad_fn for tensor in scores]
     reached = _below(roots)
-    on_path = [ran for ran in found if ran.node in reached]
+    drawn = {tensor.shape[1] for tensor in scores if tensor.ndim == 4 and tensor.shape[2:].numel() > 1}
+    on_path = [ran for ran in found if ran.node in reached and ran.output.shape[1] not in drawn]
     if not on_path:  # such as below a part that runs without gradients
         return found[-1].name if found else None
     last = on_path[-1]

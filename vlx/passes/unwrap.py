@@ -58,7 +58,7 @@ def plain_name(name: str) -> str:
     return ".".join(parts)
 
 
-def _module_of(model: Any, kind: type) -> nn.Module:
+def _module_of(model: Any, kind: Any) -> nn.Module:
     if type(model).forward is not kind.forward:
         raise VlxError(
             f"{type(model).__name__} runs more than the network that it wraps: give its .module, or a "
