@@ -289,7 +289,7 @@ def test_features_keep_their_graph_where_maps_are_to_be_differentiated():
         output = net(x)
         assert all(parameter.requires_grad for parameter in net.parameters())
     assert not seen.features.is_leaf
-    assert float(seen.features.min()) < 0  # what the layer gave, not what became of it in place
+    assert bool((seen.features < 0).any())  # what the layer gave, not what became of it in place
     assert torch.autograd.grad(output.sum(), x, retain_graph=True)[0].any()
     assert torch.autograd.grad(output.sum(), seen.features)[0].any()
 

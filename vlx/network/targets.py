@@ -106,7 +106,7 @@ def _one_an_item(targets: Any, output: Any, batch: int) -> list[Target | Functio
 
 def _asked(given: Any) -> Target | Function:
     if isinstance(given, Target) or callable(given):
-        return given
+        return cast("Target | Function", given)
     try:
         return label(whole_number(given, "class"))
     except TextError:

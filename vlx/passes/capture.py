@@ -210,7 +210,7 @@ def _replaced_in(
 @contextmanager
 def as_captured(features: Tensor) -> Generator[None, None, None]:
     """Hold the model that gave the features of a `capture` as it was held then: backward may run it again."""
-    held, frozen = _captured.get(features, (lambda: None, True))
+    held, frozen = _captured[features] if features in _captured else (lambda: None, True)
     model = held()
     with nullcontext() if model is None else prepared(model, frozen=frozen):
         yield

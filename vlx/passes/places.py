@@ -65,7 +65,7 @@ def places(features: Float[Tensor, "batch *feature"], network: Size, grid: Size 
     """
     shape = tuple(features.shape)
     if callable(grid):
-        return _checked(grid, features)
+        return _checked(cast(Grid, grid), features)
     if grid is not None:
         return _of_size(shape, grid)
     if len(shape) == 3:
