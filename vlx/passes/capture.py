@@ -210,8 +210,8 @@ def _replaced_in(
 @contextmanager
 def as_captured(features: Tensor) -> Generator[None, None, None]:
     """Hold the model that gave the features of a `capture` as it was held then: backward may run it again."""
-    held, frozen = _captured[features] if features in _captured else (lambda: None, True)
-    model = held()
+    known = _captured.get(features)
+    model, frozen = (None, True) if known is None else (known[0](), known[1])
     with nullcontext() if model is None else prepared(model, frozen=frozen):
         yield
 
