@@ -36,7 +36,6 @@ _TELLING = (
     ("encoder.layers.encoder_layer_0.", ("vit",)),
     ("features.1.0.attn.", ("swin",)),
     ("blocks.0.layers.0.layers.MBconv.", ("maxvit",)),
-    ("trunk_output.", ("regnet",)),
 )
 """How a tensor's name begins that tells a few networks of torchvision, and how their names begin."""
 

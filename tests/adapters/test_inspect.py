@@ -302,7 +302,6 @@ def of_torchvision(shapes: Shapes) -> Checkpoint | None:
         "swin_s",
         "swin_v2_t",
         "maxvit_t",
-        "regnet_x_400mf",
     ],
 )
 def test_a_classifier_of_torchvision_is_named(name: str) -> None:
