@@ -8,9 +8,11 @@ from vlx.api import (
     Matcher,
     Responder,
     explain_answer,
+    explain_answers,
     explain_caption,
     explain_captions,
     explain_label,
+    explain_labels,
     explain_match,
 )
 from vlx.errors import VlxError
@@ -77,9 +79,11 @@ __all__ = [
     "deconvolution_grad_cam",
     "explain",
     "explain_answer",
+    "explain_answers",
     "explain_caption",
     "explain_captions",
     "explain_label",
+    "explain_labels",
     "explain_match",
     "explain_model",
     "find_layer",

@@ -13,13 +13,18 @@ from vlx.adapters.nets.backbones import default_layer, input_size
 from vlx.adapters.parts.search import Search, beam_search, greedy
 from vlx.adapters.parts.vocabulary import Vocabulary, padded
 from vlx.errors import TextError, VlxError
+from vlx.images.frame import Frame
 from vlx.images.preprocess import Preprocess, stack_images
-from vlx.passes.capture import capture, output_at
+from vlx.passes.capture import Seen, capture, cut_at, output_at
 from vlx.passes.forward import Below, Pass, log_probabilities
 from vlx.passes.mean_gradient import on_maps
 from vlx.passes.prepare import prepared
-from vlx.passes.reading import Reading, Word
+from vlx.passes.reading import Reading, Word, need_said
 from vlx.passes.site import Layer, Site, find_layer
+from vlx.passes.stand_in import stand_in
+
+Encoded = tuple[list[str], list[int], tuple[str, ...]]
+"""The words of a caption, their ids, and those that are unknown."""
 
 
 @runtime_checkable
@@ -104,12 +109,50 @@ class CNNLSTMCaptioner:
         if len(images) != len(captions):
             raise TextError(f"{len(captions)} captions for {len(images)} images: give one for each")
         pixels, frames = stack_images(self.preprocess, images, next(self._whole.parameters()))
-        encoded = [self.vocabulary.encode(caption) for caption in captions]
-        # An LSTM reads from the left, so padding on the right has no influence on the words.
-        ids = padded([ids for _, ids, _ in encoded], pixels.device)
+        encoded, ids = self._encoded(captions, pixels.device)
         site = Site(self._module, everywhere=on_maps)
         with capture(self._whole, site, vocabulary=self.network.vocabulary) as seen:
             scores = log_probabilities(self.network(pixels, ids))
+        return self._passed(images, frames, pixels, encoded, ids, seen, scores)
+
+    def read_own(self, images: Sequence[Image.Image], beam: int | None = None) -> Pass:
+        """Score every word of the captions that `generate` writes; the CNN runs once for both.
+
+        Raises TextError where it writes an empty one.
+        """
+        pixels, frames = stack_images(self.preprocess, images, next(self._whole.parameters()))
+        network = self.network
+        with capture(self._whole, Site(self._module, everywhere=on_maps)) as seen:
+            image: Tensor = network.cnn(pixels)
+            said = self._decoded(image.detach(), self.beam if beam is None else beam)
+            captions = [self.vocabulary.text(ids) for ids in said]
+            need_said(captions)
+            encoded, ids = self._encoded(captions, pixels.device)
+            with (
+                stand_in(network.cnn, lambda _pixels: image),
+                cut_at(self._whole, seen, network.vocabulary),
+            ):
+                scores = log_probabilities(network(pixels, ids))
+        return self._passed(images, frames, pixels, encoded, ids, seen, scores)
+
+    def _encoded(
+        self, captions: Sequence[str], device: torch.device
+    ) -> tuple[list[Encoded], Int[Tensor, "item step"]]:
+        """Captions by their words, and the ids of all, padded."""
+        encoded = [self.vocabulary.encode(caption) for caption in captions]
+        # An LSTM reads from the left, so padding on the right has no influence on the words.
+        return encoded, padded([ids for _, ids, _ in encoded], device)
+
+    def _passed(
+        self,
+        images: Sequence[Image.Image],
+        frames: tuple[Frame, ...],
+        pixels: Float[Tensor, "batch 3 height width"],
+        encoded: Sequence[Encoded],
+        ids: Int[Tensor, "item step"],
+        seen: Seen,
+        scores: Float[Tensor, "batch steps word"],
+    ) -> Pass:
         return Pass(
             features=seen.features,
             scores=scores,
@@ -141,15 +184,20 @@ class CNNLSTMCaptioner:
     def decode(self, pixels: Float[Tensor, "batch 3 height width"], beam: int = 1) -> list[list[int]]:
         """The word ids of one caption for each network input, without START and END."""
         with prepared(self._whole), torch.no_grad():
-            state = self.network.first(self.network.cnn(pixels))
+            return self._decoded(self.network.cnn(pixels), beam)
+
+    def _decoded(self, image: Any, beam: int) -> list[list[int]]:
+        """The word ids of one caption for each image, from what the CNN gives of it."""
+        with prepared(self._whole), torch.no_grad():
+            state, count, device = self.network.first(image), len(image), image.device
             if beam == 1:
-                return greedy(state, self._step, len(pixels), *self._ends, self.steps, pixels.device)
+                return greedy(state, self._step, count, *self._ends, self.steps, device)
             return [
                 self.search(
-                    _rows(state, torch.tensor([row], device=pixels.device)),
-                    self._step, _rows, beam, *self._ends, self.steps, pixels.device,
+                    _rows(state, torch.tensor([row], device=device)),
+                    self._step, _rows, beam, *self._ends, self.steps, device,
                 )
-                for row in range(len(pixels))
+                for row in range(count)
             ]  # fmt: skip
 
     @property

@@ -58,11 +58,15 @@ def caption_with(
     """Explain one caption of an image by each method and layer: the given text, or what the model says."""
 
     def explained(image: Image.Image) -> list[Explanation]:
-        said = written(models[0], [image], prompt, beam)[0] if text is None else text
+        said = text
+        if said is None and len(models) > 1:  # the same words at every layer
+            said = written(models[0], [image], prompt, beam)[0]
         return [
-            explain_caption(model, image, said, prompt=prompt, words=words, method=method)
+            found
             for model in models
-            for method in methods
+            for found in explain_caption(
+                model, image, said, prompt=prompt, words=words, method=methods, beam=beam
+            )
         ]
 
     return explained

@@ -48,9 +48,9 @@ def label_with(models: Sequence[Any], methods: Sequence[Method], labels: Sequenc
     if not labels and any(isinstance(model, Matcher) for model in models):
         raise VlxError("this model compares images with texts: give some, as in --label 'a red bus'")
 
-    def one(model: Any, image: Image.Image, method: Method) -> Explanation:
+    def of_one(model: Any, image: Image.Image) -> list[Explanation]:
         if isinstance(model, Matcher):
-            return explain_match(model, image, labels or (), method=method)
-        return explain_label(model, image, labels or None, method=method)
+            return explain_match(model, image, labels or (), method=methods)
+        return explain_label(model, image, labels or None, method=methods)
 
-    return lambda image: [one(model, image, method) for model in models for method in methods]
+    return lambda image: [found for model in models for found in of_one(model, image)]

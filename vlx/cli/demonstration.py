@@ -73,9 +73,9 @@ def _explained(own: list[tuple[str, Path]]) -> Iterator[tuple[str, list[Explanat
     for name, path in [*own, *_scenes(world)]:
         image = open_image(path)
         text = captioner.generate([image])[0]
-        yield name, [explain_caption(captioner, image, text, method=method) for method in METHODS]
+        yield name, explain_caption(captioner, image, text, method=METHODS)
         for question, answers in _questions(world, path):
-            yield name, [explain_answer(vqa, image, question, answers, method=method) for method in METHODS]
+            yield name, explain_answer(vqa, image, question, answers, method=METHODS)
 
 
 def _scenes(world: Path) -> list[tuple[str, Path]]:

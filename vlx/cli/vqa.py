@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from PIL import Image
 
-from vlx.api import Responder, explain_answer, written
+from vlx.api import explain_answer
 from vlx.cli.arguments import Device, Layers, Methods, Models, Out
 from vlx.cli.explaining import Explained, finish, load_models, methods_named, run_all
 from vlx.explanation import Explanation
@@ -43,12 +43,10 @@ def answer_with(
     """Explain answers to a question by each model and method: the given ones, or each model's likeliest."""
 
     def explained(image: Image.Image) -> list[Explanation]:
-        made: list[Explanation] = []
-        for model in models:
-            said = answers or None
-            if said is None and isinstance(model, Responder):
-                said = written(model, [image], question)  # once for all methods
-            made += [explain_answer(model, image, question, said, method=method) for method in methods]
-        return made
+        return [
+            found
+            for model in models
+            for found in explain_answer(model, image, question, answers or None, method=methods)
+        ]
 
     return explained

@@ -5,9 +5,9 @@ both; with both, the map is laid over the pixels and multiplied in (Guided Grad-
 has ``windows`` to hide, and needs neither features nor gradients.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from torch import Tensor
 
@@ -115,6 +115,16 @@ def as_method(given: Any) -> Method:
     if not isinstance(given, Method):
         raise VlxError(f"{given!r} is no method: give one such as vlx.grad_cam, or its name")
     return given
+
+
+def as_methods(given: Any) -> list[Method]:
+    """One method or several, each by itself or by its name. Raises VlxError naming near ones."""
+    if isinstance(given, str | Method) or not isinstance(given, Iterable):
+        return [as_method(given)]
+    found = [as_method(one) for one in cast("Iterable[Any]", given)]
+    if not found:
+        raise VlxError("no methods to explain with: give at least one, such as vlx.grad_cam")
+    return found
 
 
 def method_named(name: str) -> Method:

@@ -102,12 +102,25 @@ def capture(
         if site.everywhere is not None:
             stack.enter_context(taken_beside(model, lambda: seen._everywhere))  # pyright: ignore[reportPrivateUsage]
         if vocabulary is not None:
-            at, top = find_layer(model, vocabulary)
-            hook = _vocabulary_hook(seen, at, steps)
-            stack.callback(top.register_forward_pre_hook(hook, prepend=True).remove)
-            stack.callback(top.register_forward_hook(_keep_logits(seen)).remove)
+            stack.enter_context(cut_at(model, seen, vocabulary, steps))
         yield seen
         _ = seen.features
+
+
+@contextmanager
+def cut_at(
+    model: nn.Module, seen: Seen, vocabulary: Layer, steps: Callable[[Tensor], Tensor] | None = None
+) -> Generator[None, None, None]:
+    """Cut the graph at the input of the vocabulary layer, in a part of the block of `capture`.
+
+    As ``vocabulary`` and ``steps`` there; for models that also run that layer to write the text.
+    """
+    at, top = find_layer(model, vocabulary)
+    with ExitStack() as stack:
+        hook = _vocabulary_hook(seen, at, steps)
+        stack.callback(top.register_forward_pre_hook(hook, prepend=True).remove)
+        stack.callback(top.register_forward_hook(_keep_logits(seen)).remove)
+        yield
 
 
 def output_at(model: nn.Module, layer: Layer | Site, *inputs: Any, **named: Any) -> Tensor:

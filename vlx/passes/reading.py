@@ -153,6 +153,15 @@ class Reading:
         return self.words[position]
 
 
+def need_said(texts: Sequence[str]) -> None:
+    """Raise TextError where a model wrote nothing.
+
+    >>> need_said(["a dog"])
+    """
+    if not all(text.strip() for text in texts):
+        raise TextError("the model said nothing: its caption is empty; give one with words")
+
+
 def choices_of(kind: Kind, names: Sequence[str]) -> Choices:
     """Name what a reading of this kind chooses from.
 

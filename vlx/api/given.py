@@ -1,0 +1,90 @@
+"""What people give the calls: images, names, methods; and the reading of them by a model."""
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, SupportsIndex, cast
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from vlx.api.protocols import Responder
+from vlx.errors import TextError, VlxError
+from vlx.images.files import open_image
+from vlx.methods.values import Method
+from vlx.passes.forward import Pass
+from vlx.passes.targets import Target, answer, label
+
+One = str | SupportsIndex
+"""A word, answer or class by its text, or by its index as Python, NumPy or torch give it."""
+Some = Sequence[One] | One | np.ndarray | Tensor
+"""Several, or one."""
+SomeOfEach = Sequence[Some] | One | np.ndarray | Tensor
+"""Several or one for each image, or one for all of them."""
+Picture = str | Path | Image.Image | np.ndarray
+"""An image: a file's path, a Pillow image, or an array (height, width, 3) of bytes."""
+Methods = Sequence[Method | str]
+"""Several methods, by themselves or by their names."""
+
+
+def opened_all(call: str, images: Sequence[Picture]) -> list[Image.Image]:
+    """The images of a call for several, which is named; ``explain_labels`` stands beside explain_label.
+
+    Raises VlxError for one alone or none.
+    """
+    if isinstance(images, str | Path | Image.Image) or getattr(images, "ndim", 4) < 4:
+        raise VlxError(f"{call} takes a list of images: for one image use {call.removesuffix('s')}")
+    found = [open_image(image) for image in images]
+    if not found:
+        raise VlxError(f"{call} needs images: the list is empty")
+    return found
+
+
+def read_by(model: Any, call: str, *given: Sequence[Any]) -> Pass:
+    """What a model reads. Raises VlxError where it is no adapter, or one for another call."""
+    read = getattr(model, "read", None)
+    if not callable(read):
+        raise VlxError(
+            f"{type(model).__name__} has no method read: {call} explains adapters, such as vlx.load gives; "
+            "adapters/README.md shows how to write one"
+        )
+    try:
+        inspect.signature(read).bind(*given)
+    except TypeError:
+        raise VlxError(
+            f"{call} does not fit {type(model).__name__}, whose read is read{inspect.signature(read)}: use "
+            "explain_caption, explain_answer or explain_label"
+        ) from None
+    return cast(Pass, read(*given))
+
+
+def listed(given: Any) -> list[Any]:
+    """A list of what is given, which may be a single text, number or target."""
+    alone = isinstance(given, str | Target | int) or getattr(given, "ndim", 1) == 0
+    return [given] if alone else list(cast("Sequence[Any]", given))
+
+
+def one_for_each(given: Any, count: int, noun: str) -> list[Any]:
+    """What is given for each of so many images; one alone is for all. Raises VlxError for other numbers."""
+    if given is None or isinstance(given, str | Target | int) or getattr(given, "ndim", 1) == 0:
+        return [given] * count
+    found = list(cast("Sequence[Any]", given))
+    if len(found) != count:
+        raise TextError(f"{len(found)} {noun} for {count} images: give one, or a list of them, for each")
+    return found
+
+
+def responder(model: Any) -> Responder:
+    """A model that takes prompts. Raises VlxError for any other."""
+    if not isinstance(model, Responder):
+        raise VlxError(f"{type(model).__name__} takes no prompt: leave it out, or use a model that answers")
+    return model
+
+
+def choice_targets(passed: Pass, item: int, names: Some | None) -> list[Target]:
+    """The named answers or classes of an item of a Pass, or its likeliest one."""
+    chosen = [int(passed.scores[item, 0].argmax())] if names is None else listed(names)
+    if not chosen:
+        raise VlxError("no targets to explain: give at least one answer or class, or leave them out")
+    return [answer(name) if passed.readings[item].kind == "answer" else label(name) for name in chosen]
