@@ -3,7 +3,8 @@
 Its rooms, each of which knows only those before it: ``measures`` on arrays, ``data`` that reads files,
 ``items`` to be scored, ``tasks`` (the evaluations), ``runs`` of them, and the ``page``.
 
-``vlx evaluate`` runs an evaluation by name; with a model of your own::
+`evaluate` scores methods on a model in hand, in memory. ``vlx evaluate`` runs an evaluation by name, and
+goes on where it was stopped; with a model of your own::
 
     from pathlib import Path
     from vlx.eval.runs.evaluate import evaluate
@@ -15,3 +16,7 @@ Its rooms, each of which knows only those before it: ``measures`` on arrays, ``d
 
 if __name__ != "vlx.eval":
     raise ImportError("import vlx.eval, not eval: a second copy would make second classes")
+
+from vlx.eval.runs.in_memory import evaluate
+
+__all__ = ["evaluate"]

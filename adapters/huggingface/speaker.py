@@ -103,6 +103,11 @@ class Speaker:
         self._choices = choices_of("caption", TokenNames(parts.tokenizer, self._vocabulary.out_features))
         self._layouts = Layouts(partial(self._prepared, prompt=family.describe), parts.images)
 
+    @property
+    def takes_prompt(self) -> bool:
+        """Whether it can be asked anything, of the models of its class."""
+        return self.family.takes_prompt
+
     def at(self, layer: Layer) -> "Speaker":
         """The same model, explained at another layer."""
         return Speaker(self.model, self.parts, self.family, layer=layer, steps=self.steps, name=self.name)

@@ -5,7 +5,7 @@ Items of one image and text share one reading of the Pass, and all their maps co
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from vlx.errors import ImageError, TextError, VlxError
 from vlx.eval.items.control_maps import activation_maps, control_maps
 from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, type_of
+from vlx.eval.items.options import Options
 from vlx.eval.items.rows import SCORE, Row, left_out, row_of
 from vlx.eval.measures.maps import Map
 from vlx.eval.measures.statistics import Outcome
@@ -26,6 +27,8 @@ from vlx.passes.forward import Pass
 from vlx.passes.reading import Reading
 from vlx.passes.targets import Target
 
+Answers = Literal["predicted", "human"]
+"""Which answers are read by a model that writes them: its own, or the most frequent human ones."""
 Judge = Callable[[Map], Outcome]
 """What a map is worth."""
 
@@ -60,6 +63,8 @@ class Opened:
     reading_of: tuple[int, ...]
     """Which reading of the Pass belongs to each item."""
     passed: Pass
+    said: tuple[str, ...] | None = None
+    """For each reading the answer that was read, of a model that writes its answers to questions."""
 
     def reading(self, at: int) -> Reading:
         """The reading of the item at a position."""
@@ -96,13 +101,15 @@ def scored_rows(
     *,
     seed: int = 0,
     view: Callable[[Image.Image], Image.Image] | None = None,
+    answers: Answers | None = None,
 ) -> list[Row]:
     """Rows of a batch, in the order of the items and, for each, of the methods.
 
-    ``view`` changes every image before the model sees it; maps lie on what it gives.
+    ``view`` changes every image before the model sees it; maps lie on what it gives. ``answers`` says
+    which are explained of a model that writes them (see `answers_of`).
     """
     names = [method.name for method in methods]
-    opened, unread = read_items(models.trained, items, view)
+    opened, unread = read_items(models.trained, items, view, answers)
     found = {item.id: left_out(item, names, columns, why.reason, why.detail) for item, why in unread}
     for part in opened:
         for at, made in enumerate(_measured(models, part, methods, target_of, scoring_of, seed)):
@@ -114,12 +121,16 @@ def scored_rows(
 
 
 def read_items(
-    model: Any, items: Sequence[Item], view: Callable[[Image.Image], Image.Image] | None = None
+    model: Any,
+    items: Sequence[Item],
+    view: Callable[[Image.Image], Image.Image] | None = None,
+    answers: Answers | None = None,
 ) -> tuple[list[Opened], list[tuple[Item, LeftOut]]]:
     """Open the images and read the texts: what the model could read, and what not, with reasons.
 
     All are read in one Pass; only where that fails, because sizes differ or a text is at fault, each
-    image and text is read alone.
+    image and text is read alone. With ``answers`` the texts are questions, and what is read is the answer
+    that the model writes, or the human one.
     """
     ready: list[tuple[Item, Image.Image]] = []
     unread: list[tuple[Item, LeftOut]] = []
@@ -127,6 +138,9 @@ def read_items(
     for item in items:
         if item.left_out:
             unread.append((item, LeftOut(item.left_out, item.detail)))
+            continue
+        if answers == "human" and not item.answer.strip():
+            unread.append((item, LeftOut("unknown_answer")))
             continue
         try:
             if item.image not in photos:
@@ -138,8 +152,13 @@ def read_items(
             unread.append((item, LeftOut(reason, str(error))))
     opened: list[Opened] = []
     if ready:
-        _read_or_split(model, ready, opened, unread)
+        _read_or_split(model, ready, opened, unread, answers)
     return opened, unread
+
+
+def answers_of(models: Models, options: Options) -> Answers | None:
+    """Which answers a model that writes them is explained on; None of a model that does not."""
+    return options.answer if models.type == "responder" else None
 
 
 def _read_or_split(
@@ -147,34 +166,55 @@ def _read_or_split(
     ready: list[tuple[Item, Image.Image]],
     opened: list[Opened],
     unread: list[tuple[Item, LeftOut]],
+    answers: Answers | None,
 ) -> None:
-    pairs = list(dict.fromkeys((item.image, item.text) for item, _ in ready))
+    def read_as(item: Item) -> tuple[Any, str, str]:
+        return item.image, item.text, item.answer if answers == "human" else ""
+
+    pairs = list(dict.fromkeys(read_as(item) for item, _ in ready))
     photos = {item.image: photo for item, photo in ready}
+    said: list[str] | None = None
     try:
-        passed = read(model, [photos[image] for image, _ in pairs], [text for _, text in pairs])
+        if answers is not None:
+            said = [human for _, _, human in pairs]
+        if answers == "predicted":
+            said = model.respond([photos[image] for image, _, _ in pairs], [text for _, text, _ in pairs])
+            silent = [pair for pair, text in zip(pairs, said, strict=True) if not text.strip()]
+            unread.extend((item, LeftOut("said_nothing")) for item, _ in ready if read_as(item) in silent)
+            ready = [(item, photo) for item, photo in ready if read_as(item) not in silent]
+            said = [text for text in said if text.strip()]
+            pairs = [pair for pair in pairs if pair not in silent]
+            if not ready:
+                return
+        passed = read(model, [photos[image] for image, _, _ in pairs], [text for _, text, _ in pairs], said)
     except (ImageError, TextError) as error:
         if len(pairs) > 1:
             for pair in pairs:
-                mine = [(item, photo) for item, photo in ready if (item.image, item.text) == pair]
-                _read_or_split(model, mine, opened, unread)
+                mine = [(item, photo) for item, photo in ready if read_as(item) == pair]
+                _read_or_split(model, mine, opened, unread, answers)
             return
         reason = "unreadable_text" if isinstance(error, TextError) else "damaged_image"
         unread.extend((item, LeftOut(reason, str(error))) for item, _ in ready)
         return
     items, images = zip(*ready, strict=True)
-    reading_of = tuple(pairs.index((item.image, item.text)) for item in items)
-    opened.append(Opened(items, images, reading_of, passed))
+    reading_of = tuple(pairs.index(read_as(item)) for item in items)
+    opened.append(Opened(items, images, reading_of, passed, None if said is None else tuple(said)))
 
 
-def read(model: Any, images: Sequence[Image.Image], texts: Sequence[str]) -> Pass:
-    """A Pass of any model; a classifier reads no text."""
+def read(
+    model: Any, images: Sequence[Image.Image], texts: Sequence[str], said: Sequence[str] | None = None
+) -> Pass:
+    """A Pass of any model; a classifier reads no text, a model that writes them what is ``said`` to each."""
+    if said is not None:
+        return model.read(images, said, texts)
     return model.read(images) if type_of(model) == "classifier" else model.read(images, texts)
 
 
 def again(model: Any, opened: Opened) -> Pass:
     """The same images and texts through another model."""
     first = [opened.reading_of.index(index) for index in range(opened.passed.batch)]
-    return read(model, [opened.images[at] for at in first], [opened.items[at].text for at in first])
+    texts = [opened.items[at].text for at in first]
+    return read(model, [opened.images[at] for at in first], texts, opened.said)
 
 
 def maps_of(

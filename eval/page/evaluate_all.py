@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vlx.eval.data.records import DataError
+from vlx.eval.items.models import types_of
 from vlx.eval.page.examples import examples, extremes, read_rows
 from vlx.eval.page.page import Section, section, write_page
 from vlx.eval.runs.evaluate import evaluate_prepared
@@ -27,7 +28,7 @@ def evaluate_all(requests: Sequence[Request], tasks: Sequence[Task], out: Path, 
         with repeatable(request.threads):
             models = load_models(request)
             for task in tasks:
-                if models.type not in task.model_types:
+                if not set(types_of(models.trained)) & set(task.model_types):
                     continue
                 mine = _bounded(request, occluded) if task is OCCLUSION else request
                 try:

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from vlx.errors import VlxError
 from vlx.eval.data.hat import read_human_map
-from vlx.eval.items.batch import LeftOut, maps_of, read_items
+from vlx.eval.items.batch import LeftOut, answers_of, maps_of, read_items
 from vlx.eval.items.item import Item, seed_of
 from vlx.eval.items.models import Models
 from vlx.eval.items.options import Options
@@ -76,7 +76,7 @@ def examples(
     by_id = {item.id: item for item in items}
     found: list[Example] = []
     for name, score in wanted.items():
-        opened, _ = read_items(models.trained, [by_id[name]])
+        opened, _ = read_items(models.trained, [by_id[name]], answers=answers_of(models, options))
         for part in opened:
             target = task.target(options, part, 0)
             made = None if isinstance(target, LeftOut) else maps_of(part, part.passed, [target], method)[0]

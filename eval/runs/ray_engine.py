@@ -16,12 +16,12 @@ from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models
 from vlx.eval.items.rows import Row, as_text, from_text
 from vlx.eval.runs.batches import Work, batch_items
+from vlx.eval.runs.methods import chosen_methods
 from vlx.eval.runs.repeatable import repeatable
 from vlx.eval.runs.request import Request, load_models
 from vlx.eval.runs.settings import Settings
 from vlx.eval.tasks.all import TASKS
 from vlx.eval.tasks.task import Task
-from vlx.methods.values import method_named
 
 Load = Callable[[Request], Models]
 
@@ -32,9 +32,9 @@ class Worker:
     def __init__(self, task: str, request: Request, settings: Settings, load: Load) -> None:
         self._task = next(one for one in TASKS if one.name == task)
         self._settings = settings
-        self._methods = [method_named(name) for name in settings.methods]
+        self._methods = chosen_methods(self._task, request.methods)
         with repeatable(settings.threads):
-            self._models = load(request)
+            self._models = replace(load(request), taken_as=settings.model_type)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """The rows of each batch of items, as text."""

@@ -8,13 +8,14 @@ from typing import Any, Literal
 import torch
 
 from vlx.errors import VlxError
-from vlx.eval.data.folder import DataFolder, look
+from vlx.eval.data.folder import QUESTIONS_1, QUESTIONS_2, DataFolder, look
 from vlx.eval.items.item import Item, checked, digest, drawn
-from vlx.eval.items.models import Models, in_precision, weights_digest, with_controls
+from vlx.eval.items.models import Models, in_precision, set_precision, weights_digest, with_controls
 from vlx.eval.items.options import Options
+from vlx.eval.runs.methods import chosen_methods, told
 from vlx.eval.runs.settings import Settings, Shard
 from vlx.eval.tasks.task import Task
-from vlx.methods.values import Method, method_named
+from vlx.methods.values import Method
 from vlx.scenes import held_out_scenes
 
 SCENES = "scenes"
@@ -27,7 +28,8 @@ class Request:
 
     model: str
     data: str = SCENES
-    methods: tuple[str, ...] = ("grad_cam",)
+    methods: tuple[Method | str, ...] = ("grad_cam",)
+    """By themselves, such as `vlx.occlusion_with`, or by their names."""
     layer: str | int | None = None
     split: str | None = None
     batch: int = 16
@@ -56,9 +58,12 @@ class Prepared:
 
 def prepare(task: Task, request: Request, loaded: Models | None = None) -> Prepared:
     """Load the model unless it is, list the items and fix the settings; CPU threads are those of now."""
-    methods = [method_named(name) for name in dict.fromkeys(request.methods)]
+    methods = chosen_methods(task, request.methods)
     models = loaded or load_models(request)
-    items = items_for(task, models, request)
+    task.takes(models)
+    folder = data_folder(request.data, request.split)
+    models = task.takes(models, questions=asks(folder))
+    items = items_for(task, models, request, folder)
     settings = settings_for(task, request, models, items, methods, torch.get_num_threads())
     return Prepared(models, items, methods, settings)
 
@@ -79,20 +84,23 @@ def load_models(request: Request) -> Models:
     """The model in its precision, with its copies under shuffled weights."""
     from vlx.load import load
 
-    return controlled(load(request.model, layer=request.layer, device=request.device), request)
+    model = load(request.model, layer=request.layer, device=request.device)
+    return with_controls(set_precision(model, request.precision), request.options.seed)
 
 
 def controlled(model: Any, request: Request) -> Models:
-    """A model in the precision that is asked for, with its copies under shuffled weights."""
+    """A model, or a copy in the precision that is asked for, with its copies under shuffled weights."""
     return with_controls(in_precision(model, request.precision), request.options.seed)
 
 
-def items_for(task: Task, models: Models, request: Request) -> list[Item]:
-    """The items to measure, in their order. Raises VlxError where the model or the data do not serve."""
-    if models.type not in task.model_types:
-        wanted = " or ".join(task.model_types)
-        raise VlxError(f"{task.name} needs a {wanted}, and {request.model} is a {models.type}")
-    found = task.items(data_folder(request.data, request.split), models.type, request.options)
+def asks(folder: DataFolder) -> bool:
+    """Whether a data folder holds questions."""
+    return folder.has(QUESTIONS_1) or folder.has(QUESTIONS_2)
+
+
+def items_for(task: Task, models: Models, request: Request, folder: DataFolder) -> list[Item]:
+    """The items to measure, in their order. Raises VlxError where the data do not serve."""
+    found = task.items(folder, models.type, request.options)
     items = drawn(checked(found), request.options.limit, request.options.seed)
     if not items:
         raise VlxError(f"{request.data} holds nothing to measure for {task.name}")
@@ -114,7 +122,7 @@ def settings_for(
         model_type=models.type,
         weights=weights_digest(models.trained),
         layer=str(getattr(models.trained, "layer", "")),
-        methods=tuple(method.name for method in methods),
+        methods=tuple(map(told, methods)),
         items=digest(items),
         count=len(items),
         batch=request.batch,

@@ -32,6 +32,9 @@ class Measured:
     categories: Mapping[str, Mapping[str, Summary]]
     """For each method, its score by category."""
 
+    def __str__(self) -> str:
+        return short(self)
+
     @property
     def over_categories(self) -> Mapping[str, Summary]:
         """For each method the mean of its categories' means."""

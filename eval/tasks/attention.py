@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from vlx.eval.data.hat import read_human_map
-from vlx.eval.items.batch import Opened, Scoring, scored_rows
+from vlx.eval.items.batch import Opened, Scoring, answers_of, scored_rows
 from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, ModelType
 from vlx.eval.items.options import Options
@@ -26,11 +26,11 @@ _ANNOTATORS = {
 
 def protocol(options: Options, model_type: ModelType) -> str:
     """What is measured."""
-    del model_type
     which = "predicted" if options.answer == "predicted" else "most frequent human"
+    score = "log-probability" if model_type == "responder" else "logit"
     return (
         f"Rank correlation with VQA-HAT (Das et al. 2016; paper 8.2): Spearman with average ranks of both "
-        f"maps averaged over the cells of a 14 x 14 grid, {_ANNOTATORS[options.annotators][1]}; the logit "
+        f"maps averaged over the cells of a 14 x 14 grid, {_ANNOTATORS[options.annotators][1]}; the {score} "
         f"of the {which} answer explained; maps rectified as their method says; constant maps left out. "
         "Mean over questions"
     )
@@ -39,7 +39,7 @@ def protocol(options: Options, model_type: ModelType) -> str:
 def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
     return scored_rows(
         models, items, methods, ATTENTION.columns, partial(answer_target, options),
-        partial(_scoring, options), seed=options.seed,
+        partial(_scoring, options), seed=options.seed, answers=answers_of(models, options),
     )  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def _scoring(options: Options, opened: Opened, at: int, target: Target) -> Scori
 ATTENTION = Task(
     "attention",
     "Human attention: rank correlation (chance is 0)",
-    ("vqa",),
+    ("vqa", "responder"),
     lambda folder, _type, options: attention_items(folder, options),
     answer_target,
     _rows,

@@ -16,7 +16,7 @@ from PIL import Image
 
 from vlx.errors import VlxError
 from vlx.eval.data.folder import DataFolder
-from vlx.eval.items.batch import LeftOut, Opened, Scoring, scored_rows
+from vlx.eval.items.batch import LeftOut, Opened, Scoring, answers_of, scored_rows
 from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, ModelType
 from vlx.eval.items.options import Options
@@ -40,6 +40,7 @@ def protocol(options: Options, model_type: ModelType) -> str:
         "captioner": "the log-probability of a whole reference caption",
         "vqa": f"the logit of the {said} answer",
         "classifier": "the logit of the predicted class",
+        "responder": f"the log-probability of the {said} answer",
     }[model_type]
     return (
         f"Faithfulness to occlusion (paper 5.3, 8.2): Spearman correlation with average ranks between a map "
@@ -51,25 +52,30 @@ def protocol(options: Options, model_type: ModelType) -> str:
 
 
 def items_for(folder: DataFolder, model_type: ModelType, options: Options) -> list[Item]:
-    """Captions for a captioner, questions for a VQA model, images for a classifier."""
-    made = {"captioner": caption_items, "vqa": question_items, "classifier": image_items}[model_type]
+    """Captions for a captioner, questions for a model that answers them, images for a classifier."""
+    made = {"captioner": caption_items, "classifier": image_items}.get(model_type, question_items)
     return made(folder, options)
 
 
 def whole_target(options: Options, opened: Opened, at: int) -> Target | LeftOut:
     """The whole caption, or the answer or class."""
-    return caption() if opened.reading(at).kind == "caption" else answer_target(options, opened, at)
+    if opened.said is None and opened.reading(at).kind == "caption":
+        return caption()
+    return answer_target(options, opened, at)
 
 
 def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
     view = None
     if hasattr(models.trained, "preprocess"):
         view = partial(prepared_view, models.trained)
-        models = Models(on_input(models.trained), on_input(models.shuffled))
+        whole = models
+        models = replace(
+            whole, trained=on_input(whole.trained), make_shuffled=lambda: on_input(whole.shuffled)
+        )
     known = cache(partial(_falls, options))  # images with several texts are hidden once; forgotten after
     return scored_rows(
         models, items, methods, OCCLUSION.columns, partial(whole_target, options),
-        partial(_scoring, options, known), seed=options.seed, view=view,
+        partial(_scoring, options, known), seed=options.seed, view=view, answers=answers_of(models, options),
     )  # fmt: skip
 
 
@@ -125,7 +131,7 @@ def _scoring(
 OCCLUSION = Task(
     "occlusion",
     "Faithfulness: rank correlation with occlusion (chance is 0)",
-    ("captioner", "vqa", "classifier"),
+    ("responder", "captioner", "vqa", "classifier"),
     items_for,
     whole_target,
     _rows,

@@ -98,7 +98,8 @@ def _measure(
     if all(isinstance(target, LeftOut) for target in targets):
         return
     others = [t if isinstance(t, LeftOut) else second_target(opened, at, t) for at, t in enumerate(targets)]
-    passes = {SCORE: again(models.top_shuffled, opened), "random_weights": again(models.shuffled, opened)}
+    top = models.top_shuffled(lambda model: again(model, opened).scores.detach())
+    passes = {SCORE: again(top, opened), "random_weights": again(models.shuffled, opened)}
     activations = activation_maps(opened.passed, opened.reading_of)
     for method in methods:
         own = maps_of(opened, opened.passed, targets, method)

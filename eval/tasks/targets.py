@@ -4,12 +4,17 @@ from vlx.errors import UnknownChoice
 from vlx.eval.data.lexicon import visual_words
 from vlx.eval.items.batch import LeftOut, Opened
 from vlx.eval.items.options import Options
-from vlx.passes.targets import Target, answer, label, word
+from vlx.passes.targets import Target, answer, caption, label, word
 
 
 def answer_target(options: Options, opened: Opened, at: int) -> Target | LeftOut:
-    """The predicted answer or class of an item, or the most frequent human answer."""
+    """The predicted answer or class of an item, or the most frequent human answer.
+
+    Of a model that writes its answers it is the one that was read, as a whole text.
+    """
     reading = opened.reading(at)
+    if opened.said is not None:
+        return caption().named(opened.said[opened.reading_of[at]])
     if options.answer == "human":
         try:
             return answer(reading.choices.index(opened.items[at].answer))

@@ -1,13 +1,14 @@
 """What makes an evaluation: its items, how a batch of them becomes rows, and what it says it measured."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from vlx.errors import VlxError
 from vlx.eval.data.folder import DataFolder
 from vlx.eval.items.batch import LeftOut, Opened
 from vlx.eval.items.control_maps import CONTROLS
 from vlx.eval.items.item import Item
-from vlx.eval.items.models import Models, ModelType
+from vlx.eval.items.models import Models, ModelType, types_of
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import SCORE, Row
 from vlx.methods.values import Method
@@ -22,7 +23,7 @@ class Task:
     title: str
     """For a heading, with what a number of it means."""
     model_types: tuple[ModelType, ...]
-    """The models it is for."""
+    """The models it is for; one that does several of these things is taken for the first."""
     items: Callable[[DataFolder, ModelType, Options], list[Item]]
     target: Callable[[Options, Opened, int], Target | LeftOut]
     """What is explained of the item at a position."""
@@ -39,6 +40,21 @@ class Task:
     """Controls that are the same for every method."""
     span: tuple[float, float] | None = None
     """The lowest and the highest score there can be; None where there is no highest."""
+
+    def takes(self, models: Models, *, questions: bool = True) -> Models:
+        """Models as this evaluation takes them; without ``questions`` one that also captions does that.
+
+        Raises VlxError where it is for others.
+        """
+        does = types_of(models.trained)
+        served = [one for one in self.model_types if one in does]
+        if not questions and len(served) > 1:
+            served = [one for one in served if one != "responder"]
+        if not served:
+            wanted = " or ".join(self.model_types)
+            name = getattr(models.trained, "name", type(models.trained).__name__)
+            raise VlxError(f"{self.name} needs a {wanted}, and {name} is a {does[0]}")
+        return replace(models, taken_as=served[0])
 
     @property
     def comparable(self) -> bool:

@@ -77,6 +77,8 @@ def grad_cam_with(
 
     parts = [*(["no_relu"] if not rectify else []), *(["absolute"] if absolute else [])]
     parts += ["max_pool"] if pool == "max" else []
+    if not parts:
+        return grad_cam
     return Method("_".join(["grad_cam", *parts]), ablated, needs_mean_only=pool == "mean" and not absolute)
 
 
