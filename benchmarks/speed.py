@@ -5,9 +5,10 @@ import time
 from collections.abc import Mapping
 
 import vlx
-from benchmarks.subjects import RIVALS, WORDS, Subject, Work, bare, ours, words
+from benchmarks.subjects import METHODS, RIVALS, WORDS, Subject, Work, bare, one_call, ours, words
 
 RUNS = 7
+ONE_CALL, A_CALL_EACH = (f"vlx, {len(METHODS)} methods, {how}" for how in ("one call", "a call each"))
 
 
 def alternating(works: Mapping[str, Work], runs: int = RUNS) -> dict[str, float]:
@@ -30,6 +31,8 @@ def works_of(subject: Subject) -> dict[str, Work]:
         "vlx, 1 word map": ours(subject, [vlx.word(0)]),
         f"vlx, {WORDS} word maps": ours(subject, words()),
         f"vlx, {WORDS} Guided Grad-CAM maps": ours(subject, words(), vlx.guided_grad_cam),
+        ONE_CALL: lambda: one_call(subject, METHODS),
+        A_CALL_EACH: lambda: [one_call(subject, method) for method in METHODS],
     }
     for count in (1, WORDS):
         for name, rival in RIVALS.items():
@@ -49,3 +52,6 @@ def print_speed(subject: Subject, runs: int = RUNS) -> None:
             own = own_words if str(WORDS) in name else own_one
             beside = f"   {value / own:6.1f} x vlx"
         print(f"  {name:32s} {1000 * value:9.1f} ms   {value / base:6.2f} x forward{beside}")
+    print(
+        f"  {len(METHODS)} methods: a call each takes {seconds[A_CALL_EACH] / seconds[ONE_CALL]:.2f} x one call"
+    )

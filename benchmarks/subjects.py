@@ -1,7 +1,7 @@
 """Full-size captioners on random weights, and the same work done with vlx and with other libraries."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +88,18 @@ def ours(subject: Subject, targets: list[vlx.Target], method: vlx.Method = vlx.g
         return vlx.explain(subject.model.read([subject.image], [subject.text]), targets, method)
 
     return run
+
+
+METHODS = (vlx.grad_cam, vlx.hires_cam, vlx.grad_cam_pp, vlx.layer_cam, vlx.xgrad_cam)
+"""Methods on the feature map that are compared with one another."""
+
+
+def one_call(subject: Subject, method: vlx.Method | Sequence[vlx.Method]) -> object:
+    """Every word of the caption by one method or several."""
+    given = list(method) if isinstance(method, Sequence) else [method]
+    return vlx.explain_caption(
+        subject.model, subject.image, subject.text, words=list(range(WORDS)), method=given
+    )
 
 
 def words() -> list[vlx.Target]:
