@@ -52,6 +52,5 @@ def print_speed(subject: Subject, runs: int = RUNS) -> None:
             own = own_words if str(WORDS) in name else own_one
             beside = f"   {value / own:6.1f} x vlx"
         print(f"  {name:32s} {1000 * value:9.1f} ms   {value / base:6.2f} x forward{beside}")
-    print(
-        f"  {len(METHODS)} methods: a call each takes {seconds[A_CALL_EACH] / seconds[ONE_CALL]:.2f} x one call"
-    )
+    each = seconds[A_CALL_EACH] / seconds[ONE_CALL]
+    print(f"  {len(METHODS)} methods, a call each: {each:.2f} x one call")

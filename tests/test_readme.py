@@ -89,6 +89,13 @@ def example() -> str:
     return block(README, "class MyCaptioner")
 
 
+def test_the_example_of_an_evaluation_in_hand_prints_its_methods(capsys):
+    space: dict[str, Any] = {}
+    exec(block(README, "vlx.eval.evaluate("), space)
+    assert {"grad_cam", "grad_cam_no_relu", "occlusion_64_32", "energy"} <= space["found"].alone.keys()
+    assert "energy" in capsys.readouterr().out
+
+
 def test_the_example_stays_under_thirty_lines(example):
     assert len([line for line in example.splitlines() if line.strip()]) < 30
 
