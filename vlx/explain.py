@@ -91,7 +91,7 @@ def raw_maps(
 
 def _for_each(passed: Pass, targets: Sequence[Any] | Target) -> list[list[Target]]:
     targets = [targets] if isinstance(targets, Target) else list(targets)
-    if not any(isinstance(given, Target) or given for given in targets):
+    if not targets:
         raise VlxError("no targets to explain: give at least one, such as word(0) or caption()")
     if all(isinstance(target, Target) for target in targets):
         return [list(cast(Sequence[Target], targets))] * passed.batch

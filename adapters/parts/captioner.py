@@ -1,6 +1,7 @@
 """CNN+LSTM captioners that read the image as the first step: neuraltalk2, Show and Tell."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -21,7 +22,6 @@ from vlx.passes.mean_gradient import on_maps
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Reading, Word, need_said
 from vlx.passes.site import Layer, Site, find_layer
-from vlx.passes.stand_in import stand_in
 
 Encoded = tuple[list[str], list[int], tuple[str, ...]]
 """The words of a caption, their ids, and those that are unknown."""
@@ -128,10 +128,7 @@ class CNNLSTMCaptioner:
             captions = [self.vocabulary.text(ids) for ids in said]
             need_said(captions)
             encoded, ids = self._encoded(captions, pixels.device)
-            with (
-                stand_in(network.cnn, lambda _pixels: image),
-                cut_at(self._whole, seen, network.vocabulary),
-            ):
+            with _already_seen(self._whole, image), cut_at(self._whole, seen, network.vocabulary):
                 scores = log_probabilities(network(pixels, ids))
         return self._passed(images, frames, pixels, encoded, ids, seen, scores)
 
@@ -219,6 +216,29 @@ class CNNLSTMCaptioner:
         )
         end = Word("END", (len(words),), (self.vocabulary.end,))
         return Reading("caption", words, self.vocabulary.choices, end, unknown=unknown)
+
+
+class _Seen(nn.Module):
+    """Stands for a CNN that has seen the images."""
+
+    def __init__(self, image: Tensor) -> None:
+        super().__init__()
+        self.image = image
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        del pixels
+        return self.image
+
+
+@contextmanager
+def _already_seen(network: nn.Module, image: Tensor) -> Generator[None, None, None]:
+    """Let a network go on, in the block, from what its CNN gave, without running it."""
+    cnn = network.cnn
+    network.cnn = _Seen(image)
+    try:
+        yield
+    finally:
+        network.cnn = cnn
 
 
 def _rows(state: tuple[Tensor, ...], rows: Int[Tensor, " row"]) -> tuple[Tensor, ...]:

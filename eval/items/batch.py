@@ -173,10 +173,8 @@ def _read_or_split(
 
     pairs = list(dict.fromkeys(read_as(item) for item, _ in ready))
     photos = {item.image: photo for item, photo in ready}
-    said: list[str] | None = None
+    said = None if answers is None else [human for _, _, human in pairs]
     try:
-        if answers is not None:
-            said = [human for _, _, human in pairs]
         if answers == "predicted":
             said = model.respond([photos[image] for image, _, _ in pairs], [text for _, text, _ in pairs])
             silent = [pair for pair, text in zip(pairs, said, strict=True) if not text.strip()]

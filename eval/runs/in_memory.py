@@ -10,7 +10,7 @@ from vlx.errors import VlxError, near_names
 from vlx.eval.data.folder import DataFolder
 from vlx.eval.data.records import DataError
 from vlx.eval.items.item import Item, checked, drawn
-from vlx.eval.items.models import Models, types_of, with_controls
+from vlx.eval.items.models import Models, ModelType, types_of, with_controls
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import Row
 from vlx.eval.items.truth import HumanFiles, Region, Segments
@@ -117,7 +117,7 @@ def _is_question(item: Item) -> bool:
 
 
 def _task(
-    given: Task | str | None, does: Sequence[str], data: DataFolder | list[Item], options: Options
+    given: Task | str | None, does: Sequence[ModelType], data: DataFolder | list[Item], options: Options
 ) -> Task:
     """The evaluation that is named, or the first that serves."""
     if isinstance(given, Task):

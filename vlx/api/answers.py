@@ -144,10 +144,9 @@ def _explained(
         found = _texts(model, images, asked, named, as_methods(method), chunk)
         return [one[0] for one in found] if isinstance(method, str | Method) else found
     passed = read_by(model, "explain_answer", images, asked)
-    wanted = [
-        choice_targets(passed, item, names) if targets is None else listed(targets)
-        for item, names in enumerate(named)
-    ]
+    if targets is not None:
+        return explain(passed, listed(targets), method, chunk=chunk)
+    wanted = [choice_targets(passed, item, names) for item, names in enumerate(named)]
     return explain(passed, wanted, method, chunk=chunk)
 
 

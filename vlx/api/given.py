@@ -20,8 +20,8 @@ One = str | SupportsIndex
 """A word, answer or class by its text, or by its index as Python, NumPy or torch give it."""
 Some = Sequence[One] | One | np.ndarray | Tensor
 """Several, or one."""
-SomeOfEach = Sequence[Some] | One | np.ndarray | Tensor
-"""Several or one for each image, or one for all of them."""
+SomeOfEach = Sequence[Some | None] | One | np.ndarray | Tensor
+"""Several, one, or None for the likeliest, for each image; or one for all of them."""
 Picture = str | Path | Image.Image | np.ndarray
 """An image: a file's path, a Pillow image, or an array (height, width, 3) of bytes."""
 Methods = Sequence[Method | str]

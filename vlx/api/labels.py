@@ -152,8 +152,7 @@ def _explained(
     """Of each image an Explanation, or one for each of several methods."""
     named = one_for_each(labels, len(images), "classes")
     passed = read_by(model, "explain_label", images)
-    wanted = [
-        choice_targets(passed, item, names) if targets is None else listed(targets)
-        for item, names in enumerate(named)
-    ]
+    if targets is not None:
+        return explain(passed, listed(targets), method, chunk=chunk)
+    wanted = [choice_targets(passed, item, names) for item, names in enumerate(named)]
     return explain(passed, wanted, method, chunk=chunk)

@@ -16,7 +16,7 @@ from vlx.eval.data.folder import look
 from vlx.eval.items.models import weights_digest, with_controls
 from vlx.eval.items.options import Options
 from vlx.eval.runs.evaluate import evaluate
-from vlx.eval.runs.in_memory import BATCH, measure_in_memory
+from vlx.eval.runs.in_memory import BATCH, _given, measure_in_memory
 from vlx.eval.runs.methods import chosen_methods, told
 from vlx.eval.runs.request import Request
 from vlx.eval.runs.settings import read_settings
@@ -100,8 +100,6 @@ def test_items_of_ones_own_choose_their_evaluation(world: Path) -> None:
     ("given", "message"),
     [
         ({"data": "nowhere"}, "no such folder"),
-        ({"data": [1]}, "1 is no item"),
-        ({"data": 3}, "3 is no item"),
         ({"data": []}, "nothing to measure"),
         ({"methods": []}, "no methods"),
         ({"methods": ["grad_cm"]}, "near names: grad_cam"),
@@ -111,7 +109,6 @@ def test_items_of_ones_own_choose_their_evaluation(world: Path) -> None:
         ),
         ({"methods": vlx.Method("centre prior", mean_cam)}, "cannot be told in a table"),
         ({"methods": vlx.Method("", mean_cam)}, "cannot be told in a table"),
-        ({"methods": [print]}, "is no method"),
         ({"task": "pointin"}, "near names: pointing"),
         ({"task": "attention"}, "attention needs a vqa or responder, and scenes/captioner is a captioner"),
         ({"batch": 0}, "give 1 or more"),
@@ -121,6 +118,14 @@ def test_what_does_not_go_together_is_told_in_one_line(world: Path, given: dict,
     with pytest.raises(VlxError, match=message) as error:
         vlx.eval.evaluate(small.captioner(), **{"data": world, **given})
     assert "\n" not in str(error.value)
+
+
+def test_what_is_no_item_or_no_method_is_told() -> None:
+    for wrong in (3, [3], [small.captioner()]):
+        with pytest.raises(VlxError, match="is no item: give a data folder"):
+            _given(wrong)
+    with pytest.raises(VlxError, match="is no method"):
+        chosen_methods(BOXES, [print])
 
 
 def test_one_method_given_twice_is_one() -> None:
