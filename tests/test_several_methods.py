@@ -10,8 +10,11 @@ from torch import nn
 
 import vlx
 from tests.adapters import small
+from tests.adapters.huggingface import tiny
 from tests.test_api import PHOTO, classifier, network
+from vlx.adapters.huggingface import wrap
 from vlx.adapters.parts.classifier import Classifier
+from vlx.api.captions import written
 from vlx.cli.caption import caption_with
 from vlx.cli.classify import label_with
 from vlx.cli.vqa import answer_with
@@ -190,6 +193,9 @@ def test_what_does_not_fit_a_batch_is_told_in_one_line():
         vlx.explain_labels(model, [])
     with pytest.raises(VlxError, match="give at least one"):
         vlx.explain_labels(model, [PHOTO, OTHER], ["dog", []])
+    for wrong in (model, vqa):
+        with pytest.raises(VlxError, match="writes no captions: give one, or use explain_answer"):
+            written(wrong, [vlx.open_image(PHOTO)])
     with pytest.raises(VlxError, match="Sequential has no method read"):
         vlx.explain_labels(network(), [PHOTO])
 
@@ -222,3 +228,48 @@ def test_a_model_whose_writing_was_replaced_is_asked_for_its_own_words():
     assert " ".join(vlx.explain_caption(fixed, PHOTO).words).lower() == said.lower()
     model.generate = lambda images, beam=1: [said] * len(images)
     assert " ".join(vlx.explain_caption(model, PHOTO).words).lower() == said.lower()
+
+
+def test_a_model_that_writes_its_answers_reads_a_batch_once_for_all_methods():
+    model = wrap(*tiny.blip_vqa())
+    photos, asked = [vlx.open_image(PHOTO)] * 2, ["what is it ?", "is it a dog ?"]
+    answers = [["a dog", "a cat"], None]
+    with mock.patch.object(model, "read", side_effect=model.read) as read:
+        found = vlx.explain_answers(model, photos, asked, answers, method=["grad_cam", "hires_cam"])
+    assert read.call_count == 1
+    assert [[len(one.targets) for one in of_image] for of_image in found] == [[2, 2], [1, 1]]
+    for of_image, question, names in zip(found, asked, answers, strict=True):
+        for mine, method in zip(of_image, ("grad_cam", "hires_cam"), strict=True):
+            alone = vlx.explain_answer(model, photos[0], question, names, method=method)
+            assert [t.name for t in mine.targets] == [t.name for t in alone.targets]
+            assert mine.prompt == alone.prompt == question
+            np.testing.assert_allclose(
+                mine.raw, alone.raw, rtol=1e-2, atol=1e-4 * float(alone.raw.max() + 1e-9)
+            )
+    for wrong in ([[], None], [[" "], None], [[3], None]):
+        with pytest.raises(VlxError, match="no answer"):
+            vlx.explain_answers(model, photos, asked, wrong)
+
+
+def test_texts_that_fit_by_several_methods_of_one_run():
+    model = wrap(*tiny.clip())
+    runs = counted(model.model.vision_model)
+    found = vlx.explain_match(model, PHOTO, ["a dog", "a cat"], method=["grad_cam", "hires_cam"])
+    assert len(runs) == 1
+    for mine, method in zip(found, ("grad_cam", "hires_cam"), strict=True):
+        same(mine, vlx.explain_match(model, PHOTO, ["a dog", "a cat"], method=method))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_other_precisions_and_chunks(dtype):
+    model = small.captioner()
+    model.network.to(dtype)
+    said = model.generate([vlx.open_image(PHOTO)])[0]
+    cams = [vlx.grad_cam, vlx.hires_cam, vlx.layer_cam]
+    with torch.no_grad():
+        found = vlx.explain_caption(model, PHOTO, said, method=cams, chunk=2)
+    for mine, method in zip(found, cams, strict=True):
+        alone = vlx.explain_caption(model, PHOTO, said, method=method)
+        largest = float(np.abs(alone.raw).max())
+        rounding = 0.05 if dtype == torch.bfloat16 else 1e-4
+        np.testing.assert_allclose(mine.raw, alone.raw, atol=rounding * largest)

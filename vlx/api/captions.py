@@ -7,7 +7,7 @@ from PIL import Image
 
 from vlx.api.given import Methods, Picture, Some, listed, opened_all, read_by, responder
 from vlx.api.protocols import Captioner, OwnReader, Responder
-from vlx.errors import TextError
+from vlx.errors import TextError, VlxError
 from vlx.explain import explain
 from vlx.explanation import Explanation
 from vlx.methods.values import Method, grad_cam
@@ -152,6 +152,10 @@ def written(
     Raises TextError where it says nothing, VlxError where it takes no prompt.
     """
     width = {} if beam is None else {"beam": beam}
+    if prompt is None and not callable(getattr(model, "generate", None)):
+        raise VlxError(
+            f"{type(model).__name__} writes no captions: give one, or use explain_answer or explain_label"
+        )
     if prompt is None:
         said = cast(Captioner, model).generate(images, **width)
     else:

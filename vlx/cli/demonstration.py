@@ -72,8 +72,7 @@ def _explained(own: list[tuple[str, Path]]) -> Iterator[tuple[str, list[Explanat
     captioner, vqa, world = load_captioner(), load_vqa(), held_out_scenes()
     for name, path in [*own, *_scenes(world)]:
         image = open_image(path)
-        text = captioner.generate([image])[0]
-        yield name, explain_caption(captioner, image, text, method=METHODS)
+        yield name, explain_caption(captioner, image, method=METHODS)
         for question, answers in _questions(world, path):
             yield name, explain_answer(vqa, image, question, answers, method=METHODS)
 
