@@ -14,7 +14,7 @@ from tests.adapters.huggingface import tiny
 from tests.test_api import PHOTO, classifier, network
 from vlx.adapters.huggingface import wrap
 from vlx.adapters.parts.classifier import Classifier
-from vlx.api.captions import written
+from vlx.api.captions import _own
 from vlx.cli.caption import caption_with
 from vlx.cli.classify import label_with
 from vlx.cli.vqa import answer_with
@@ -31,7 +31,7 @@ METHODS = [
 ORDERS = [METHODS, METHODS[::-1], METHODS[::2] + METHODS[1::2], [vlx.grad_cam, vlx.guided_grad_cam]]
 
 
-def same(mine: vlx.Explanation, alone: vlx.Explanation) -> None:
+def assert_same(mine: vlx.Explanation, alone: vlx.Explanation) -> None:
     assert mine.provenance == alone.provenance
     assert [t.name for t in mine.targets] == [t.name for t in alone.targets]
     assert [t.score for t in mine.targets] == pytest.approx([t.score for t in alone.targets], rel=1e-6)
@@ -60,7 +60,7 @@ def test_all_methods_of_a_caption_are_those_of_separate_calls(methods):
     found = vlx.explain_captions(model, photos, said, method=methods)
     for item in range(2):
         for at in range(len(methods)):
-            same(found[item][at], alone[at][item])
+            assert_same(found[item][at], alone[at][item])
 
 
 @pytest.mark.parametrize("methods", ORDERS)
@@ -68,10 +68,10 @@ def test_all_methods_of_an_answer_and_a_class(methods):
     vqa = small.vqa()
     found = vlx.explain_answer(vqa, PHOTO, "is there a dog ?", vqa.answers[:2], method=methods)
     for mine, method in zip(found, methods, strict=True):
-        same(mine, vlx.explain_answer(vqa, PHOTO, "is there a dog ?", vqa.answers[:2], method=method))
+        assert_same(mine, vlx.explain_answer(vqa, PHOTO, "is there a dog ?", vqa.answers[:2], method=method))
     model = classifier()
     for mine, method in zip(vlx.explain_label(model, PHOTO, method=methods), methods, strict=True):
-        same(mine, vlx.explain_label(model, PHOTO, method=method))
+        assert_same(mine, vlx.explain_label(model, PHOTO, method=method))
 
 
 def test_cams_share_one_product_and_guided_methods_another():
@@ -115,9 +115,9 @@ def test_a_method_that_changes_what_it_is_given_disturbs_no_other():
 
     model, methods = classifier(), [vlx.hires_cam, vlx.Method("greedy", greedy), vlx.hires_cam, vlx.grad_cam]
     found = vlx.explain_label(model, PHOTO, method=methods)
-    same(found[2], found[0])
-    same(found[0], vlx.explain_label(model, PHOTO, method=vlx.hires_cam))
-    same(found[3], vlx.explain_label(model, PHOTO, method=vlx.grad_cam))
+    assert_same(found[2], found[0])
+    assert_same(found[0], vlx.explain_label(model, PHOTO, method=vlx.hires_cam))
+    assert_same(found[3], vlx.explain_label(model, PHOTO, method=vlx.grad_cam))
 
 
 def test_maps_of_a_wrong_shape_are_told_and_maps_without_gradients_serve_every_target():
@@ -163,18 +163,18 @@ def test_answers_and_classes_of_a_batch_are_those_of_each_image():
     found = vlx.explain_answers(vqa, photos, asked, answers, method=["grad_cam", "hires_cam"])
     for of_image, photo, question, names in zip(found, photos, asked, answers, strict=True):
         for mine, method in zip(of_image, ("grad_cam", "hires_cam"), strict=True):
-            same(mine, vlx.explain_answer(vqa, photo, question, names, method=method))
+            assert_same(mine, vlx.explain_answer(vqa, photo, question, names, method=method))
     for mine, photo in zip(vlx.explain_answers(vqa, photos, asked[0]), photos, strict=True):
-        same(mine, vlx.explain_answer(vqa, photo, asked[0]))
+        assert_same(mine, vlx.explain_answer(vqa, photo, asked[0]))
     assert {one.targets[0].name for one in vlx.explain_answers(vqa, photos, asked, "no")} == {"no"}
     model = classifier()
     for labels in (None, "cat", 1, ["dog", "cat", "ball"], [["dog", "cat"], 2, None], np.arange(3)):
         each = [labels] * 3 if labels is None or isinstance(labels, str | int) else labels
         for mine, photo, names in zip(vlx.explain_labels(model, photos, labels), photos, each, strict=True):
-            same(mine, vlx.explain_label(model, photo, names))
+            assert_same(mine, vlx.explain_label(model, photo, names))
     targets = [vlx.label("dog") - vlx.label("cat"), vlx.label(2)]
     for mine, photo in zip(vlx.explain_labels(model, photos, targets=targets), photos, strict=True):
-        same(mine, vlx.explain_label(model, photo, targets=targets))
+        assert_same(mine, vlx.explain_label(model, photo, targets=targets))
 
 
 def test_what_does_not_fit_a_batch_is_told_in_one_line():
@@ -195,7 +195,7 @@ def test_what_does_not_fit_a_batch_is_told_in_one_line():
         vlx.explain_labels(model, [PHOTO, OTHER], ["dog", []])
     for wrong in (model, vqa):
         with pytest.raises(VlxError, match="writes no captions: give one, or use explain_answer"):
-            written(wrong, [vlx.open_image(PHOTO)])
+            _own(wrong, [vlx.open_image(PHOTO)], None, None)
     with pytest.raises(VlxError, match="Sequential has no method read"):
         vlx.explain_labels(network(), [PHOTO])
 
@@ -214,7 +214,7 @@ def test_a_caption_of_its_own_is_read_from_the_same_run_of_the_cnn(beam):
     own = vlx.explain_captions(model, photos, beam=beam, method=["grad_cam", "gradient", "occlusion"])
     for mine, theirs in zip(own, given, strict=True):
         for one, other in zip(mine, theirs, strict=True):
-            same(one, other)
+            assert_same(one, other)
 
 
 def test_a_model_whose_writing_was_replaced_is_asked_for_its_own_words():
@@ -232,7 +232,7 @@ def test_a_model_whose_writing_was_replaced_is_asked_for_its_own_words():
 
 def test_a_model_that_writes_its_answers_reads_a_batch_once_for_all_methods():
     model = wrap(*tiny.blip_vqa())
-    photos, asked = [vlx.open_image(PHOTO)] * 2, ["what is it ?", "is it a dog ?"]
+    photos, asked = [vlx.open_image(PHOTO)] * 2, ["what is it ?"] * 2
     answers = [["a dog", "a cat"], None]
     with mock.patch.object(model, "read", side_effect=model.read) as read:
         found = vlx.explain_answers(model, photos, asked, answers, method=["grad_cam", "hires_cam"])
@@ -257,7 +257,7 @@ def test_texts_that_fit_by_several_methods_of_one_run():
     found = vlx.explain_match(model, PHOTO, ["a dog", "a cat"], method=["grad_cam", "hires_cam"])
     assert len(runs) == 1
     for mine, method in zip(found, ("grad_cam", "hires_cam"), strict=True):
-        same(mine, vlx.explain_match(model, PHOTO, ["a dog", "a cat"], method=method))
+        assert_same(mine, vlx.explain_match(model, PHOTO, ["a dog", "a cat"], method=method))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])

@@ -10,6 +10,7 @@ from vlx.eval.items.rows import Row
 from vlx.eval.items.sources import region_items
 from vlx.eval.items.truth import Region, box_on_file
 from vlx.eval.measures.boxes import box_ratio
+from vlx.eval.measures.statistics import Outcome
 from vlx.eval.tasks.task import Task
 from vlx.methods.values import Method
 from vlx.passes.targets import Target, caption
@@ -22,7 +23,8 @@ def protocol(options: Options, model_type: ModelType) -> str:
         "Box ratio (paper 8.1): mean of the map inside over outside the box of a region caption, five "
         "regions an image (DenseCap's best, or the first of Visual Genome), the log-probability of the "
         "whole caption explained, words the model does not know read as its unknown token; maps on the "
-        "pixels of the image, not rectified or normalised beyond their method; guided maps absolute, "
+        "pixels of the image, not rectified or normalised beyond their method (those with negative values have "
+        "no ratio); guided maps absolute, "
         "averaged over channels; a uniform map has ratio 1; infinite ratios are in the median, not in the "
         "mean. Mean over pairs of image and box"
     )
@@ -39,7 +41,7 @@ def _scoring(opened: Opened, at: int, target: Target) -> Scoring:
     region, image = opened.items[at].truth, opened.images[at]
     assert isinstance(region, Region)
     box = box_on_file(region, (image.height, image.width))
-    return Scoring(lambda plane: box_ratio(plane, box))
+    return Scoring(lambda plane: Outcome(None, "negative_map") if plane.min() < 0 else box_ratio(plane, box))
 
 
 BOXES = Task(

@@ -152,10 +152,6 @@ def written(
     Raises TextError where it says nothing, VlxError where it takes no prompt.
     """
     width = {} if beam is None else {"beam": beam}
-    if prompt is None and not callable(getattr(model, "generate", None)):
-        raise VlxError(
-            f"{type(model).__name__} writes no captions: give one, or use explain_answer or explain_label"
-        )
     if prompt is None:
         said = cast(Captioner, model).generate(images, **width)
     else:
@@ -182,6 +178,10 @@ def _own(model: Any, images: Sequence[Image.Image], prompt: str | None, beam: in
     """What a model says of the images, as it reads it; seen once where it can do both together."""
     if prompt is None and _reads_own(model):
         return cast(OwnReader, model).read_own(images, beam)
+    if prompt is None and not callable(getattr(model, "generate", None)):
+        raise VlxError(
+            f"{type(model).__name__} writes no captions: give one, or use explain_answer or explain_label"
+        )
     return _given(model, images, written(model, images, prompt, beam), prompt)
 
 

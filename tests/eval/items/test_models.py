@@ -176,7 +176,7 @@ class Odd(nn.Module):
     ("kind", "last"),
     [
         ("plain", {"out.weight", "out.bias"}),
-        ("tied", {"words.weight", "out.bias"}),
+        ("tied", {"out.weight", "out.bias"}),  # as the words' weight is called, which it is too
         ("functional", {"words.weight"}),
         ("transposed", {"words.weight"}),
         ("dropped", {"out.weight", "out.bias"}),

@@ -70,7 +70,8 @@ def test_other_evaluations_take_it_for_a_captioner(world: Path) -> None:
     assert [task.takes(models).type for task in (BOXES, SANITY)] == ["captioner"] * 2
     assert OCCLUSION.takes(models, questions=False).type == "captioner"
     with pytest.raises(VlxError, match="attention needs a vqa or responder"):
-        ATTENTION.takes(with_controls(wrap(*tiny.vit_gpt2())))
+        model, (images, words) = tiny.vit_gpt2()
+        ATTENTION.takes(with_controls(wrap(model, images, words)))
     assert look(world).has(CAPTIONS)
 
 
