@@ -69,9 +69,10 @@ def test_other_evaluations_take_it_for_a_captioner(world: Path) -> None:
     models = with_controls(wrap(*tiny.llava()))
     assert [task.takes(models).type for task in (BOXES, SANITY)] == ["captioner"] * 2
     assert OCCLUSION.takes(models, questions=False).type == "captioner"
+    model, (images, words) = tiny.vit_gpt2()
+    mute = with_controls(wrap(model, images, words))
     with pytest.raises(VlxError, match="attention needs a vqa or responder"):
-        model, (images, words) = tiny.vit_gpt2()
-        ATTENTION.takes(with_controls(wrap(model, images, words)))
+        ATTENTION.takes(mute)
     assert look(world).has(CAPTIONS)
 
 
