@@ -11,7 +11,7 @@ from torch import nn
 import vlx
 from tests.adapters import small
 from tests.adapters.huggingface import tiny
-from tests.test_api import PHOTO, classifier, network
+from tests.test_api import PHOTO, classifier
 from vlx.adapters.huggingface import wrap
 from vlx.adapters.parts.classifier import Classifier
 from vlx.api.captions import _own
@@ -196,8 +196,6 @@ def test_what_does_not_fit_a_batch_is_told_in_one_line():
     for wrong in (model, vqa):
         with pytest.raises(VlxError, match="writes no captions: give one, or use explain_answer"):
             _own(wrong, [vlx.open_image(PHOTO)], None, None)
-    with pytest.raises(VlxError, match="Sequential has no method read"):
-        vlx.explain_labels(network(), [PHOTO])
 
 
 @pytest.mark.parametrize("beam", [None, 1, 3])
