@@ -244,6 +244,9 @@ def test_a_model_that_writes_its_answers_reads_a_batch_once_for_all_methods():
             np.testing.assert_allclose(
                 mine.raw, alone.raw, rtol=1e-2, atol=1e-4 * float(alone.raw.max() + 1e-9)
             )
+    others = ["what is it ?", "is it a dog ?"]
+    for mine, question in zip(vlx.explain_answers(model, photos, others, "a dog"), others, strict=True):
+        assert_same(mine, vlx.explain_answer(model, photos[0], question, "a dog"))
     for wrong in ([[], None], [[" "], None], [[3], None]):
         with pytest.raises(VlxError, match="no answer"):
             vlx.explain_answers(model, photos, asked, wrong)

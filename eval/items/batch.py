@@ -151,8 +151,11 @@ def read_items(
             reason = "damaged_image" if item.image.is_file() else "no_image"
             unread.append((item, LeftOut(reason, str(error))))
     opened: list[Opened] = []
-    if ready:
-        _read_or_split(model, ready, opened, unread, answers)
+    # Questions one by one: some decoders see the padding of a shorter one.
+    alike = dict.fromkeys("" if answers is None else item.text for item, _ in ready)
+    for text in alike:
+        some = ready if answers is None else [pair for pair in ready if pair[0].text == text]
+        _read_or_split(model, some, opened, unread, answers)
     return opened, unread
 
 

@@ -62,8 +62,8 @@ def types_of(model: Any) -> tuple[ModelType, ...]:
         ("answers", "vqa"),
         ("labels", "classifier"),
     )
-    found: list[ModelType] = []
-    found += [model_type for name, model_type in offers if hasattr(model, name)][:1]
+    found: list[ModelType] = [model_type for name, model_type in offers if hasattr(model, name)]
+    found = found[:1]
     # A family of models that write may have some that take no question.
     if isinstance(model, Responder) and getattr(model, "takes_prompt", True):
         found.append("responder")

@@ -132,7 +132,7 @@ def _task(
         by_truth = {Region: BOXES, Segments: POINTING, HumanFiles: ATTENTION}
         return by_truth.get(type(truth), OCCLUSION) if truth is not None else OCCLUSION
     for task in TASKS:
-        served = [one for one in task.model_types if one in does]
+        served: list[ModelType] = [one for one in task.model_types if one in does]
         try:
             if served and task.items(data, served[0], options):
                 return task

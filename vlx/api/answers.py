@@ -169,18 +169,19 @@ def _texts(
     said = [[own[at]] if names is None else listed(names) for at, names in enumerate(answers)]
     for texts in said:
         _need_texts(texts)
-    whose = [at for at, texts in enumerate(said) for _ in texts]
-    passed = model.read(
-        [images[at] for at in whose],
-        [text for texts in said for text in texts],
-        [questions[at] for at in whose],
-    )
-    found = iter(explain(passed, caption(), methods, chunk=chunk))
-    of_each = [[next(found) for _ in texts] for texts in said]
-    return [
-        [_side_by_side([one[at] for one in results], texts) for at in range(len(methods))]
-        for results, texts in zip(of_each, said, strict=True)
-    ]
+    found: dict[int, list[Explanation]] = {}
+    for question in dict.fromkeys(questions):  # alone: some decoders see the padding of a shorter question
+        same = [at for at, other in enumerate(questions) if other == question]
+        whose = [at for at in same for _ in said[at]]
+        texts = [text for at in same for text in said[at]]
+        passed = model.read([images[at] for at in whose], texts, [question] * len(whose))
+        results = iter(explain(passed, caption(), methods, chunk=chunk))
+        for at in same:
+            of_texts = [next(results) for _ in said[at]]
+            found[at] = [
+                _side_by_side([one[number] for one in of_texts], said[at]) for number in range(len(methods))
+            ]
+    return [found[at] for at in range(len(images))]
 
 
 def _need_texts(answers: Sequence[Any]) -> None:

@@ -84,3 +84,13 @@ def test_a_run_on_disk_and_one_in_memory_say_the_same(world: Path, tmp_path: Pat
     told = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert told["settings"]["kind"] == "responder"
     assert told["rows"]["grad_cam"]["items"]["mean"] == found.alone["grad_cam"].mean
+
+
+def test_rows_of_questions_belong_to_items_not_to_their_batch(world: Path) -> None:
+    models, items, rows = asked(tiny.blip_vqa, ATTENTION, world, 4)
+    for item, row in zip(items, rows, strict=True):
+        (alone,) = ATTENTION.rows(models, [item], [vlx.grad_cam], WIDE)
+        assert alone.target == row.target
+        for column, outcome in row.outcomes.items():
+            assert alone.outcomes[column].left_out == outcome.left_out
+            assert alone.outcomes[column].value == pytest.approx(outcome.value, abs=0.02)
