@@ -1,10 +1,12 @@
 """Batches on Ray: the same rows and the same summary as here, byte for byte."""
 
+import copy
 import os
 import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +52,9 @@ class DiesOnce:
                 os.kill(os.getpid(), signal.SIGKILL)
             return read(*arguments)
 
-        models.trained.read = mortal
-        return models
+        trained = copy.copy(models.trained)  # its shuffled copy, made later, does not die
+        trained.read = mortal
+        return replace(models, trained=trained)
 
 
 def on_ray(world: Path, out: Path, load: ray_engine.Load, workers: int) -> None:
