@@ -3,7 +3,8 @@
 Word pointing on the held-out scenes at batch 16, beside one bare forward over the same images, with the
 built-in captioner and one on VGG-16 (random weights); what share of it is scoring; whether memory grows over
 2,000 items; occlusion maps of the built-in VQA model beside captum's, and of several captions of one image;
-and CNNs with their weights channels last.
+CNNs with their weights channels last; and summaries of several columns from one bootstrap draw beside one
+draw each.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
 
 import vlx
@@ -32,6 +34,7 @@ from vlx.eval.data.folder import look
 from vlx.eval.items.item import Item, checked
 from vlx.eval.items.models import with_controls
 from vlx.eval.items.options import Options
+from vlx.eval.measures.statistics import Outcome, Summary, summarise, summarise_all
 from vlx.eval.tasks.pointing import POINTING
 from vlx.images.files import open_image
 from vlx.images.preprocess import stack_images
@@ -229,6 +232,28 @@ def print_layouts(runs: int) -> None:
         print_beside(told, "channels last", seconds)
 
 
+def print_summaries(columns: int = 8, items: int = 50_000) -> None:
+    """Summaries of several columns of as many items, all from one bootstrap draw, and each from its own."""
+    random = np.random.default_rng(0)
+    values = {f"column {at}": random.normal(size=items).tolist() for at in range(columns)}
+    outcomes = {name: [Outcome(value) for value in column] for name, column in values.items()}
+    found: dict[str, dict[str, Summary]] = {}
+    works: dict[str, Callable[[], dict[str, Summary]]] = {
+        "one draw for all": lambda: summarise_all(outcomes),
+        "a draw for each": lambda: {name: summarise(column) for name, column in outcomes.items()},
+    }
+    seconds: dict[str, float] = {}
+    for name, work in works.items():
+        began = time.perf_counter()
+        found[name] = work()
+        seconds[name] = time.perf_counter() - began
+    print_beside(f"summaries of {columns} columns of {items} items, once", "one draw for all", seconds)
+    first, second = (
+        np.array([one.interval for one in some.values()], dtype=np.float64) for some in found.values()
+    )
+    print(f"  ends of intervals differ by {np.abs(first - second).max():.1e} at most")
+
+
 def print_beside(told: str, base: str, seconds: Mapping[str, float]) -> None:
     """Seconds of each work, and as a ratio of one of them."""
     print(f"\n{told}")
@@ -247,6 +272,7 @@ def main() -> None:
     print_occlusion(given.runs)
     print_shared_windows(vgg_captioner(), given.runs)
     print_layouts(given.runs)
+    print_summaries()
 
 
 if __name__ == "__main__":

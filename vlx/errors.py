@@ -25,8 +25,16 @@ class TextError(VlxError):
     """A caption or question that is empty or holds an unknown word."""
 
 
+class UnknownWord(TextError):
+    """A text with a word for which the model has no token."""
+
+
 class UnknownChoice(TextError):
     """A word, answer or class that the model does not know."""
+
+
+class NumericError(VlxError):
+    """Scores, gradients or maps of one input that are not finite."""
 
 
 class CheckpointError(VlxError):

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any, overload
 
-from vlx.errors import TextError
+from vlx.errors import TextError, UnknownWord
 from vlx.passes.reading import Word
 
 _BLANKS = ("Ġ", "▁")  # how byte-pair and sentence-piece vocabularies write the blank before a word
@@ -58,7 +58,9 @@ def checked(tokenizer: Any, text: str, ids: list[int]) -> list[int]:
     unknown = tokenizer.unk_token_id
     for word in text.split() if unknown in ids else ():
         if unknown in tokenizer(word, add_special_tokens=False)["input_ids"]:
-            raise TextError(f"the model's tokenizer does not know {word!r}: leave it out or say it otherwise")
+            raise UnknownWord(
+                f"the model's tokenizer does not know {word!r}: leave it out or say it otherwise"
+            )
     return ids
 
 

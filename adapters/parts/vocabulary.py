@@ -13,7 +13,7 @@ from nltk.tokenize import NLTKWordTokenizer
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from vlx.errors import TextError, near_names
+from vlx.errors import TextError, UnknownWord, near_names
 from vlx.passes.reading import Choices, choices_of
 
 Tokenise = Callable[[str], list[str]]
@@ -113,8 +113,8 @@ class Vocabulary:
     def encode(self, text: str) -> tuple[list[str], list[int], tuple[str, ...]]:
         """The tokens of a text, their ids, and those tokens that are unknown.
 
-        Raises TextError for a text without words, and for an unknown word where the model has no
-        token for one.
+        Raises TextError for a text without words, and UnknownWord for an unknown word where the model
+        has no token for one.
         """
         tokens = self.tokenise(text)
         if not tokens:
@@ -122,7 +122,7 @@ class Vocabulary:
         index = self._ids
         unknown = tuple(dict.fromkeys(token for token in tokens if token not in index))
         if unknown and self.unknown is None:
-            raise TextError(
+            raise UnknownWord(
                 f"the model knows no word {unknown[0]!r} among its {len(self.names)}"
                 f"{near_names(unknown[0], self.names)}"
             )

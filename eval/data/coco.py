@@ -5,15 +5,14 @@ part of the union by default, since the word is true of it; leave it out with ``
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from pycocotools import mask as rle
 
-from vlx.errors import near_names, quietly
+from vlx.errors import near_names
 from vlx.eval.data.records import Damaged, DataError, Record, inside, read_record, spared
+from vlx.eval.data.segmentations import box_around, segmented
 from vlx.eval.measures.boxes import Box
 from vlx.eval.measures.maps import Mask
 
@@ -26,6 +25,7 @@ class CocoImage:
     file_name: str
     height: int
     width: int
+    """Both 0 where the file does not say."""
 
     def path(self, root: str | Path) -> Path:
         """Its file below ``root``; raises DataError for a name that leaves it."""
@@ -48,9 +48,10 @@ class Instance:
     image_id: int
     category: str
     box: Box
+    """Where the file states none, the one around the segmentation."""
     crowd: bool
     segmentation: object
-    """Polygons (lists of x, y in pixels) or a run-length code, as the file holds it."""
+    """Polygons or run-length codes, as the file holds them (see `vlx.eval.data.segmentations`)."""
     where: str
     """Where it stands in its file."""
 
@@ -70,6 +71,8 @@ class Instances:
     images: Mapping[int, CocoImage]
     categories: tuple[str, ...]
     by_image: Mapping[int, tuple[Instance, ...]]
+    lost: Mapping[tuple[int, str], str] = field(default_factory=dict[tuple[int, str], str])
+    """What is wrong with a damaged record of an image and a category, whose masks are then not whole."""
 
     def of(self, image_id: int) -> tuple[Instance, ...]:
         """The instances of an image; raises DataError for an image that is not in the file."""
@@ -114,35 +117,38 @@ def read_instances(path: str | Path, damaged: Damaged | None = None) -> Instance
     names: dict[int, str] = {}
     for record in file.records("categories", damaged):
         with spared(damaged):
-            names[record.integer("id")] = record.text("name")
+            number, name = record.integer("id"), record.text("name")
+            if names.setdefault(number, name) != name:
+                raise DataError(
+                    f"{record.where}: category id {number} stands twice, as {names[number]!r} too"
+                )
     grouped: dict[int, list[Instance]] = {}
+    lost: dict[tuple[int, str], str] = {}
     for record in file.records("annotations", damaged):
         with spared(damaged):
             image_id = _image_id(record, images)
-            grouped.setdefault(image_id, []).append(_instance(record, image_id, names))
+            category = _category(record, names)
+            try:
+                instance = _instance(record, images[image_id], category)
+                grouped.setdefault(image_id, []).append(instance)
+            except DataError as error:
+                lost[image_id, category] = str(error)
+                raise
     by_image = {image: tuple(instances) for image, instances in grouped.items()}
-    return Instances(images, tuple(names.values()), by_image)
+    return Instances(images, tuple(names.values()), by_image, lost)
 
 
 def instance_mask(instance: Instance, image: CocoImage) -> Mask:
-    """The pixels of one instance on its image.
+    """The pixels of one instance on its image, as `segmented` reads them.
 
-    Polygons are filled by pycocotools. Raises DataError for a mask of another size or a damaged
-    one.
+    Raises DataError for a mask of another size or a damaged one.
 
     >>> from vlx.scenes import held_out_scenes
     >>> instances = read_instances(held_out_scenes() / "instances.json")
     >>> instance_mask(instances.of(1)[0], instances.images[1]).shape
     (224, 224)
     """
-    size = (image.height, image.width)
-    code = _checked_code(instance, size)
-    try:
-        with quietly("__array__", DeprecationWarning):  # pycocotools 2.0 under NumPy 2
-            decoded = rle.decode(rle.merge(code) if isinstance(code, list) else code)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{instance.where}.segmentation cannot be decoded ({error})") from None
-    return decoded.astype(bool)
+    return segmented(instance.segmentation, (image.height, image.width), instance.where)
 
 
 def union_mask(instances: Instances, image_id: int, category: str, *, crowd: bool = True) -> Mask:
@@ -184,13 +190,10 @@ def _images(file: Record, damaged: Damaged | None) -> dict[int, CocoImage]:
     images: dict[int, CocoImage] = {}
     for record in file.records("images", damaged):
         with spared(damaged):
-            image = CocoImage(
-                record.integer("id"),
-                record.text("file_name"),
-                record.integer("height"),
-                record.integer("width"),
-            )
-            if image.height < 1 or image.width < 1:
+            stated = "height" in record or "width" in record
+            height, width = (record.integer(side) if stated else 0 for side in ("height", "width"))
+            image = CocoImage(record.integer("id"), _file_name(record), height, width)
+            if stated and min(height, width) < 1:
                 raise DataError(f"{record.where} is {image.height} x {image.width} pixels")
             if image.id in images:
                 raise DataError(f"{record.where}: image id {image.id} stands twice")
@@ -205,42 +208,27 @@ def _image_id(record: Record, images: Mapping[int, CocoImage]) -> int:
     return image_id
 
 
-def _instance(record: Record, image_id: int, names: Mapping[int, str]) -> Instance:
+def _file_name(record: Record) -> str:
+    """The name of the file, or that at the end of its address, as in LVIS."""
+    if "file_name" not in record and "coco_url" in record:
+        return record.text("coco_url").rpartition("/")[2]
+    return record.text("file_name")
+
+
+def _category(record: Record, names: Mapping[int, str]) -> str:
     category = names.get(record.integer("category_id"))
     if category is None:
         raise record.wrong("category_id", "the id of a category of the same file")
+    return category
+
+
+def _instance(record: Record, image: CocoImage, category: str) -> Instance:
     segmentation = record.fields.get("segmentation")
     if not isinstance(segmentation, list | dict) or not segmentation:
         raise record.wrong("segmentation", "polygons or a run-length code")
-    crowd = record.integer("iscrowd") if "iscrowd" in record else 0
-    box = Box(*record.numbers("bbox", 4))
-    return Instance(image_id, category, box, bool(crowd), segmentation, record.where)
-
-
-def _checked_code(instance: Instance, size: tuple[int, int]) -> Any:
-    """The run-length code of a segmentation, checked before the C code of pycocotools reads it."""
-    shape: Any = instance.segmentation
-    if isinstance(shape, list):
-        polygons = [np.asarray(polygon, dtype=np.float64) for polygon in shape]
-        if not all(_is_polygon(polygon, size) for polygon in polygons):
-            raise DataError(
-                f"{instance.where}.segmentation: expected polygons of 3 or more points near the "
-                f"{size[0]} x {size[1]} image"
-            )
-        return rle.frPyObjects(shape, *size)
-    counts: Any = shape.get("counts")
-    if tuple(shape.get("size", ())) != size:
-        raise DataError(
-            f"{instance.where}.segmentation.size is {shape.get('size')}: the image is {list(size)}"
-        )
-    if isinstance(counts, str):
-        return shape
-    if not isinstance(counts, list) or sum(counts) != size[0] * size[1] or min(counts) < 0:
-        raise DataError(f"{instance.where}.segmentation.counts do not add up to {size[0] * size[1]}")
-    return rle.frPyObjects(shape, *size)
-
-
-def _is_polygon(points: np.ndarray, size: tuple[int, int]) -> bool:
-    reach = 10 * max(size)  # far points would make pycocotools allocate a cell for every step
-    flat = points.ndim == 1 and len(points) >= 6 and len(points) % 2 == 0
-    return flat and bool(np.isfinite(points).all() and np.abs(points).max() <= reach)
+    crowd = record.integer("iscrowd") if record.fields.get("iscrowd") is not None else 0
+    if record.fields.get("bbox") is None:
+        box = box_around(segmentation, (image.height, image.width), record.where)
+    else:
+        box = Box(*record.numbers("bbox", 4))
+    return Instance(image.id, category, box, bool(crowd), segmentation, record.where)

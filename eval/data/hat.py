@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from vlx.eval.data.records import DataError
 from vlx.eval.measures.maps import Map
@@ -74,7 +74,11 @@ def read_human_map(path: str | Path, shape: tuple[int, int] | None = None) -> Ma
             grey = picture.convert("RGB")
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except DataError:
+        raise
+    except (
+        OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, Image.DecompressionBombError
+    ) as error:  # fmt: skip
         raise DataError(f"{path}: not a readable image ({error})") from None
     pixels = np.asarray(grey, dtype=np.float64)
     if not (pixels[..., 0] == pixels[..., 1]).all() or not (pixels[..., 1] == pixels[..., 2]).all():

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import cast
 
 from vlx.errors import VlxError
+
+_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,300}(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?\s*")
 
 
 class DataError(VlxError):
@@ -58,9 +61,11 @@ class Record:
         return value
 
     def integer(self, key: str) -> int:
-        """The whole number at ``key``; a boolean is none, 3.0 is 3."""
-        value = self.number(key)
-        if not value.is_integer():
+        """The whole number at ``key``; a boolean is none, 3.0 and the text "3" are 3."""
+        value = number_of(self.fields.get(key))
+        if value is None:
+            raise self.wrong(key, "a number")
+        if isinstance(value, float) and not value.is_integer():
             raise self.wrong(key, "a whole number")
         return int(value)
 
@@ -122,7 +127,7 @@ def read_json(path: str | Path) -> object:
         raise DataError(f"{file}: no such file") from None
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError also for a number of thousands of digits
         raise DataError(f"{file}: not a JSON file ({error})") from None
 
 
@@ -145,6 +150,28 @@ def read_records(path: str | Path, damaged: Damaged | None = None) -> Iterator[R
     if not isinstance(content, list):
         raise DataError(f"{path}: expected a JSON list, found {_named(content)}")
     return _records(cast(list[object], content), str(path), "", damaged)
+
+
+def number_of(value: object) -> int | float | None:
+    """The finite number that a value of JSON is, or that a text of it writes; None for any other value.
+
+    Whole numbers keep all their digits, as ids need.
+
+    >>> number_of("7"), number_of("2.5"), number_of(True), number_of("seven")
+    (7, 2.5, None, None)
+    """
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value) if set(value) & set(".eE") else int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:  # a whole number that no float holds
+        return None
+
+
+def _is_number(value: object) -> bool:
+    return not isinstance(value, str) and number_of(value) is not None
 
 
 def inside(root: str | Path, name: str) -> Path:
@@ -174,10 +201,6 @@ def _records(items: list[object], file: str, name: str, damaged: Damaged | None)
             continue
         with spared(damaged):
             raise DataError(f"{file}: {at} is {_named(item)}: expected an object")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _named(value: object) -> str:

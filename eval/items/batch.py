@@ -5,6 +5,7 @@ Items of one image and text share one reading of the Pass, and all their maps co
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from os.path import isfile
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,8 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from vlx.errors import ImageError, TextError, VlxError
+from vlx.errors import ImageError, NumericError, TextError, UnknownWord, VlxError
+from vlx.eval.data.records import DataError
 from vlx.eval.items.control_maps import activation_maps, control_maps
 from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, type_of
@@ -88,7 +90,7 @@ class TargetMap:
 TargetOf = Callable[[Opened, int], Target | LeftOut]
 """The target of the item at a position."""
 ScoringOf = Callable[[Opened, int, Target], Scoring | LeftOut]
-"""How its maps are scored; may raise VlxError where the truth is damaged or does not fit the image."""
+"""How its maps are scored; may raise DataError where the truth is damaged or does not fit the image."""
 
 
 def scored_rows(
@@ -106,7 +108,9 @@ def scored_rows(
     """Rows of a batch, in the order of the items and, for each, of the methods.
 
     ``view`` changes every image before the model sees it; maps lie on what it gives. ``answers`` says
-    which are explained of a model that writes them (see `answers_of`).
+    which are explained of a model that writes them (see `answers_of`). Data that are damaged, and what the
+    model does not take, become rows that say so; any other error of the model or the method is raised (see
+    `vlx.eval.runs.isolated`).
     """
     names = [method.name for method in methods]
     opened, unread = read_items(models.trained, items, view, answers)
@@ -142,13 +146,17 @@ def read_items(
         if answers == "human" and not item.answer.strip():
             unread.append((item, LeftOut("unknown_answer")))
             continue
+        reason = "damaged_image"
         try:
+            if not isfile(item.image):  # or a pipe, from which reading might never come back
+                unread.append((item, LeftOut("no_image", f"no image {item.image}")))
+                continue
             if item.image not in photos:
                 photo = open_image(item.image)
+                reason = "refused_image"  # which a view does, as the model says
                 photos[item.image] = photo if view is None else view(photo)
             ready.append((item, photos[item.image]))
         except ImageError as error:
-            reason = "damaged_image" if item.image.is_file() else "no_image"
             unread.append((item, LeftOut(reason, str(error))))
     opened: list[Opened] = []
     # Questions one by one: some decoders see the padding of a shorter one.
@@ -194,12 +202,21 @@ def _read_or_split(
                 mine = [(item, photo) for item, photo in ready if read_as(item) == pair]
                 _read_or_split(model, mine, opened, unread, answers)
             return
-        reason = "unreadable_text" if isinstance(error, TextError) else "damaged_image"
+        reason = _refusal(error, pairs[0][1])
         unread.extend((item, LeftOut(reason, str(error))) for item, _ in ready)
         return
     items, images = zip(*ready, strict=True)
     reading_of = tuple(pairs.index(read_as(item)) for item in items)
     opened.append(Opened(items, images, reading_of, passed, None if said is None else tuple(said)))
+
+
+def _refusal(error: ImageError | TextError, text: str) -> str:
+    """Why a model does not read an image that could be opened, with this text."""
+    if isinstance(error, ImageError):
+        return "refused_image"
+    if isinstance(error, UnknownWord):
+        return "unknown_word"
+    return "refused_text" if any(map(str.isalnum, text)) else "unreadable_text"
 
 
 def read(
@@ -258,13 +275,25 @@ def _measured(
     unlearned = again(models.shuffled, opened)
     for method in methods:
         own = maps_of(opened, opened.passed, targets, method)
-        other = maps_of(opened, unlearned, targets, method)
+        other = _unlearned_maps(opened, unlearned, targets, method)
         for at, (judge, mine, shuffled) in enumerate(zip(judges, own, other, strict=True)):
             if isinstance(judge, LeftOut):
                 results[at] = judge
-            elif mine is not None and shuffled is not None:
-                results[at] = _added(results[at], opened, at, method, judge, mine, shuffled.plane)
+            elif mine is not None:
+                results[at] = _added(results[at], opened, at, method, judge, mine, shuffled)
     return results
+
+
+def _unlearned_maps(
+    opened: Opened, passed: Pass, targets: Sequence[Target | LeftOut], method: Method
+) -> list[TargetMap | None]:
+    """The maps under shuffled weights; None for one item alone where those give no finite numbers."""
+    try:
+        return maps_of(opened, passed, targets, method)
+    except NumericError:
+        if len(opened.items) > 1:
+            raise
+        return [None]
 
 
 def _judged(
@@ -276,12 +305,16 @@ def _judged(
     item, image = opened.items[at], opened.images[at]
     try:
         scoring = scoring_of(opened, at, target)
-        if isinstance(scoring, LeftOut):
-            return scoring
-        controls = {"mean_activation": activation, **control_maps(item, (image.height, image.width), seed)}
-        return scoring, {name: scoring.score(plane) for name, plane in controls.items()} | dict(scoring.facts)
+    except DataError as error:
+        return LeftOut("damaged_record", " ".join(str(error).split()))
+    if isinstance(scoring, LeftOut):
+        return scoring
+    made = control_maps(item, (image.height, image.width), seed)
+    try:  # these maps are sound, so that it is the truth that does not fit the image
+        known = {name: scoring.score(plane) for name, plane in made.items()}
     except VlxError as error:
         return LeftOut("damaged_record", " ".join(str(error).split()))
+    return scoring, {"mean_activation": scoring.score(activation), **known, **scoring.facts}
 
 
 def _added(
@@ -291,10 +324,13 @@ def _added(
     method: Method,
     judge: tuple[Scoring, dict[str, Outcome]],
     mine: TargetMap,
-    shuffled: Map,
+    shuffled: TargetMap | None,
 ) -> list[Row]:
     scoring, known = judge
-    outcomes = {SCORE: scoring.score(mine.plane), "random_weights": scoring.score(shuffled), **known}
+    outcomes = {SCORE: scoring.score(mine.plane), **known}
+    outcomes["random_weights"] = (
+        Outcome(None, "not_finite") if shuffled is None else scoring.score(shuffled.plane)
+    )
     outcomes |= {name: extra(mine.plane) for name, extra in scoring.extras.items()}
     unknown = len(opened.reading(at).unknown)
     row = row_of(opened.items[at], method.name, outcomes, target=mine.target, unknown=unknown)

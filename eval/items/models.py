@@ -180,10 +180,10 @@ def _dtype(model: Any, precision: str) -> torch.dtype:
 
 
 def weights_digest(model: Any) -> str:
-    """A fingerprint of every weight and buffer of a model."""
+    """A fingerprint of every weight and buffer of a model, also of buffers that are not saved with it."""
     total = hashlib.sha256()
     for network in networks(model):
-        for name, value in network.state_dict().items():
+        for name, value in {**network.state_dict(), **dict(network.named_buffers())}.items():
             if isinstance(value, torch.Tensor):
                 total.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
                 total.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())

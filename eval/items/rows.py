@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from vlx.errors import VlxError
+from vlx.eval.items.faults import DAMAGED
 from vlx.eval.items.item import Item
 from vlx.eval.measures.statistics import Outcome
 from vlx.explanation import write_whole
-
-DAMAGED = frozenset({"no_image", "damaged_image", "damaged_record", "unreadable_text"})
-"""Reasons that blame the data, not the measurement; too many of them end a run."""
 
 SCORE = "score"
 FACTS = ("item", "image", "method", "text", "target", "word", "category", "question_id", "unknown", "detail")
@@ -77,21 +75,27 @@ def left_out(
     return [row_of(item, method, outcomes, detail=detail or item.detail) for method in methods]
 
 
-def write_part(folder: Path, number: int, fingerprint: str, rows: Sequence[Row]) -> Path:
-    """Write one finished batch; a crash leaves either the whole file or none."""
+def write_part(
+    folder: Path, number: int, fingerprint: str, rows: Sequence[Row], files: str | None = None
+) -> Path:
+    """Write one finished batch; a crash leaves either the whole file or none.
+
+    ``files`` is the fingerprint of the files that the rows were made from (see `vlx.eval.items.files`).
+    """
     path = part_path(folder, number)
     path.parent.mkdir(parents=True, exist_ok=True)
     body = as_text(rows)
     check = hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
-    head = json.dumps({"batch": number, "fingerprint": fingerprint, "sha256": check})
+    head = json.dumps({"batch": number, "fingerprint": fingerprint, "files": files, "sha256": check})
     write_whole(path, f"{head}\n{body}\n".encode("utf-8", "surrogatepass"))
     return path
 
 
-def read_part(folder: Path, number: int, fingerprint: str) -> list[Row] | None:
+def read_part(folder: Path, number: int, fingerprint: str, files: str | None = None) -> list[Row] | None:
     """The rows of a finished batch; None where it is missing or damaged and must be measured again.
 
-    Raises VlxError for a batch of other settings.
+    So it is where ``files`` are given and the rows were made from others. Raises VlxError for a batch of
+    other settings.
     """
     path = part_path(folder, number)
     try:
@@ -105,7 +109,7 @@ def read_part(folder: Path, number: int, fingerprint: str) -> list[Row] | None:
         return None
     if told["fingerprint"] != fingerprint:
         raise VlxError(f"{path} was measured with other settings: give --out another folder")
-    return rows
+    return rows if files is None or told.get("files") == files else None
 
 
 def as_text(rows: Iterable[Row]) -> str:

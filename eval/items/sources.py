@@ -20,7 +20,7 @@ from vlx.eval.data.folder import (
 )
 from vlx.eval.data.hat import find_human_maps
 from vlx.eval.data.lexicon import VisualWord, tokenize, visual_words
-from vlx.eval.data.records import DataError, read_record
+from vlx.eval.data.records import DataError, number_of, read_record
 from vlx.eval.data.visual_genome import read_regions
 from vlx.eval.data.vqa import Annotation, Question, read_annotations, read_questions
 from vlx.eval.items.item import Damage, Item
@@ -105,7 +105,7 @@ def _densecap(folder: DataFolder, damage: Damage) -> Iterator[Item]:
     path = folder.path(DENSECAP)
     told = read_record(path).fields.get("opt")
     size = told.get("image_size") if isinstance(told, dict) else None
-    longest = size if isinstance(size, int) else None
+    longest = round(number) if (number := number_of(size)) and number >= 1 else None
     for image in read_densecap(path, best=BEST, damaged=damage):
         file = _image_path(folder, damage, image.file_name)
         for number, region in enumerate(image.regions if file else ()):
@@ -164,6 +164,9 @@ def _word_item(
         return make(left_out="no_category")
     if image.id not in instances.images:
         return make(left_out="no_instances")
+    lost = instances.lost.get((image.id, word.category))
+    if lost is not None:  # the masks of what is left of them would not be all of the category
+        return make(left_out="damaged_record", detail=lost)
     mine = tuple(one for one in instances.of(image.id) if one.category == word.category)
     return make(truth=Segments(instances.images[image.id], mine))
 
@@ -232,4 +235,7 @@ def _image_path(folder: DataFolder, damage: Damage, name: str) -> Path | None:
         return folder.image(name)
     except DataError as error:
         damage(error)
-        return None
+    except (OSError, ValueError, RuntimeError) as error:  # too long, of no encoding, a circle of links
+        shown = name if len(name) <= 60 else f"{name[:57]}..."
+        damage(DataError(f"{shown!r} is no file name ({type(error).__name__})"))
+    return None

@@ -1,6 +1,7 @@
 """Errors of a mean by resampling and by clusters."""
 
 import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -9,6 +10,10 @@ from vlx.errors import VlxError
 
 _CHUNK = 4_000_000
 """Most bootstrap draws held at once (32 MB of indices)."""
+_SHORT = 2_000  # groups up to which the draws of many resamples are counted at once
+
+Sample = tuple[Float[np.ndarray, " _item"], np.ndarray]
+"""The values of some items, and the number 0, 1, ... of each one's group."""
 
 
 def bootstrap_interval(
@@ -28,21 +33,36 @@ def bootstrap_interval(
     >>> bootstrap_interval(np.array([2.0, 2.0, 2.0]), np.array([0, 0, 1]))
     (2.0, 2.0)
     """
-    if not 0 < level < 1 or resamples < 1:
-        raise VlxError(f"level {level} and {resamples} resamples: expected 0 < level < 1, >= 1")
-    sums = np.bincount(groups, weights=values) if len(values) else np.zeros(0)
-    sizes = np.bincount(groups) if len(values) else np.zeros(0)
-    count = len(sums)
-    if count < 2:
-        return None
-    generator = np.random.default_rng(seed)
-    means = np.empty(resamples)
-    step = max(1, _CHUNK // count)
-    for start in range(0, resamples, step):
-        drawn = generator.integers(count, size=(min(step, resamples - start), count))
-        means[start : start + step] = sums[drawn].sum(1) / sizes[drawn].sum(1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    return bootstrap_intervals([(values, groups)], seed=seed, resamples=resamples, level=level)[0]
+
+
+def bootstrap_intervals(
+    samples: Sequence[Sample], *, seed: int = 0, resamples: int = 10_000, level: float = 0.95
+) -> list[tuple[float, float] | None]:
+    """`bootstrap_interval` of several samples, those of as many groups from one draw of groups.
+
+    What is drawn depends on the seed and on the number of groups alone, so that every sample has the interval
+    that it would have by itself, but for rounding.
+
+    >>> values, groups = np.array([1.0, 2.0, 4.0]), np.arange(3)
+    >>> first, second = bootstrap_intervals([(values, groups), (2 * values, groups)])
+    >>> second[0] == 2 * first[0]
+    True
+    """
+    check_bootstrap(level, resamples)
+    totals: list[tuple[np.ndarray, np.ndarray]] = [
+        (np.bincount(groups, weights=values), np.bincount(groups))
+        if len(values)
+        else (np.zeros(0), np.zeros(0))
+        for values, groups in samples
+    ]
+    found: list[tuple[float, float] | None] = [None] * len(samples)
+    for count in {len(sums) for sums, _ in totals if len(sums) > 1}:
+        mine = [at for at, (sums, _) in enumerate(totals) if len(sums) == count]
+        means = _means([totals[at] for at in mine], count, seed, resamples)
+        for at, (low, high) in zip(mine, ends(means, level), strict=True):
+            found[at] = float(low), float(high)
+    return found
 
 
 def clustered_error(values: Float[np.ndarray, " item"], groups: np.ndarray) -> float | None:
@@ -56,8 +76,63 @@ def clustered_error(values: Float[np.ndarray, " item"], groups: np.ndarray) -> f
     """
     if not len(values):
         return None
-    residuals = np.bincount(groups, weights=values - values.mean())
+    return error_of(np.bincount(groups, weights=(values - values.mean()) / len(values)))
+
+
+def error_of(residuals: Float[np.ndarray, " group"]) -> float | None:
+    """The standard error of a sum of parts of independent groups, whose expectations are 0.
+
+    >>> error_of(np.array([1.0, -1.0]))
+    2.0
+    """
     count = len(residuals)
-    if count < 2:
-        return None
-    return math.sqrt(count / (count - 1) * float(np.square(residuals).sum())) / len(values)
+    return None if count < 2 else math.sqrt(count / (count - 1) * float(np.square(residuals).sum()))
+
+
+def check_bootstrap(level: float, resamples: int) -> None:
+    """Raises VlxError for a level or a number of resamples that no bootstrap has."""
+    if not 0 < level < 1 or resamples < 1:
+        raise VlxError(f"level {level} and {resamples} resamples: expected 0 < level < 1, >= 1")
+
+
+def _means(
+    totals: Sequence[tuple[np.ndarray, np.ndarray]], count: int, seed: int, resamples: int
+) -> Float[np.ndarray, "sample resample"]:
+    """The mean of every sample over the groups of each draw; sizes that samples share are added up once."""
+    kinds = {sizes.tobytes(): sizes for _, sizes in totals}
+    column = {key: len(totals) + at for at, key in enumerate(kinds)}
+    table = np.stack([*(sums for sums, _ in totals), *kinds.values()], 1).astype(np.float64)
+    sizes_of = [column[sizes.tobytes()] for _, sizes in totals]
+    means = np.empty((len(totals), resamples))
+    for rows, times in draws(count, seed, resamples):
+        drawn = (times @ table).T
+        means[:, rows] = drawn[: len(totals)] / drawn[sizes_of]
+    return means
+
+
+def draws(count: int, seed: int, resamples: int) -> Iterator[tuple[slice, Float[np.ndarray, "draw group"]]]:
+    """How often each of ``count`` groups is drawn, for some resamples after others, and for which."""
+    generator = np.random.default_rng(seed)
+    step = max(1, _CHUNK // count)
+    for start in range(0, resamples, step):
+        drawn = generator.integers(count, size=(min(step, resamples - start), count))
+        yield slice(start, start + len(drawn)), _times(drawn, count)
+
+
+def _times(drawn: np.ndarray, count: int) -> Float[np.ndarray, "draw group"]:
+    if count <= _SHORT:
+        own = drawn + count * np.arange(len(drawn))[:, None]
+        return np.bincount(own.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
+    times = np.empty(drawn.shape)
+    for row, one in enumerate(drawn):
+        times[row] = np.bincount(one, minlength=count)
+    return times
+
+
+def ends(means: Float[np.ndarray, "sample resample"], level: float) -> Float[np.ndarray, "sample 2"]:
+    """The ends of the interval of each sample.
+
+    >>> ends(np.array([[0.0, 1.0, 2.0]]), 0.5)
+    array([[0.5, 1.5]])
+    """
+    return np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=1).T

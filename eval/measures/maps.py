@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
 
-from vlx.errors import VlxError
+from vlx.errors import NumericError, VlxError
 from vlx.images.bilinear import linear_weights
 
 Map = Float[np.ndarray, "_height _width"]
@@ -23,7 +23,7 @@ def checked_map(plane: np.ndarray) -> Map:
     if values.ndim != 2 or not values.size:
         raise VlxError(f"a map of shape {values.shape}: expected (height, width)")
     if not np.isfinite(values).all():
-        raise VlxError("a map with NaN or infinite values")
+        raise NumericError("a map with NaN or infinite values")
     return values
 
 

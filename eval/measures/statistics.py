@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from vlx.errors import VlxError
-from vlx.eval.measures.bootstrap import bootstrap_interval, clustered_error
+from vlx.errors import NumericError, VlxError
+from vlx.eval.measures.bootstrap import bootstrap_intervals, clustered_error
 
 Cluster = int | str
 """What groups items that are not independent, for example the image they belong to."""
@@ -38,7 +38,7 @@ class Outcome:
         if (self.value is None) == (self.left_out is None):
             raise VlxError("an outcome has either a value or a reason for being left out")
         if self.value is not None and math.isnan(self.value):
-            raise VlxError("an outcome cannot be NaN: give the reason for leaving it out")
+            raise NumericError("an outcome cannot be NaN: give the reason for leaving it out")
 
 
 @dataclass(frozen=True)
@@ -151,33 +151,82 @@ def summarise(
     >>> found.n, found.mean, found.sd, found.left_out
     (3, 2.0, 1.0, {'zero_map': 1})
     """
-    items = _tally_of(values, clusters)
-    order = sorted(range(len(items.values)), key=lambda at: _sort_key(items, at))
-    everything = np.array([items.values[at] for at in order], dtype=np.float64)
-    finite = np.isfinite(everything)
-    kept = everything[finite]
+    (found,) = _summaries([_tally_of(values, clusters)], seed, resamples, level, trim)
+    return found
+
+
+def summarise_all(
+    columns: Mapping[str, Sequence[Outcome]],
+    clusters: Mapping[str, Sequence[Cluster]] | None = None,
+    *,
+    seed: int = 0,
+    resamples: int = 10_000,
+) -> dict[str, Summary]:
+    """Summarise several columns of outcomes, as `summarise` does each with its ``clusters``.
+
+    Columns with values in equally many items, or clusters, share one bootstrap draw.
+
+    >>> found = summarise_all({"a": [Outcome(1.0), Outcome(3.0)], "b": [Outcome(2.0), Outcome(6.0)]})
+    >>> found["b"].mean, found["b"].interval == tuple(2 * end for end in found["a"].interval)
+    (4.0, True)
+    """
+    tallies = [
+        tally(column, None if clusters is None else clusters[name]) for name, column in columns.items()
+    ]
+    return dict(zip(columns, _summaries(tallies, seed, resamples), strict=True))
+
+
+def _summaries(
+    tallies: Sequence[Tally], seed: int, resamples: int = 10_000, level: float = 0.95, trim: float = 0.1
+) -> list[Summary]:
+    samples = [_sorted(items) for items in tallies]
+    finite = [(values[np.isfinite(values)], groups) for values, groups in samples]
+    intervals = bootstrap_intervals(finite, seed=seed, resamples=resamples, level=level)
+    return [
+        _summary(items, values, kept, groups, interval, level, trim)
+        for items, (values, _), (kept, groups), interval in zip(
+            tallies, samples, finite, intervals, strict=True
+        )
+    ]
+
+
+def _summary(
+    items: Tally,
+    everything: np.ndarray,
+    kept: np.ndarray,
+    groups: np.ndarray,
+    interval: tuple[float, float] | None,
+    level: float,
+    trim: float,
+) -> Summary:
     n = len(kept)
-    groups = _groups(items, [at for at, ok in zip(order, finite, strict=True) if ok])
-    mean = math.fsum(kept) / n if n else None
     sd = float(np.std(kept, ddof=1)) if n > 1 else None
     return Summary(
         n=n,
-        mean=mean,
+        mean=math.fsum(kept) / n if n else None,
         standard_error=None if sd is None else sd / math.sqrt(n),
         sd=sd,
-        interval=bootstrap_interval(kept, groups, seed=seed, resamples=resamples, level=level),
+        interval=interval,
         level=level,
         median=_median(everything),
         trimmed_mean=float(stats.trim_mean(kept, trim)) if n else None,
-        infinite=int((~finite).sum()),
+        infinite=len(everything) - n,
         left_out=dict(sorted(items.left_out.items())),
-        clusters=None if items.clusters is None else len(set(groups.tolist())),
+        clusters=None if items.clusters is None else len(np.unique(groups)),
         clustered_error=None if items.clusters is None else clustered_error(kept, groups),
     )
 
 
-def by_group(outcomes: Sequence[Outcome], groups: Sequence[str], *, seed: int = 0) -> dict[str, Summary]:
+def by_group(
+    outcomes: Sequence[Outcome],
+    groups: Sequence[str],
+    clusters: Sequence[Cluster] | None = None,
+    *,
+    seed: int = 0,
+) -> dict[str, Summary]:
     """One summary for each group, for example for each category, in alphabetical order.
+
+    With ``clusters``, one for each outcome, for example its image, errors and intervals are by clusters.
 
     >>> found = by_group([Outcome(1.0), Outcome(3.0), Outcome(4.0)], ["dog", "dog", "cat"])
     >>> {name: group.mean for name, group in found.items()}
@@ -185,10 +234,14 @@ def by_group(outcomes: Sequence[Outcome], groups: Sequence[str], *, seed: int = 
     """
     if len(outcomes) != len(groups):
         raise VlxError(f"{len(groups)} groups for {len(outcomes)} outcomes")
+    if clusters is not None and len(outcomes) != len(clusters):
+        raise VlxError(f"{len(clusters)} clusters for {len(outcomes)} outcomes")
     parts: dict[str, list[Outcome]] = {name: [] for name in sorted(set(groups))}
-    for item, name in zip(outcomes, groups, strict=True):
+    names: dict[str, list[Cluster]] = {name: [] for name in parts}
+    for at, (item, name) in enumerate(zip(outcomes, groups, strict=True)):
         parts[name].append(item)
-    return {name: summarise(items, seed=seed) for name, items in parts.items()}
+        names[name].append("" if clusters is None else clusters[at])
+    return summarise_all(parts, None if clusters is None else names, seed=seed)
 
 
 def mean_over_groups(groups: Mapping[str, Summary], *, seed: int = 0) -> Summary:
@@ -223,17 +276,22 @@ def _tally_of(
     return values
 
 
-def _sort_key(items: Tally, at: int) -> tuple[str, Cluster, float]:
-    cluster = "" if items.clusters is None else items.clusters[at]
-    return type(cluster).__name__, cluster, items.values[at]
-
-
-def _groups(items: Tally, positions: list[int]) -> np.ndarray:
-    """Number the clusters of the values at these positions 0, 1, ... in sorted order."""
+def _sorted(items: Tally) -> tuple[np.ndarray, np.ndarray]:
+    """All values, by clusters, then by size; for the finite ones the number 0, 1, ... of the cluster."""
+    values = np.array(items.values, dtype=np.float64)
     if items.clusters is None:
-        return np.arange(len(positions))
-    numbers: dict[Cluster, int] = {}
-    return np.array([numbers.setdefault(items.clusters[at], len(numbers)) for at in positions], dtype=np.intp)
+        values = np.sort(values)
+        return values, np.arange(int(np.isfinite(values).sum()))
+    ranks = {name: at for at, name in enumerate(sorted(set(items.clusters), key=cluster_key))}
+    at = np.array([ranks[name] for name in items.clusters], dtype=np.intp)
+    order = np.lexsort((values, at))
+    held = np.unique(at[order][np.isfinite(values[order])], return_inverse=True)[1]
+    return values[order], held.ravel()
+
+
+def cluster_key(cluster: Cluster) -> tuple[str, Cluster]:
+    """By which clusters are sorted, numbers before texts."""
+    return type(cluster).__name__, cluster
 
 
 def _median(values: Float[np.ndarray, " item"]) -> float | None:

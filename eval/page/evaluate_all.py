@@ -1,11 +1,12 @@
 """All evaluations that some models and a data folder allow, and one page of them."""
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vlx.eval.data.records import DataError
+from vlx.errors import VlxError
 from vlx.eval.items.models import types_of
 from vlx.eval.page.examples import examples, extremes, read_rows
 from vlx.eval.page.page import Section, section, write_page
@@ -19,26 +20,41 @@ from vlx.eval.tasks.task import Task
 def evaluate_all(requests: Sequence[Request], tasks: Sequence[Task], out: Path, *, occluded: int) -> Path:
     """Run every evaluation each model is for, in a folder of its own, and write ``report.html``.
 
-    ``occluded`` bounds the images of the occlusion, which takes hundreds of forwards an item. An
-    evaluation whose data are missing is named on the page. Returns the page's path.
+    ``occluded`` bounds the images of the occlusion, which takes hundreds of forwards an item. A model that
+    cannot be loaded and an evaluation that cannot be made are named on the page, with the reason, and the
+    others go on. Returns the page's path; raises VlxError where nothing was measured.
     """
     sections: list[Section] = []
     missing: list[tuple[str, str]] = []
     for request in requests:
         with repeatable(request.threads):
-            models = load_models(request)
+            try:
+                models = load_models(request)
+            except Exception as error:
+                missing.append((request.model, _told(error)))
+                continue
             for task in tasks:
                 if not set(types_of(models.trained)) & set(task.model_types):
                     continue
                 mine = _bounded(request, occluded) if task is OCCLUSION else request
                 try:
                     ready = prepare(task, mine, models)
-                except DataError as error:
-                    missing.append((f"{task.name} of {request.model}", str(error)))
-                    continue
-                folder = evaluate_prepared(task, mine, ready, out / f"{task.name}-{_plain(request.model)}")
-                sections.append(_section(task, ready, folder))
+                    folder = evaluate_prepared(
+                        task, mine, ready, out / f"{task.name}-{_plain(request.model)}"
+                    )
+                    sections.append(_section(task, ready, folder))
+                except Exception as error:  # whatever it is, the others' page is written
+                    missing.append((f"{task.name} of {request.model}", _told(error)))
     return write_page(out / "report.html", sections, missing)
+
+
+def _told(error: Exception) -> str:
+    """An error as one line; the traceback of one that nobody foresaw goes to the log."""
+    line = " ".join(str(error).split())
+    if isinstance(error, VlxError) and line:
+        return line
+    logging.getLogger(__name__).info("an evaluation failed", exc_info=error)
+    return f"{type(error).__name__}: {line}".rstrip(": ")
 
 
 def _bounded(request: Request, images: int) -> Request:

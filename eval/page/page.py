@@ -13,7 +13,7 @@ from vlx.eval.items.rows import SCORE
 from vlx.eval.page.examples import Example
 from vlx.eval.page.paper import PaperValue, paper_value
 from vlx.eval.page.plots import category_plot, distribution_plot, means_plot
-from vlx.eval.runs.summary import Measured, from_json
+from vlx.eval.runs.summary import Measured, fault_lines, from_json
 from vlx.eval.runs.tables import table_cells, table_note
 from vlx.eval.tasks.task import Task
 from vlx.explanation import write_whole
@@ -45,6 +45,11 @@ class Section:
     def note(self) -> str:
         """The protocol, and how errors were found."""
         return table_note(self.found.alone, self.found.protocol, self.found.by_image)
+
+    @property
+    def faults(self) -> list[str]:
+        """What is damaged, what the model does not take, and what failed, with the first of each reason."""
+        return fault_lines(self.found)
 
     @property
     def differences(self) -> list[list[str]]:
@@ -97,13 +102,16 @@ def spread(task: Task, rows: Sequence[Mapping[str, Any]], methods: Sequence[str]
 def write_page(path: Path, sections: Sequence[Section], missing: Sequence[tuple[str, str]]) -> Path:
     """Write the page; ``missing`` are evaluations that could not be made, with the reasons.
 
-    Raises VlxError where nothing was measured.
+    Raises VlxError where nothing was measured, which the page then says too.
     """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, page(sections, missing).encode("utf-8", "replace"))
+    except OSError as error:
+        raise VlxError(f"no page can be written to {path} ({error.strerror}): give another folder") from None
     if not sections:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in missing)
         raise VlxError(f"nothing was measured ({reasons})")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, page(sections, missing).encode("utf-8", "replace"))
     return path
 
 

@@ -2,20 +2,34 @@
 
 A folder holds ``settings.json``, one file a finished batch under ``parts/``, and, once all are there,
 ``results.parquet``, ``summary.json``, ``summary.md`` and ``summary.tex``. A run that was killed goes on where
-it was: what is there is read back with all its digits, so the end is the same.
+it was: what is there is read back with all its digits, so the end is the same. A batch whose images or human
+maps hold other bytes by then is measured again. A run that is refused before its first batch leaves a folder
+that any other may take.
 """
 
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
 from vlx.errors import VlxError
+from vlx.eval.items.faults import DAMAGED, Faults, told
+from vlx.eval.items.files import files_digest
 from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models
-from vlx.eval.items.rows import Row, need_pyarrow, parquet, read_part, write_part
-from vlx.eval.runs.settings import Settings, Shard, claim
+from vlx.eval.items.rows import (
+    SCORE,
+    Row,
+    need_pyarrow,
+    parquet,
+    part_path,
+    read_part,
+    write_part,
+)
+from vlx.eval.runs.isolated import rows_of
+from vlx.eval.runs.settings import Settings, Shard, agree, claim
 from vlx.eval.runs.summary import Collected, as_json, latex, markdown
 from vlx.eval.tasks.task import Task
 from vlx.explanation import write_whole
@@ -38,7 +52,7 @@ def local_work(
     def work(numbers: Sequence[int]) -> Iterator[tuple[int, list[Row]]]:
         for number in numbers:
             batch = batch_items(items, settings.batch, number)
-            yield number, task.rows(models, batch, methods, settings.options)
+            yield number, rows_of(task, models, batch, methods, settings.options)
 
     return work
 
@@ -49,30 +63,41 @@ def run_batches(
     work: Work,
     out: Path,
     *,
+    items: Sequence[Item] = (),
+    check: Callable[[], None] | None = None,
     shard: Shard | None = None,
     progress: bool = True,
 ) -> Path:
     """Measure what is missing in ``out``, then write the table and the summary; returns ``out``.
 
-    Raises VlxError where another run works in ``out`` or it holds results of other settings, and where
-    too many items are damaged.
+    ``items`` are all of the run, whose files are looked at; ``check`` is called before the first batch, if
+    there is one to measure, and refuses by raising. Raises VlxError where another run works in ``out`` or it
+    holds results of other settings, and where too many items are damaged, before the first batch if that is
+    known by then.
     """
     need_pyarrow()
     with locked(out):
         part = shard or Shard()
-        claim(out, settings, part)
+        agree(out, settings, part)
         numbers = part.of(settings.batches)
-        done, damaged = _done(out, settings, numbers)
-        limit = _Limit(settings, numbers, damaged)
-        limit.check()
+        total = sum(_size(settings, number) for number in numbers)
+        mine = [one for number in numbers for one in batch_items(items, settings.batch, number)]
+        check_limit(_known(mine), settings.damaged, total)
+        done, faults = _done(out, settings, numbers, items)
+        check_limit(faults, settings.damaged, total)
         todo = [number for number in numbers if number not in done]
+        if todo and check is not None:
+            check()
+        claim(out, settings, part)
         with _bar(task, settings, numbers, done, progress) as bar:
             for number, rows in work(todo) if todo else ():
-                write_part(out, number, settings.fingerprint, rows)
-                limit.add(rows)
+                add_rows(faults, rows)
+                check_limit(faults, settings.damaged, total)
+                write_part(out, number, settings.fingerprint, rows, _files(settings, items, number))
                 bar.update(_size(settings, number))
-                limit.check()
         finish(task, settings, out, numbers)
+        for line in told(faults.found, faults.found) if progress else ():
+            print(f"vlx: {task.name}: left out {line}", file=sys.stderr)
     return out
 
 
@@ -102,49 +127,68 @@ def locked(out: Path) -> Generator[None, None, None]:
     """Hold a folder alone; the system frees it when the process ends, however it ends."""
     from filelock import FileLock, Timeout
 
-    out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / "lock", timeout=0)
     try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / "lock", timeout=0)
         lock.acquire()
     except Timeout:
         raise VlxError(f"another run works in {out}: wait for it, or give --out another folder") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise VlxError(f"no results can be written to {out} ({reason}): give --out another folder") from None
     try:
         yield
     finally:
         lock.release()
 
 
-class _Limit:
-    """Ends a run once more of its items are damaged than the settings allow."""
-
-    def __init__(self, settings: Settings, numbers: range, damaged: int) -> None:
-        self._share = settings.damaged
-        self._total = sum(_size(settings, number) for number in numbers)
-        self._methods = len(settings.methods)
-        self._rows = damaged
-
-    def add(self, rows: Sequence[Row]) -> None:
-        self._rows += sum(row.damaged for row in rows)
-
-    def check(self) -> None:
-        count = self._rows // self._methods
-        if count > self._share * self._total:
-            raise VlxError(
-                f"{count} of {self._total} items have a damaged image or record, more than "
-                f"{self._share:.1%}: see their detail in the files under parts/, or allow more by --damaged"
-            )
+def check_limit(faults: Faults, share: float, total: int) -> None:
+    """Raises VlxError, with the reasons and the first of each, where more items are damaged than allowed."""
+    count = faults.count(DAMAGED)
+    if count > share * total:
+        reasons = "; ".join(told(faults.found, DAMAGED))
+        raise VlxError(
+            f"{count} of {total} items have a damaged image or record, more than {share:.1%}: {reasons}: "
+            "repair them, or allow more by --damaged"
+        )
 
 
-def _done(out: Path, settings: Settings, numbers: Iterable[int]) -> tuple[set[int], int]:
-    """The finished batches, and how many of their rows are damaged."""
+def add_rows(faults: Faults, rows: Sequence[Row]) -> None:
+    """Count what is at fault with the items of some rows, each once."""
+    for row in rows:
+        if row.method == rows[0].method:
+            faults.add(row.item, row.outcomes[SCORE].left_out, row.detail)
+
+
+def _known(items: Iterable[Item]) -> Faults:
+    """What is damaged for certain before anything is measured: records, and images that are not there."""
+    faults = Faults()
+    there: dict[Path, bool] = {}
+    for item in items:
+        if item.left_out:
+            faults.add(item.id, item.left_out, item.detail)
+        elif not there.setdefault(item.image, isfile(item.image)):
+            faults.add(item.id, "no_image", f"no image {item.image}")
+    return faults
+
+
+def _files(settings: Settings, items: Sequence[Item], number: int) -> str | None:
+    return files_digest(batch_items(items, settings.batch, number)) if items else None
+
+
+def _done(
+    out: Path, settings: Settings, numbers: Iterable[int], items: Sequence[Item]
+) -> tuple[set[int], Faults]:
+    """The finished batches whose files are still the same, and what is at fault with their items."""
     done: set[int] = set()
-    damaged = 0
+    faults = Faults()
     for number in numbers:
-        rows = read_part(out, number, settings.fingerprint)
-        if rows is not None:
-            done.add(number)
-            damaged += sum(row.damaged for row in rows)
-    return done, damaged
+        if part_path(out, number).exists():
+            rows = read_part(out, number, settings.fingerprint, _files(settings, items, number))
+            if rows is not None:
+                done.add(number)
+                add_rows(faults, rows)
+    return done, faults
 
 
 def _bar(task: Task, settings: Settings, numbers: range, done: set[int], shown: bool) -> Any:

@@ -1,5 +1,6 @@
 """One evaluation from what a person asks for to its results, on the engine that is asked for."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 
 from vlx.errors import VlxError
 from vlx.eval.runs.batches import local_work, run_batches
+from vlx.eval.runs.isolated import check_model
 from vlx.eval.runs.ray_engine import ray_work
 from vlx.eval.runs.repeatable import repeatable
 from vlx.eval.runs.request import Prepared, Request, controlled, prepare
@@ -33,8 +35,14 @@ def evaluate_prepared(task: Task, request: Request, ready: Prepared, out: Path) 
         raise VlxError(f"--workers {request.workers} is for --engine ray: run several shards instead")
     else:
         work = local_work(task, ready.models, ready.items, ready.methods, ready.settings)
+    check = partial(
+        check_model, task, request.model, ready.models, ready.items, ready.methods, request.options
+    )
     try:
-        return run_batches(task, ready.settings, work, out, shard=request.shard, progress=request.progress)
+        return run_batches(
+            task, ready.settings, work, out, items=ready.items, check=check, shard=request.shard,
+            progress=request.progress,
+        )  # fmt: skip
     except torch.OutOfMemoryError:
         raise VlxError(
             f"the device is out of memory with {request.batch} items in a batch: give a smaller --batch"

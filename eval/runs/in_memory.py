@@ -14,6 +14,7 @@ from vlx.eval.items.models import Models, ModelType, types_of, with_controls
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import Row
 from vlx.eval.items.truth import HumanFiles, Region, Segments
+from vlx.eval.runs.isolated import check_model, rows_of
 from vlx.eval.runs.methods import chosen_methods
 from vlx.eval.runs.repeatable import repeatable
 from vlx.eval.runs.request import SCENES, asks, data_folder
@@ -90,9 +91,12 @@ def _measured(
     methods: Sequence[Method],
     batch: int,
 ) -> Measured:
+    name = str(getattr(models.trained, "name", type(models.trained).__name__))
+    check_model(task, name, models, items, methods, options)
+
     def rows() -> Iterator[Row]:
         for at in tqdm(range(0, len(items), batch), desc=task.name, leave=False):
-            yield from task.rows(models, items[at : at + batch], methods, options)
+            yield from rows_of(task, models, items[at : at + batch], methods, options)
 
     return measured(task, rows(), task.protocol(options, models.type), options.seed)
 

@@ -7,7 +7,7 @@ from typing import Any
 from vlx.errors import VlxError
 from vlx.eval.items.rows import need_pyarrow, part_path, read_part
 from vlx.eval.runs.batches import finish, locked
-from vlx.eval.runs.settings import Settings, Shard, claim, read_settings, settings_of
+from vlx.eval.runs.settings import Settings, Shard, claim, deciding, read_settings, settings_of
 from vlx.eval.tasks.task import Task
 from vlx.explanation import write_whole
 
@@ -41,7 +41,8 @@ def _agreed(folders: Sequence[Path]) -> dict[str, Any]:
     told = {folder: read_settings(folder)[0] for folder in folders}
     first = told[folders[0]]
     for folder, other in told.items():
-        names = [name for name in {**first, **other} if first.get(name) != other.get(name)]
+        mine, theirs = deciding(first), deciding(other)
+        names = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
         if names:
             raise VlxError(f"{folder} and {folders[0]} differ in {', '.join(names)}: merge shards of one run")
     return first

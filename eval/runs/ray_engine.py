@@ -16,6 +16,7 @@ from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models
 from vlx.eval.items.rows import Row, as_text, from_text
 from vlx.eval.runs.batches import Work, batch_items
+from vlx.eval.runs.isolated import rows_of
 from vlx.eval.runs.methods import chosen_methods
 from vlx.eval.runs.repeatable import repeatable
 from vlx.eval.runs.request import Request, load_models
@@ -43,7 +44,7 @@ class Worker:
             with repeatable(self._settings.threads):
                 items: Sequence[Item] = pickle.loads(packed)
                 options = self._settings.options
-                made.append(as_text(self._task.rows(self._models, items, self._methods, options)))
+                made.append(as_text(rows_of(self._task, self._models, items, self._methods, options)))
         return {"number": list(batch["number"]), "rows": made}
 
 

@@ -12,12 +12,18 @@ from vlx.eval.data.folder import QUESTIONS_1, QUESTIONS_2, DataFolder, look
 from vlx.eval.items.item import Item, checked, digest, drawn
 from vlx.eval.items.models import Models, in_precision, set_precision, weights_digest, with_controls
 from vlx.eval.items.options import Options
+from vlx.eval.runs.fingerprints import model_digests
 from vlx.eval.runs.methods import chosen_methods, told
 from vlx.eval.runs.settings import Settings, Shard
 from vlx.eval.tasks.task import Task
 from vlx.methods.values import Method
 from vlx.scenes import held_out_scenes
 
+VERSIONS = (
+    "vlx", "torch", "torchvision", "transformers", "tokenizers", "numpy", "scipy", "Pillow", "pycocotools",
+    "nltk",
+)  # fmt: skip
+"""Packages that a row may depend on."""
 SCENES = "scenes"
 """The data that come with the package."""
 
@@ -115,7 +121,10 @@ def settings_for(
     methods: Sequence[Method],
     threads: int,
 ) -> Settings:
-    """Everything that decides what the rows will be."""
+    """Everything that decides what the rows will be, but for the bytes of images and human maps.
+
+    Those stand with each batch (see `vlx.eval.items.files`).
+    """
     return Settings(
         task=task.name,
         model=request.model,
@@ -131,7 +140,8 @@ def settings_for(
         threads=threads,
         damaged=request.damaged,
         options=request.options,
-        versions={name: _version(name) for name in ("vlx", "torch", "torchvision", "numpy", "Pillow")},
+        versions={name: _version(name) for name in VERSIONS},
+        more=model_digests(models.trained),
     )
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from vlx.eval.items.options import Options
 from vlx.explanation import write_whole
 
 SETTINGS = "settings.json"
+_NO_ROW = frozenset({"damaged"})  # decide when a run ends
 _KEYS = {"model_type": "kind"}  # fields that the file calls otherwise
 
 
@@ -37,19 +38,22 @@ class Settings:
     threads: int
     """CPU threads of one worker; sums may be rounded differently with another number."""
     damaged: float
-    """The largest share of items with a damaged image or record."""
+    """The largest share of items with a damaged image or record. It decides when a run ends, and no row."""
     options: Options
     versions: Mapping[str, str]
+    more: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Fingerprints of what no other setting tells, such as how the model reads. The file has no such key
+    where there is none."""
 
     @property
     def plain(self) -> dict[str, Any]:
         """As JSON holds it."""
         told: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return {_KEYS.get(name, name): value for name, value in told.items()}
+        return {_KEYS.get(name, name): value for name, value in told.items() if name != "more" or value}
 
     @property
     def fingerprint(self) -> str:
-        """Of all settings."""
+        """Of all settings that decide rows; the bytes of images and human maps stand with each batch."""
         return fingerprint_of(self.plain)
 
     @property
@@ -83,8 +87,13 @@ def parse_shard(text: str) -> Shard:
 
 
 def fingerprint_of(settings: Mapping[str, Any]) -> str:
-    """A fingerprint of settings as JSON holds them."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    """A fingerprint of settings as JSON holds them, but of those that only decide when a run ends."""
+    return hashlib.sha256(json.dumps(deciding(settings), sort_keys=True).encode()).hexdigest()
+
+
+def deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of settings as JSON holds them that decide what the rows are."""
+    return {name: value for name, value in settings.items() if name not in _NO_ROW}
 
 
 def read_settings(out: Path) -> tuple[dict[str, Any], Shard]:
@@ -107,21 +116,33 @@ def settings_of(plain: Mapping[str, Any]) -> Settings:
         raise VlxError(f"these settings are of another version of vlx ({error})") from None
 
 
-def claim(out: Path, settings: Settings, shard: Shard) -> None:
-    """Write the settings into an empty folder, or make sure that they are those already there."""
-    told = {"settings": settings.plain, "shard": [shard.index, shard.count]}
-    if not (out / SETTINGS).exists():
-        if (out / "parts").exists():
-            raise VlxError(f"{out} holds batches without their settings: give --out another folder")
-        write_whole(out / SETTINGS, (json.dumps(told, indent=1) + "\n").encode())
+def agree(out: Path, settings: Settings, shard: Shard) -> None:
+    """Make sure that a folder without batches, or with batches of these settings, is taken.
+
+    Raises VlxError for any other. Settings without a batch are those of a run that was refused: they bind
+    nobody.
+    """
+    if not any((out / "parts").glob("*.json")):
         return
+    if not (out / SETTINGS).exists():
+        raise VlxError(f"{out} holds batches without their settings: give --out another folder")
     there, part = read_settings(out)
-    mine = {**settings.plain, "shard": f"{shard.index}/{shard.count}"}
-    theirs = {**there, "shard": f"{part.index}/{part.count}"}
-    other = [name for name in mine if mine[name] != theirs.get(name)]
+    mine = {**deciding(settings.plain), "shard": f"{shard.index}/{shard.count}"}
+    theirs = {**deciding(there), "shard": f"{part.index}/{part.count}"}
+    other = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
     if other:
-        pairs = [f"{name} {_short(theirs.get(name))} there, {_short(mine[name])} now" for name in other]
+        pairs = [f"{name} {_short(theirs.get(name))} there, {_short(mine.get(name))} now" for name in other]
         raise VlxError(f"{out} holds other settings ({'; '.join(pairs)}): give --out another folder")
+
+
+def claim(out: Path, settings: Settings, shard: Shard) -> None:
+    """Write the settings into a folder with which they `agree`."""
+    agree(out, settings, shard)
+    told = {"settings": settings.plain, "shard": [shard.index, shard.count]}
+    text = (json.dumps(told, indent=1) + "\n").encode()
+    path = out / SETTINGS
+    if not path.is_file() or path.read_bytes() != text:
+        write_whole(path, text)
 
 
 def _short(value: Any) -> str:

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vlx.eval.items.control_maps import CONTROLS
+from vlx.eval.items.faults import DAMAGED, FAILED, REFUSED, Fault, Faults, told
 from vlx.eval.items.rows import SCORE, Row
-from vlx.eval.measures.statistics import Outcome, Summary, by_group, mean_over_groups, summarise
+from vlx.eval.measures.groups import mean_by_clusters
+from vlx.eval.measures.statistics import Outcome, Summary, by_group, summarise_all
 from vlx.eval.runs.tables import latex_table, markdown_table
 from vlx.eval.tasks.task import Task
 
@@ -30,15 +32,14 @@ class Measured:
     paired: Mapping[str, Summary]
     """Score minus control over the items where both have a finite value, with images as clusters."""
     categories: Mapping[str, Mapping[str, Summary]]
-    """For each method, its score by category."""
+    """For each method, its score by category, with images as clusters."""
+    over_categories: Mapping[str, Summary]
+    """For each method the mean of its categories' means, with images as clusters."""
+    faults: Mapping[str, Fault]
+    """What could not be measured though it should, by the reason."""
 
     def __str__(self) -> str:
         return short(self)
-
-    @property
-    def over_categories(self) -> Mapping[str, Summary]:
-        """For each method the mean of its categories' means."""
-        return {name: mean_over_groups(groups) for name, groups in self.categories.items() if groups}
 
 
 class Collected:
@@ -50,10 +51,11 @@ class Collected:
         self._images: dict[str, list[str]] = {}
         self._categories: dict[str, list[str]] = {}
         self._scores: dict[str, list[Outcome]] = {}
+        self._of_scores: dict[str, list[str]] = {}
         self._paired: dict[str, list[Outcome]] = {}
         self._first: str | None = None
         self._known: set[str] = set()
-        self._damaged = 0
+        self._faults = Faults()
 
     def add(self, row: Row) -> None:
         """Take one row."""
@@ -68,34 +70,41 @@ class Collected:
             label = f"{row.method} minus {column.replace('_', ' ')}"
             self._paired.setdefault(label, []).append(_difference(row.outcomes[SCORE], row.outcomes[column]))
         self._scores.setdefault(row.method, []).append(row.outcomes[SCORE])
+        self._of_scores.setdefault(row.method, []).append(row.image)
         self._categories.setdefault(row.method, []).append(row.category)
         if row.image != row.item:  # as it is for a damaged record, which names no image
             self._known.add(row.image)
-        self._damaged += row.damaged and row.method == self._first
+        if row.method == self._first:
+            self._faults.add(row.item, row.outcomes[SCORE].left_out, row.detail)
 
     def measured(self, protocol: str, seed: int) -> Measured:
         """The summaries of all rows so far; the seed is that of the bootstrap."""
         first = self._scores.get(self._first or "", [])
-        clusters = next(iter(self._images.values()), [])[: len(first)]
+        clusters = self._of_scores.get(self._first or "", [])
+        grouped = {name: self._grouped(name, seed) for name in self._scores}
         return Measured(
             title=self._task.title,
             protocol=protocol,
             items=len(first),
             images=len(self._known),
-            damaged=self._damaged,
-            alone={name: summarise(found, seed=seed) for name, found in self._outcomes.items()},
-            by_image={
-                name: summarise(found, self._images[name], seed=seed)
-                for name, found in self._outcomes.items()
-            },
-            paired={name: summarise(found, clusters, seed=seed) for name, found in self._paired.items()},
-            categories={name: self._grouped(name, seed) for name in self._scores},
+            damaged=self._faults.count(DAMAGED),
+            alone=summarise_all(self._outcomes, seed=seed),
+            by_image=summarise_all(self._outcomes, self._images, seed=seed),
+            paired=summarise_all(self._paired, dict.fromkeys(self._paired, clusters), seed=seed),
+            categories={name: groups for name, (groups, _) in grouped.items()},
+            over_categories={name: mean for name, (_, mean) in grouped.items() if mean is not None},
+            faults=self._faults.found,
         )
 
-    def _grouped(self, method: str, seed: int) -> dict[str, Summary]:
-        pairs = zip(self._scores[method], self._categories[method], strict=True)
-        named = [(outcome, category) for outcome, category in pairs if category]
-        return by_group([outcome for outcome, _ in named], [name for _, name in named], seed=seed)
+    def _grouped(self, method: str, seed: int) -> tuple[dict[str, Summary], Summary | None]:
+        """The scores by category, and the mean over categories, where there are any."""
+        everything = zip(self._scores[method], self._categories[method], self._of_scores[method], strict=True)
+        named = [one for one in everything if one[1]]
+        if not named:
+            return {}, None
+        outcomes, categories, images = zip(*named, strict=True)
+        groups = by_group(outcomes, categories, images, seed=seed)
+        return groups, mean_by_clusters(outcomes, categories, images, seed=0)
 
 
 def measured(task: Task, rows: Iterable[Row], protocol: str, seed: int = 0) -> Measured:
@@ -149,6 +158,7 @@ def as_json(found: Measured, settings: Mapping[str, Any]) -> str:
         "items": found.items,
         "images": found.images,
         "damaged": found.damaged,
+        "faults": {reason: asdict(one) for reason, one in sorted(found.faults.items())},
         "rows": {
             name: {"items": _plain(summary), "by_image": _plain(found.by_image[name])}
             for name, summary in found.alone.items()
@@ -179,6 +189,8 @@ def from_json(text: str) -> tuple[Measured, dict[str, Any]]:
             method: {name: _summary(one) for name, one in groups.items()}
             for method, groups in facts["categories"].items()
         },
+        over_categories={name: _summary(one) for name, one in facts["over_categories"].items()},
+        faults={reason: Fault(**one) for reason, one in facts.get("faults", {}).items()},
     )
     return found, facts["settings"]
 
@@ -192,7 +204,19 @@ def _difference(score: Outcome, control: Outcome) -> Outcome:
 
 
 def _counts(found: Measured) -> str:
-    return f"Items: {found.items}; images: {found.images}; damaged images or records: {found.damaged}.\n"
+    text = f"Items: {found.items}; images: {found.images}; damaged images or records: {found.damaged}.\n"
+    lines = fault_lines(found)
+    return "\n".join([text, *(f"- {line}" for line in lines), ""]) if lines else text
+
+
+def fault_lines(found: Measured) -> list[str]:
+    """A line for each reason of what is damaged, not taken by the model, or failed, with the first item."""
+    kinds = (
+        ("damaged data", DAMAGED),
+        ("not taken by the model", REFUSED),
+        ("failed on this item", FAILED),
+    )
+    return [f"{kind}: {line}" for kind, reasons in kinds for line in told(found.faults, reasons)]
 
 
 def _plain(summary: Summary) -> dict[str, Any]:

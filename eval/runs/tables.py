@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from vlx.eval.items.faults import meaning
 from vlx.eval.measures.statistics import Summary
 
 _HEAD = ("", "mean", "s.e.", "SD", "interval", "median", "trimmed", "n", "left out")
@@ -107,8 +108,16 @@ def table_note(
     unit += "" if by_image is None else ", and over images"
     return (
         f"Protocol: {protocol.rstrip('.')}. Standard error with ddof 1; {' and '.join(levels)} "
-        f"percentile bootstrap over {unit}; trimmed mean without a tenth at each end."
+        f"percentile bootstrap over {unit}; trimmed mean without a tenth at each end.{_reasons(rows)}"
     )
+
+
+def _reasons(rows: Mapping[str, Summary]) -> str:
+    """What the reasons in the last column mean."""
+    counted = {reason for summary in rows.values() for reason in summary.left_out}
+    counted |= {"infinite"} if any(summary.infinite for summary in rows.values()) else set()
+    told = [f"{reason} ({meaning(reason)})" for reason in sorted(counted) if meaning(reason)]
+    return f" Left out: {', '.join(told)}." if told else ""
 
 
 def _markdown(cell: str) -> str:

@@ -59,6 +59,13 @@ def test_every_evaluation_takes_the_same_options_and_its_own(command: str, own: 
     assert given == {name: getattr(Options(), name) for name in given}
 
 
+def test_all_takes_what_the_single_evaluations_take() -> None:
+    group: Any = get_command(evaluate)
+    found = {option.name for option in group.commands["all"].params}
+    single = {option.name for command in COMMANDS for option in group.commands[command].params}
+    assert single - found == {"shard"}
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_writes_rows_and_summaries(command: str, world: Path, tmp_path: Path, run: Run) -> None:
     more = ("--window", 15, "--stride", 16) if command == "occlusion" else ()

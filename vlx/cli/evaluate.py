@@ -16,6 +16,7 @@ from vlx.cli.options import (
     DEVICE,
     ENGINE,
     HOW,
+    LAYER,
     LIMIT,
     METHOD,
     PRECISION,
@@ -93,7 +94,7 @@ def everything(**given: Any) -> None:
     from vlx.eval.tasks.all import TASKS
 
     names = dict.fromkeys(given["model"] or ["scenes/captioner", "scenes/vqa"])
-    requests = [request_of({**given, "model": name, "layer": None}, None) for name in names]
+    requests = [request_of({**given, "model": name}, None) for name in names]
     print(f"page: {evaluate_all(requests, TASKS, given['out'], occluded=given['occluded'])}")
 
 
@@ -107,8 +108,7 @@ evaluate.command("all")(
         DATA,
         METHOD,
         option("out", Path, Path("vlx-evaluation"), help="Where results and report.html go."),
-        SPLIT,
-        CAPTIONS,
+        *(LAYER, SPLIT, CAPTIONS, TOLERANCE, ANNOTATORS, ANSWER),
         LIMIT,
         option("occluded", int, 20, min=1, help="Images for occlusion, which takes hundreds of runs each."),
         *(WINDOW, STRIDE, SEED, BATCH, DEVICE, PRECISION, THREADS, DAMAGED, ENGINE, WORKERS),

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vlx.errors import LayerError, VlxError
+from vlx.errors import LayerError, NumericError, VlxError
 from vlx.methods.guided import Rule, need_relus, ruled
 from vlx.passes.capture import as_captured
 from vlx.passes.forward import Cut, Pass
@@ -86,7 +86,7 @@ def _differentiated(
         scale = 8192.0 if torch.float16 in (passed.features.dtype, roots[0].dtype) else 1.0
         values, batched = _scaled(passed, leaf, terms, count, scale, chunk or _fitting(passed, roots[0]))
     if not all_finite(values):
-        raise VlxError(
+        raise NumericError(
             f"the gradients at layer {passed.layer} are not finite: check the model's weights and precision"
         )
     return Gradients(values, scores, batched, relus)

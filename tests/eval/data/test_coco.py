@@ -172,3 +172,37 @@ def test_real_masks_lie_in_their_boxes_and_have_their_areas(shared_data):
             assert box.y - 1.5 <= rows.min()
             assert rows.max() <= box.y + box.height + 1.5
         assert mask.sum() == pytest.approx(areas[ids[number]], rel=0.15, abs=40)
+
+
+def test_files_in_the_manner_of_lvis_are_read(tmp_path):
+    images = [{"id": 7, "coco_url": "http://images.example.org/val2017/7.jpg", "height": 5, "width": 6}]
+    plain = {name: value for name, value in annotation().items() if name not in ("bbox", "iscrowd")}
+    instances = read_instances(written(tmp_path, plain, {**plain, "iscrowd": None}, images=images))
+    assert instances.images[7].file_name == "7.jpg"
+    assert [one.box for one in instances.of(7)] == [Box(1, 1, 3, 2)] * 2
+    assert union_mask(instances, 7, "dog").sum() == 6
+
+
+def test_ids_may_be_texts_and_keep_their_digits(tmp_path):
+    large = 2**53 + 1
+    images = [{"id": str(large), "file_name": "7.jpg", "height": "5", "width": 6.0}]
+    instances = read_instances(written(tmp_path, annotation(image_id=large, category_id="18"), images=images))
+    assert [one.category for one in instances.of(large)] == ["dog"]
+    named = [{"id": "seven", "file_name": "7.jpg", "height": 5, "width": 6}]
+    with pytest.raises(DataError, match=r'images\[0\]\.id is "seven": expected a number'):
+        read_instances(written(tmp_path, images=named))
+
+
+def test_images_without_a_size_are_listed_and_have_no_masks(tmp_path):
+    instances = read_instances(written(tmp_path, annotation(), images=[{"id": 7, "file_name": "7.jpg"}]))
+    assert list(instances.images) == [7]
+    with pytest.raises(DataError, match="no height and width"):
+        union_mask(instances, 7, "dog")
+
+
+def test_what_is_lost_with_a_damaged_record_is_known(tmp_path):
+    told: list[DataError] = []
+    broken = annotation(id=2, bbox=[0, 0, float("nan"), 1])
+    instances = read_instances(written(tmp_path, annotation(), broken), told.append)
+    assert len(told) == 1
+    assert "annotations[1].bbox" in instances.lost[7, "dog"]

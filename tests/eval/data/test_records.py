@@ -4,7 +4,15 @@ import os
 import pytest
 
 from vlx.errors import VlxError
-from vlx.eval.data.records import DataError, inside, read_json, read_record, read_records, spared
+from vlx.eval.data.records import (
+    DataError,
+    inside,
+    number_of,
+    read_json,
+    read_record,
+    read_records,
+    spared,
+)
 
 
 def written(folder, content):
@@ -117,3 +125,36 @@ def test_a_damaged_record_can_be_told_and_skipped(tmp_path):
     assert "[1] is a number: expected an object" in str(told[1])
     with pytest.raises(DataError, match="is a number"):
         list(read_records(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("3", 3), ("-3", -3), (" 3 ", 3), ("2.50", 2.5), ("1e2", 100.0), ("3.", 3.0), ("+4", 4),
+        (str(2**70), 2**70),
+    ],
+)  # fmt: skip
+def test_numbers_may_be_written_as_texts(text, number):
+    assert number_of(text) == number
+
+
+@pytest.mark.parametrize(
+    "value", ["", "three", "0x3", "1_000", "nan", "inf", "1e999", "٣", None, True, [3], {}]
+)
+def test_what_is_no_number_is_none(value):
+    assert number_of(value) is None
+
+
+def test_numbers_that_no_float_holds_are_none():
+    assert number_of(10**400) is None
+    assert number_of("9" * 301) is None
+
+
+def test_a_byte_order_mark_does_no_harm_and_endless_digits_are_refused(tmp_path):
+    path = tmp_path / "data.json"
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert read_record(path).integer("a") == 1
+    with pytest.raises(DataError, match="not a JSON file"):
+        read_json(written(tmp_path, f'{{"a": {"9" * 5000}}}'))
+    with pytest.raises(DataError, match="expected a number"):
+        read_record(written(tmp_path, f'{{"a": {"9" * 400}}}')).integer("a")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vlx.eval.measures.bootstrap import bootstrap_interval, clustered_error
+from vlx.eval.measures.bootstrap import bootstrap_interval, bootstrap_intervals, clustered_error
 
 
 def test_interval_agrees_with_scipy():
@@ -47,3 +47,37 @@ def test_long_samples_are_drawn_in_parts(monkeypatch):
     whole = bootstrap_interval(values, groups, resamples=500)
     monkeypatch.setattr("vlx.eval.measures.bootstrap._CHUNK", 333)
     assert bootstrap_interval(values, groups, resamples=500) == whole
+
+
+def test_samples_that_share_a_draw_have_the_intervals_they_have_alone():
+    random = np.random.default_rng(3)
+    samples = [
+        (random.normal(size=60), np.arange(60)),
+        (random.exponential(size=120), np.repeat(np.arange(60), 2)),
+        (random.normal(size=90), np.concatenate([np.arange(60), np.arange(30)])),
+        (random.normal(size=40), np.arange(40)),
+        (np.zeros(0), np.zeros(0, int)),
+        (np.ones(3), np.zeros(3, int)),
+    ]
+    together = bootstrap_intervals(samples, seed=4, resamples=300)
+    for (values, groups), found in zip(samples, together, strict=True):
+        alone = literal(values, groups, 4, 300)
+        assert (found is None) == (alone is None)
+        assert alone is None or found == pytest.approx(alone, rel=1e-14)
+    assert [one is None for one in together] == [False] * 4 + [True] * 2
+
+
+def literal(values, groups, seed, resamples):
+    """As it was before samples shared a draw: sums and sizes of the groups that are drawn."""
+    if len(set(groups.tolist())) < 2:
+        return None
+    sums, sizes = np.bincount(groups, weights=values), np.bincount(groups)
+    drawn = np.random.default_rng(seed).integers(len(sums), size=(resamples, len(sums)))
+    return tuple(np.quantile(sums[drawn].sum(1) / sizes[drawn].sum(1), [0.025, 0.975]))
+
+
+@pytest.mark.parametrize("short", [1, 10**6])
+def test_draws_are_counted_alike_however_many_groups_there_are(monkeypatch, short):
+    monkeypatch.setattr("vlx.eval.measures.bootstrap._SHORT", short)
+    values, groups = np.random.default_rng(5).normal(size=70), np.repeat(np.arange(35), 2)
+    assert bootstrap_interval(values, groups, resamples=200) == pytest.approx(literal(values, groups, 0, 200))

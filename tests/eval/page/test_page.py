@@ -8,6 +8,7 @@ import shutil
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,8 +135,80 @@ def test_nothing_measured_is_an_error_that_says_why(tmp_path: Path, run: Run) ->
     assert status == 1
     assert "nothing was measured" in err
     assert "boxes of scenes/captioner" in err
+    assert "boxes of scenes/captioner" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     with pytest.raises(VlxError, match="x: y"):
         write_page(tmp_path / "page.html", [], [("x", "y")])
+
+
+def broken_masks(world: Path, copy: Path) -> Path:
+    """A world whose masks cannot be read, which words alone need."""
+    shutil.copytree(world, copy)
+    content = json.loads((copy / "instances.json").read_text())
+    for one in content["annotations"]:
+        one["segmentation"] = {"size": [1, 1], "counts": "!!"}
+    (copy / "instances.json").write_text(json.dumps(content))
+    return copy
+
+
+def test_what_fails_is_a_line_of_the_page_and_the_others_go_on(
+    world: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = broken_masks(world, tmp_path / "data")
+    monkeypatch.setitem(small.MODELS, "scenes/vqa", broken_model)
+    given = (*GIVEN, "--model", "gone/model")
+    status, said, _ = run("evaluate", "all", "--data", data, "--out", tmp_path / "out", *given)
+    assert (status, said) == (0, f"page: {tmp_path / 'out' / 'report.html'}\n")
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "<b>pointing of scenes/captioner</b>" in text
+    assert "damaged_record" in text
+    assert "segmentation.size is [1, 1]" in text
+    assert "<b>gone/model</b>" in text
+    assert "<b>sanity of scenes/vqa</b>" in text
+    assert "ZeroDivisionError: of the model itself" in text
+    assert (tmp_path / "out" / "boxes-scenes-captioner" / "summary.json").is_file()
+    assert (tmp_path / "out" / "sanity-scenes-captioner" / "summary.json").is_file()
+
+
+def broken_model() -> Any:
+    model = small.vqa()
+
+    def read(*_given: Any) -> Any:
+        raise ZeroDivisionError("of the model itself")
+
+    object.__setattr__(model, "read", read)
+    return model
+
+
+def test_all_takes_the_options_of_the_single_evaluations(
+    world: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers: list[object] = []
+
+    def load(name: str, **settings: object) -> Any:
+        layers.append(settings["layer"])
+        return small.load(name)
+
+    monkeypatch.setattr(sys.modules["vlx.load"], "load", load)
+    given = ("--layer", "features.2", "--tolerance", 9, "--answer", "human", "--annotators", "mean")
+    status, _, err = run("evaluate", "all", "--data", world, "--out", tmp_path, *GIVEN, *given)
+    assert status == 0, err
+    for name in ("pointing-scenes-captioner", "attention-scenes-vqa"):
+        options = json.loads((tmp_path / name / "settings.json").read_text())["settings"]["options"]
+        assert (options["tolerance"], options["answer"], options["annotators"]) == (9, "human", "mean")
+    assert layers == ["features.2"] * 2
+
+
+def test_faults_and_what_reasons_mean_are_on_the_page(world: Path, tmp_path: Path, run: Run) -> None:
+    data = Path(shutil.copytree(world, tmp_path / "data"))
+    shutil.rmtree(data / "attention")
+    missing = sorted((data / "images").iterdir())[0]
+    missing.unlink()
+    given = ("--model", "scenes/captioner", "--damaged", 0.5, "--occluded", 1, "--window", 15, "--stride", 60)
+    assert run("evaluate", "all", "--data", data, "--out", tmp_path / "out", *given, "--captions", 1)[0] == 0
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert f"damaged data: no_image 5, the first: no image {missing}" in text
+    assert "Left out: " in text
+    assert "no_image (there is no such image file)" in text
 
 
 def test_the_best_and_the_worst_are_of_different_images() -> None:

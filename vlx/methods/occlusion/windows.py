@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from vlx.errors import VlxError
+from vlx.errors import NumericError, VlxError
 
 Pixels = Float[np.ndarray, "_channel _height _width"]
 Scores = Callable[[Float[np.ndarray, "batch channel height width"]], np.ndarray]
@@ -152,7 +152,7 @@ def _scores_of(score: Scores, images: np.ndarray) -> Float[np.ndarray, "batch *t
     if values.shape[:1] != (len(images),) or values.ndim > 2:
         raise VlxError(f"scores of shape {values.shape} for {len(images)} images: expected one each")
     if not np.isfinite(values).all():
-        raise VlxError("a score that is not finite")
+        raise NumericError("a score that is not finite")
     return values
 
 
