@@ -25,6 +25,7 @@ REASONS: Mapping[str, str] = {
     "unknown_word": "the model does not know the word",
     "not_finite": "scores, gradients or maps are not finite",
     "failed": "the model or the method failed on this item",
+    "said_nothing": "the model says nothing",
     "unknown_answer": "the model does not know the answer",
     "other_tokens": "the model reads other words",
     "no_category": "the annotations do not have the category of the word",
