@@ -81,10 +81,11 @@ class Instances:
         return self.by_image.get(image_id, ())
 
 
-def read_captions(path: str | Path, damaged: Damaged | None = None) -> Captions:
+def read_captions(path: str | Path, damaged: Damaged | None = None, split: str | None = None) -> Captions:
     """The captions of ``captions_*.json``, images without a caption included.
 
-    A damaged record raises DataError, or is skipped and told to ``damaged``.
+    Karpathy's ``dataset_coco.json`` is read too: ``split`` (test, val2014, ...) picks images there, and they
+    have no size. A damaged record raises DataError, or is skipped and told to ``damaged``.
 
     >>> from vlx.scenes import held_out_scenes
     >>> captions = read_captions(held_out_scenes() / "captions.json")
@@ -92,6 +93,8 @@ def read_captions(path: str | Path, damaged: Damaged | None = None) -> Captions:
     '000000000001.jpg'
     """
     file = read_record(path)
+    if "annotations" not in file and "sentences" in next(file.records("images", lambda _: None), file):
+        return _karpathy(file, damaged, split)
     images = _images(file, damaged)
     grouped: dict[int, list[Caption]] = {}
     for record in file.records("annotations", damaged):
@@ -184,6 +187,28 @@ def joined_mask(instances: Iterable[Instance], image: CocoImage) -> Mask:
     for instance in instances:
         mask |= instance_mask(instance, image)
     return mask
+
+
+def _karpathy(file: Record, damaged: Damaged | None, split: str | None) -> Captions:
+    """The captions of Karpathy and Fei-Fei's splits: one record an image, its sentences inside."""
+    images: dict[int, CocoImage] = {}
+    by_image: dict[int, tuple[Caption, ...]] = {}
+    for record in file.records("images", damaged):
+        with spared(damaged):
+            folder = record.text("filepath") if "filepath" in record else ""
+            if split is not None and split not in (record.fields.get("split"), folder):
+                continue
+            name = record.text("filename")
+            image_id = record.integer("cocoid" if "cocoid" in record else "imgid")
+            captions = [
+                Caption(one.integer("sentid"), image_id, one.text("raw").strip())
+                for one in record.records("sentences", damaged)
+            ]
+            if image_id in images:
+                raise DataError(f"{record.where}: image id {image_id} stands twice")
+            images[image_id] = CocoImage(image_id, f"{folder}/{name}" if folder else name, 0, 0)
+            by_image[image_id] = tuple(captions)
+    return Captions(images, by_image)
 
 
 def _images(file: Record, damaged: Damaged | None) -> dict[int, CocoImage]:

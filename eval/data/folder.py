@@ -1,114 +1,32 @@
 """What a data folder holds: which public files are there, which are missing, and who publishes them."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlx.eval.data.records import DataError, inside
+from vlx.eval.data.content import Content, content_of
+from vlx.eval.data.photos import Photos, entries, folders_in, holds_images, photos_in
+from vlx.eval.data.published import ATTENTION, IMAGES, SOURCES, Source
+from vlx.eval.data.records import DataError
 from vlx.images.files import SUFFIXES
+
+_GENERIC = {"captions", "instances", "results", "questions", "annotations"}
+"""Names that other tools give to other files: what lies under them is taken by its content alone."""
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
+_MANY = 100  # more JSON files than this in a folder are one for each image: none is looked into
+_SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Source:
-    """One kind of file that evaluations read."""
+class Declined:
+    """A file that no evaluation reads."""
 
-    name: str
-    called: str
-    """Its usual name, for a person."""
-    patterns: tuple[str, ...]
-    """How it may be called below a data folder."""
-    serves: str
-    """What it is needed for."""
-    owner: str
-    """Who publishes it, and where."""
-
-
-_COCO = "COCO publishes it at https://cocodataset.org/#download"
-_VQA = "VQA publishes it at https://visualqa.org"
-_QUESTIONS = "occlusion and sanity of VQA models"
-
-
-def _below(*names: str) -> tuple[str, ...]:
-    """The names in the folder itself and in the sub-folders where archives unpack them."""
-    return tuple(f"{folder}{name}" for name in names for folder in ("", "annotations/", "questions/"))
-
-
-CAPTIONS = Source(
-    "COCO captions",
-    "captions_val2014.json",
-    _below("captions.json", "captions_*.json"),
-    "pointing; occlusion and sanity of captioners",
-    _COCO,
-)
-INSTANCES = Source(
-    "COCO instances",
-    "instances_val2014.json",
-    _below("instances.json", "instances_*.json"),
-    "pointing; images of classifiers",
-    _COCO,
-)
-DENSECAP = Source(
-    "DenseCap results",
-    "results.json",
-    ("results.json", "densecap/results.json", "vis/data/results.json"),
-    "boxes",
-    "run_model.lua of https://github.com/jcjohnson/densecap writes it",
-)
-REGIONS = Source(
-    "Visual Genome regions",
-    "region_descriptions.json",
-    ("region_descriptions.json", "*/region_descriptions.json"),
-    "boxes, where there are no DenseCap results",
-    "Visual Genome publishes it at https://homes.cs.washington.edu/~ranjay/visualgenome",
-)
-QUESTIONS_1 = Source(
-    "VQA v1 questions",
-    "OpenEnded_mscoco_val2014_questions.json",
-    _below("questions.json", "OpenEnded_mscoco_*_questions.json"),
-    f"attention; {_QUESTIONS}",
-    f"{_VQA}/vqa_v1_download.html",
-)
-ANSWERS_1 = Source(
-    "VQA v1 annotations",
-    "mscoco_val2014_annotations.json",
-    _below("annotations.json", "mscoco_*_annotations.json"),
-    "types and human answers of VQA v1 questions",
-    f"{_VQA}/vqa_v1_download.html",
-)
-QUESTIONS_2 = Source(
-    "VQA v2 questions",
-    "v2_OpenEnded_mscoco_val2014_questions.json",
-    _below("v2_OpenEnded_mscoco_*_questions.json"),
-    _QUESTIONS,
-    f"{_VQA}/download.html",
-)
-ANSWERS_2 = Source(
-    "VQA v2 annotations",
-    "v2_mscoco_val2014_annotations.json",
-    _below("v2_mscoco_*_annotations.json"),
-    "types and human answers of VQA v2 questions",
-    f"{_VQA}/download.html",
-)
-ATTENTION = Source(
-    "VQA-HAT maps",
-    "a folder vqahat_val",
-    ("attention", "vqahat_val", "vqahat_train", "vqahat/vqahat_val"),
-    "attention",
-    "its authors publish them at https://computing.ece.vt.edu/~abhshkdz/vqa-hat",
-)
-IMAGES = Source(
-    "images", "a folder images, val2014, VG_100K or the like",
-    (
-        "images", "val2014", "train2014", "test2015", "val2017", "train2017", "VG_100K", "VG_100K_2",
-        "vis/data",
-        "images/val2014", "images/train2014", "images/val2017", "images/train2017",
-    ),
-    "everything", "the owners named above publish them beside their files",
-)  # fmt: skip
-
-SOURCES = (
-    CAPTIONS, INSTANCES, DENSECAP, REGIONS, QUESTIONS_1, ANSWERS_1, QUESTIONS_2, ANSWERS_2, ATTENTION, IMAGES,
-)  # fmt: skip
+    path: Path
+    says: str
+    """What it is, or what is wrong with it."""
+    named: str = ""
+    """The source whose name it bears."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +36,10 @@ class DataFolder:
     root: Path
     found: Mapping[str, tuple[Path, ...]]
     """For each source, by its name, what is there."""
+    photos: Photos
     split: str | None = None
     """Where a source has several files, the one whose name holds this is meant, such as val2014."""
+    declined: tuple[Declined, ...] = ()
 
     def has(self, source: Source) -> bool:
         """Whether there is any file of this kind."""
@@ -128,48 +48,61 @@ class DataFolder:
     def path(self, source: Source) -> Path:
         """The file of this kind.
 
-        Raises DataError where there is none, naming its owner, or where there are several.
+        Raises DataError where there is none, naming its owner and what was not taken for it, or where there
+        are several.
         """
         found = self.found[source.name]
-        chosen = [path for path in found if self.split is None or self.split in path.name] or list(found)
+        chosen = [path for path in found if self.split is None or self.split in self.name(path)]
+        chosen = chosen or list(found)
         if not chosen:
+            near = [one for one in self.declined if one.named in (source.name, "archive")]
+            told = "".join(f"; not taken: {self.name(one.path)} ({one.says})" for one in near[:3])
             raise DataError(
-                f"{self.root} has no {source.name} ({source.called}): {source.owner}; "
+                f"{self.root} has no {source.name} ({source.called}): {source.owner}{told}; "
                 f"see vlx data check {self.root}"
             )
         if len(chosen) > 1:
-            names = ", ".join(path.name for path in chosen)
+            names = ", ".join(map(self.name, chosen))
             raise DataError(f"{self.root} has several {source.name} ({names}): pick one by --split")
         return chosen[0]
+
+    def name(self, path: Path) -> str:
+        """A path as it stands below the folder."""
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
 
     def image(self, *names: str) -> Path:
         """The image file of the first of these names that exists, else the path where it is missed.
 
-        Raises DataError for a name that leads out of the folder.
+        Raises DataError for a name that leads out of the folder, and where several files would do.
         """
-        folders = (*self.found[IMAGES.name], self.root)
-        paths = [inside(folder, name) for name in names for folder in folders]
-        return next((path for path in paths if path.is_file()), paths[0])
+        return self.photos.find(names)
 
 
 def look(root: str | Path, split: str | None = None) -> DataFolder:
-    """Find the known files in a data folder. Raises DataError where there is no such folder.
+    """Find the known files in a data folder, by their names and their content.
+
+    A file under another name is taken where no file has the usual one. Raises DataError where there is no
+    such folder.
 
     >>> from vlx.scenes import held_out_scenes
-    >>> look(held_out_scenes()).has(IMAGES)
-    True
+    >>> [folder.name for folder in look(held_out_scenes()).photos.places]
+    ['images']
     """
     folder = Path(root)
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; give one with data, or scenes for the built-in world")
+        raise DataError(f"{folder}: {_no_folder(folder)}")
     found = {source.name: _matches(folder, source.patterns) for source in SOURCES}
-    if any(path.suffix.lower() in SUFFIXES for path in folder.iterdir()):
-        found[IMAGES.name] = (*found[IMAGES.name], folder)
-    return DataFolder(folder, found, split)
+    taken, declined = _sorted_out(folder, found)
+    photos = photos_in(folder, split)
+    here = (folder,) if holds_images(folder, None) else ()
+    taken[IMAGES.name] = (*photos.places, *here)
+    return DataFolder(folder, taken, photos, split, (*declined, *_left_lying(folder)))
 
 
 def check(folder: DataFolder) -> list[str]:
     """Lines for a person: what was found, what is missing, what for, and where its owner publishes it.
+
+    Below them stand the files that were looked at and not taken, with what they are.
 
     >>> from vlx.scenes import held_out_scenes
     >>> check(look(held_out_scenes()))[0]
@@ -179,21 +112,110 @@ def check(folder: DataFolder) -> list[str]:
     for source in SOURCES:
         found = folder.found[source.name]
         if found:
-            names = ", ".join(path.relative_to(folder.root).as_posix() for path in found)
+            names = ", ".join(map(folder.name, found))
             lines.append(f"found    {source.name}: {names}{_held(source, found)}")
         else:
             lines.append(f"missing  {source.name} ({source.called}), for {source.serves}: {source.owner}")
-    return lines
+    shown = [f"not read {folder.name(one.path)}: {one.says}" for one in folder.declined[:_SHOWN]]
+    more = len(folder.declined) - len(shown)
+    return [*lines, *shown, *([f"not read {more} other files"] if more else [])]
+
+
+def _no_folder(path: Path) -> str:
+    if path.is_file():
+        packed = path.name.lower().endswith(_ARCHIVES)
+        return f"{'an archive: unpack it and give' if packed else 'a file: give'} the folder"
+    if path.is_symlink():
+        return f"a link to {os.readlink(path)}, where nothing is"
+    return "no such folder; give one with data, or scenes for the built-in world"
 
 
 def _held(source: Source, found: Iterable[Path]) -> str:
     """How many files the folders of a source hold."""
     if source not in (ATTENTION, IMAGES):
         return ""
-    count = sum(1 for folder in found for path in folder.iterdir() if path.is_file())
-    return f" ({count} files)"
+    held = [path for folder in found for path in folder.iterdir()]
+    count = sum(map(os.path.isfile, held))
+    lost = sum(os.path.islink(path) and not os.path.exists(path) for path in held)
+    return f" ({count} files{f', {lost} links to nothing' if lost else ''})"
 
 
 def _matches(folder: Path, patterns: Iterable[str]) -> tuple[Path, ...]:
-    hits = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
-    return tuple(dict.fromkeys(hits))
+    ends = ("", ".gz")
+    hits = [path for one in patterns for end in ends for path in sorted(folder.glob(f"{one}{end}"))]
+    return tuple(dict.fromkeys(path for path in hits if not path.name.startswith(".")))
+
+
+Looked = tuple[Path, Content, str]
+"""A file, what it holds, and the source whose name it bears, if any."""
+
+
+def _sorted_out(
+    folder: Path, named: Mapping[str, tuple[Path, ...]]
+) -> tuple[dict[str, tuple[Path, ...]], list[Declined]]:
+    """The files of each source by name and content, and those that are none."""
+    taken = {source.name: list(named[source.name]) if source is ATTENTION else [] for source in SOURCES}
+    rest: list[Looked] = []
+    for source in SOURCES:
+        for path in named[source.name] if source is not ATTENTION else ():
+            found = content_of(path)
+            if _fits(found, source, path):
+                taken[source.name].append(path)
+            else:
+                rest.append((path, found, source.name))
+    known = {path for paths in named.values() for path in paths}
+    rest += [(path, content_of(path), "") for path in _further(folder) if path not in known]
+    declined = _add_rest(taken, rest)
+    return {name: tuple(paths) for name, paths in taken.items()}, declined
+
+
+def _fits(found: Content, source: Source, path: Path) -> bool:
+    """Whether a file is taken as the source whose name it bears; an official one is unless it is another."""
+    if found.format == source.name:
+        return True
+    if path.name.partition(".")[0] in _GENERIC:
+        return False
+    return not found.sure or (found.format is not None and _kin(found.format, source.name))
+
+
+def _add_rest(taken: dict[str, list[Path]], rest: Iterable[Looked]) -> list[Declined]:
+    """Give files under other names to sources that have none; those that are left."""
+    declined: list[Declined] = []
+    other: dict[str, list[Path]] = {}
+    for path, found, bears in rest:
+        if found.format is not None:
+            other.setdefault(found.format, []).append(path)
+        elif found.sure or bears:
+            declined.append(Declined(path, found.says, bears))
+    for name, paths in other.items():
+        if taken[name]:
+            said = f"{name} too, which {taken[name][0].name} holds under their usual name"
+            declined += [Declined(path, said) for path in paths]
+        else:
+            taken[name] = paths
+    return declined
+
+
+def _kin(first: str, second: str) -> bool:
+    """Whether two names are those of versions of one thing."""
+    return first.startswith("VQA") and second.startswith("VQA") and first.split()[-1] == second.split()[-1]
+
+
+def _further(folder: Path) -> list[Path]:
+    """JSON files under any name, in the folder and those just below it."""
+    found: list[Path] = []
+    for place in (folder, *folders_in(folder)):
+        here = [place / name for name in entries(place) if name.lower().endswith((".json", ".json.gz"))]
+        found += sorted(path for path in here if path.is_file()) if len(here) <= _MANY else []
+    return found
+
+
+def _left_lying(folder: Path) -> list[Declined]:
+    """Archives that were not unpacked, and links that lead nowhere."""
+    found: list[Declined] = []
+    for path in sorted(folder.iterdir()):
+        if path.name.lower().endswith(_ARCHIVES):
+            found.append(Declined(path, "an archive: unpack it", "archive"))
+        elif path.is_symlink() and not os.path.exists(path) and path.suffix.lower() not in SUFFIXES:
+            found.append(Declined(path, f"a link to {os.readlink(path)}, where nothing is", "archive"))
+    return found

@@ -15,7 +15,7 @@ from PIL import Image
 from vlx.eval.data.records import DataError
 from vlx.eval.measures.maps import Map
 
-_NAME = re.compile(r"(\d+)_(\d+)\.png")
+_NAME = re.compile(r"(\d+)_(\d+)\.png", re.IGNORECASE)
 _MOST_PIXELS = 64_000_000
 
 

@@ -1,12 +1,15 @@
 """Checked reading of data files: an error names the file, the record and the key that is wrong."""
 
+import gzip
+import io
 import json
 import math
 import re
+import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import cast
 
 from vlx.errors import VlxError
@@ -17,6 +20,13 @@ _NUMBER = re.compile(r"\s*[+-]?[0-9]{1,300}(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?\s*"
 class DataError(VlxError):
     """A data file that is missing or damaged, or whose content is not what its format says."""
 
+
+_UNFOLDS = 200
+_STARTS = (
+    (b"pk\x03\x04", "a zip archive: unpack it"),
+    (b"version https://git-lfs", "a Git LFS pointer: run git lfs pull"),
+    (b"<", "a web page saved in its place: download it again"),
+)
 
 Damaged = Callable[[DataError], None]
 """Told of each damaged record that a reader skips; a reader without one raises at the first."""
@@ -114,7 +124,7 @@ def spared(damaged: Damaged | None) -> Generator[None, None, None]:
 
 
 def read_json(path: str | Path) -> object:
-    """The content of a JSON file; raises DataError where it is missing or not JSON.
+    """The content of a JSON file, packed by gzip or not; raises DataError where it is missing or not JSON.
 
     >>> from vlx.scenes import held_out_scenes
     >>> "images" in read_json(held_out_scenes() / "captions.json")
@@ -122,13 +132,38 @@ def read_json(path: str | Path) -> object:
     """
     file = Path(path)
     try:
-        return json.loads(file.read_bytes())
+        return json.loads(unzipped(file) if is_gzip(file) else file.read_bytes())
     except FileNotFoundError:
         raise DataError(f"{file}: no such file") from None
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:  # ValueError also for a number of thousands of digits
-        raise DataError(f"{file}: not a JSON file ({error})") from None
+    except (ValueError, RecursionError, EOFError, zlib.error) as error:  # long numbers too
+        raise DataError(f"{file}: not a JSON file ({begins(file) or error})") from None
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether a file is packed by gzip, whatever its name."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def unzipped(path: Path) -> bytes:
+    """What a file holds that gzip packed. Raises DataError for one that unfolds to more than data do."""
+    most = _UNFOLDS * path.stat().st_size + (1 << 20)
+    whole = io.BytesIO()
+    with gzip.open(path) as file:
+        while part := file.read(1 << 24):
+            whole.write(part)
+            if whole.tell() > most:
+                raise DataError(f"{path}: unfolds to more than {_UNFOLDS} times its size")
+    return whole.getvalue()
+
+
+def begins(path: Path) -> str | None:
+    """What a file is by its first bytes, where people have it in the place of JSON."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    return next((says for start, says in _STARTS if head.lstrip().lower().startswith(start)), None)
 
 
 def read_record(path: str | Path) -> Record:
@@ -175,22 +210,26 @@ def _is_number(value: object) -> bool:
 
 
 def inside(root: str | Path, name: str) -> Path:
-    """The path of a file named in data below ``root``; raises DataError where it would leave it.
+    """The path of a file named in data below ``root``; raises DataError where its name would leave it.
 
-    Absolute names, ``..``, drive letters, backslashes and links that lead out are refused.
+    Absolute names, ``..`` and drives are refused; a backslash parts folders, as in data made on Windows.
+    Links below ``root`` are followed wherever they lead: who made the folder set them, not the data.
 
     >>> inside("photos", "val2014/1.jpg").name
     '1.jpg'
     """
-    parts = PurePosixPath(name)
-    plain = bool(name) and not ("\\" in name or ":" in name or "\0" in name)
-    if not plain or parts.is_absolute() or ".." in parts.parts:
-        raise DataError(f"{name!r} is not a file name below {root}")
-    base = Path(root).resolve()
-    path = base / parts
-    if not path.resolve().is_relative_to(base):
-        raise DataError(f"{name!r} leads out of {root}")
-    return path
+    return Path(root).resolve().joinpath(*name_parts(name, root))
+
+
+def name_parts(name: str, root: str | Path) -> tuple[str, ...]:
+    """The folders and the file that a name in data says below ``root``; errors are those of `inside`."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    plain = bool(name) and "\0" not in name and not PureWindowsPath(name).drive
+    if not plain or path.is_absolute() or ".." in path.parts:
+        raise DataError(
+            f"{name!r} is not a file name below {root}: no absolute path, drive or .. leads there"
+        )
+    return path.parts
 
 
 def _records(items: list[object], file: str, name: str, damaged: Damaged | None) -> Iterator[Record]:

@@ -23,7 +23,7 @@ from vlx.eval.items.rows import SCORE, Row, left_out, row_of
 from vlx.eval.measures.maps import Map
 from vlx.eval.measures.statistics import Outcome
 from vlx.explain import explain
-from vlx.images.files import open_image
+from vlx.images.files import open_image, with_link
 from vlx.methods.values import Method
 from vlx.passes.forward import Pass
 from vlx.passes.reading import Reading
@@ -149,7 +149,7 @@ def read_items(
         reason = "damaged_image"
         try:
             if not isfile(item.image):  # or a pipe, from which reading might never come back
-                unread.append((item, LeftOut("no_image", f"no image {item.image}")))
+                unread.append((item, LeftOut("no_image", f"no image {with_link(item.image)}")))
                 continue
             if item.image not in photos:
                 photo = open_image(item.image)

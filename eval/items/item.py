@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vlx.eval.data.records import DataError
-from vlx.eval.items.truth import HumanFiles, Region, Segments, Truth
+from vlx.eval.items.truth import HumanAnswers, HumanFiles, Region, Segments, Truth
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,5 +108,7 @@ def _facts(truth: Truth) -> Any:
             return [image.height, image.width, [instance.segmentation for instance in instances]]
         case HumanFiles(paths):
             return [path.name for path in paths]
+        case HumanAnswers(answers, common, common_of_type):
+            return [*answers, common, common_of_type]
         case None:
             return None

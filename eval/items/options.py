@@ -24,3 +24,5 @@ class Options:
     """Occlusion: side of the hidden square, in pixels of the network input."""
     stride: int = 8
     """Occlusion: distance of neighbouring windows, in pixels of the network input."""
+    steps: int = 20
+    """Deletion and insertion: in how many steps the pixels change."""

@@ -1,38 +1,43 @@
 """Items from the files of a data folder: regions, words, captions, questions, human attention, images."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from vlx.eval.data.coco import Caption, CocoImage, Instances, read_captions, read_instances
 from vlx.eval.data.densecap import BEST, read_densecap
-from vlx.eval.data.folder import (
+from vlx.eval.data.folder import DataFolder
+from vlx.eval.data.hat import find_human_maps
+from vlx.eval.data.lexicon import VisualWord, tokenize, visual_words
+from vlx.eval.data.photos import image_files
+from vlx.eval.data.published import (
     ANSWERS_1,
     ANSWERS_2,
     ATTENTION,
     CAPTIONS,
     DENSECAP,
+    IMAGES,
     INSTANCES,
     QUESTIONS_1,
     QUESTIONS_2,
     REGIONS,
-    DataFolder,
 )
-from vlx.eval.data.hat import find_human_maps
-from vlx.eval.data.lexicon import VisualWord, tokenize, visual_words
 from vlx.eval.data.records import DataError, number_of, read_record
 from vlx.eval.data.visual_genome import read_regions
 from vlx.eval.data.vqa import Annotation, Question, read_annotations, read_questions
 from vlx.eval.items.item import Damage, Item
 from vlx.eval.items.options import Options
-from vlx.eval.items.truth import HumanFiles, Region, Segments
+from vlx.eval.items.truth import HumanAnswers, HumanFiles, Region, Segments
 
 
 def region_items(folder: DataFolder, options: Options) -> list[Item]:
-    """Five region captions an image: DenseCap's best, or else the first of Visual Genome."""
+    """Five regions an image: DenseCap's best, the first of Visual Genome, or the largest objects of COCO."""
     del options
     damage = Damage()
-    made = _densecap(folder, damage) if folder.has(DENSECAP) else _genome(folder, damage)
+    readers = ((DENSECAP, _densecap), (REGIONS, _genome), (INSTANCES, _objects))
+    made = next((read for source, read in readers if folder.has(source)), _densecap)(folder, damage)
     return [*made, *damage.items]
 
 
@@ -90,10 +95,37 @@ def attention_items(folder: DataFolder, options: Options) -> list[Item]:
     return [*items, *damage.items]
 
 
-def image_items(folder: DataFolder, options: Options) -> list[Item]:
-    """The images of the COCO instances, without any text."""
+def answered_items(folder: DataFolder, options: Options) -> list[Item]:
+    """The questions of VQA v1, or else of v2, with people's answers and the most frequent ones."""
     del options
     damage = Damage()
+    second = folder.has(QUESTIONS_2) and folder.has(ANSWERS_2)
+    first = (folder.has(QUESTIONS_1) and folder.has(ANSWERS_1)) or not second
+    folder.path(ANSWERS_1 if first else ANSWERS_2)  # which must be there
+    questions, told = _asked(folder, damage, first)
+    common = Counter(one.answer for one in told.values())
+    by_type: dict[str, Counter[str]] = {}
+    for one in told.values():
+        by_type.setdefault(one.question_type, Counter())[one.answer] += 1
+    images, items = _ImageFiles(folder), list[Item]()
+    for question in questions.values():
+        item, mine = _question_item(question, told, images, damage), told.get(question.id)
+        if item is not None and mine is not None:
+            often = (counts.most_common(1)[0][0] for counts in (common, by_type[mine.question_type]))
+            items.append(replace(item, truth=HumanAnswers(mine.answers, *often)))
+        elif item is not None:
+            items.append(replace(item, left_out="no_answers"))
+    return [*items, *damage.items]
+
+
+def image_items(folder: DataFolder, options: Options) -> list[Item]:
+    """The images of the COCO instances, or else the image files of the folder, without any text."""
+    del options
+    damage = Damage()
+    if not folder.has(INSTANCES):
+        files = image_files(folder.found[IMAGES.name])
+        if files:
+            return [Item(f"image {folder.name(path)}", path, folder.name(path)) for path in files]
     items: list[Item] = []
     for image in read_instances(folder.path(INSTANCES), damage).images.values():
         path = _image_path(folder, damage, image.file_name)
@@ -114,11 +146,23 @@ def _densecap(folder: DataFolder, damage: Damage) -> Iterator[Item]:
 
 
 def _genome(folder: DataFolder, damage: Damage) -> Iterator[Item]:
-    path = folder.path(DENSECAP if not folder.has(REGIONS) else REGIONS)
-    for image_id, regions in read_regions(path, damaged=damage).items():
-        file = folder.image(f"{image_id}.jpg")
-        for region in regions[:BEST]:
+    for image_id, regions in read_regions(folder.path(REGIONS), damaged=damage).items():
+        file = _image_path(folder, damage, f"{image_id}.jpg")
+        for region in regions[:BEST] if file else ():
             yield _region_item(f"{image_id}#{region.id}", file, region.phrase, Region(region.box))
+
+
+def _objects(folder: DataFolder, damage: Damage) -> Iterator[Item]:
+    """The largest objects of each image that were drawn one by one, each called by its category."""
+    instances = read_instances(folder.path(INSTANCES), damage)
+    for image in instances.images.values():
+        drawn = [(at, one) for at, one in enumerate(instances.of(image.id)) if not one.crowd]
+        drawn.sort(key=lambda pair: -pair[1].box.width * pair[1].box.height)
+        file = _image_path(folder, damage, image.file_name) if drawn else None
+        for at, one in drawn[:BEST] if file else ():
+            truth = Region(one.box, max(image.height, image.width) or None)
+            item = _region_item(f"{image.id}#{at}", file, _named(one.category), truth)
+            yield replace(item, category=one.category)
 
 
 def _region_item(name: str, file: Path | None, text: str, region: Region) -> Item:
@@ -127,10 +171,16 @@ def _region_item(name: str, file: Path | None, text: str, region: Region) -> Ite
     return Item(name, file or Path(), name.rpartition("#")[0], text, region, category=category)
 
 
+def _named(category: str) -> str:
+    """A category as a caption names one of it: a dog, an airplane; skis and scissors are plural."""
+    plural = category.endswith("s") and not category.endswith(("ss", "us"))
+    return category if plural else f"{'an' if category[:1].lower() in 'aeiou' else 'a'} {category}"
+
+
 def _captions(
     folder: DataFolder, options: Options, damage: Damage
 ) -> Iterator[tuple[CocoImage, Path, Caption]]:
-    captions = read_captions(folder.path(CAPTIONS), damage)
+    captions = read_captions(folder.path(CAPTIONS), damage, folder.split)
     for image in captions.images.values():
         path = _image_path(folder, damage, image.file_name)
         for caption in captions.by_image.get(image.id, ())[: options.captions]:

@@ -33,7 +33,18 @@ class HumanFiles:
     paths: tuple[Path, ...]
 
 
-Truth = Region | Segments | HumanFiles | None
+@dataclass(frozen=True)
+class HumanAnswers:
+    """What people answered to one question, and what they answer most often."""
+
+    answers: tuple[str, ...]
+    common: str
+    """The most frequent answer to all questions."""
+    common_of_type: str
+    """The most frequent answer to questions of this one's type."""
+
+
+Truth = Region | Segments | HumanFiles | HumanAnswers | None
 
 
 def box_on_file(region: Region, size: tuple[int, int]) -> Box:

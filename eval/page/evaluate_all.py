@@ -13,16 +13,16 @@ from vlx.eval.page.page import Section, section, write_page
 from vlx.eval.runs.evaluate import evaluate_prepared
 from vlx.eval.runs.repeatable import repeatable
 from vlx.eval.runs.request import Prepared, Request, load_models, prepare
-from vlx.eval.tasks.occlusion import OCCLUSION
 from vlx.eval.tasks.task import Task
 
 
 def evaluate_all(requests: Sequence[Request], tasks: Sequence[Task], out: Path, *, occluded: int) -> Path:
     """Run every evaluation each model is for, in a folder of its own, and write ``report.html``.
 
-    ``occluded`` bounds the images of the occlusion, which takes hundreds of forwards an item. A model that
-    cannot be loaded and an evaluation that cannot be made are named on the page, with the reason, and the
-    others go on. Returns the page's path; raises VlxError where nothing was measured.
+    ``occluded`` bounds the images of costly evaluations: occlusion, deletion and insertion take hundreds of
+    forwards an item. A model that cannot be loaded and an evaluation that cannot be made are named on the
+    page, with the reason, and the others go on. Returns the page's path; raises VlxError where nothing was
+    measured.
     """
     sections: list[Section] = []
     missing: list[tuple[str, str]] = []
@@ -36,7 +36,7 @@ def evaluate_all(requests: Sequence[Request], tasks: Sequence[Task], out: Path, 
             for task in tasks:
                 if not set(types_of(models.trained)) & set(task.model_types):
                     continue
-                mine = _bounded(request, occluded) if task is OCCLUSION else request
+                mine = _bounded(request, occluded) if task.costly else request
                 try:
                     ready = prepare(task, mine, models)
                     folder = evaluate_prepared(

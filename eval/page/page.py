@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from vlx.errors import VlxError
-from vlx.eval.items.control_maps import CONTROLS
 from vlx.eval.items.rows import SCORE
 from vlx.eval.page.examples import Example
 from vlx.eval.page.paper import PaperValue, paper_value
@@ -92,7 +91,7 @@ def spread(task: Task, rows: Sequence[Mapping[str, Any]], methods: Sequence[str]
     values: dict[str, list[float]] = {}
     for row in rows:
         first = row["method"] == methods[0]
-        shown = (SCORE, *CONTROLS) if first else (SCORE,)
+        shown = (SCORE, *task.controls) if first else (SCORE,)
         for column in shown:
             if row[column] is not None:
                 values.setdefault(task.label(column, row["method"]), []).append(row[column])

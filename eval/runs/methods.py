@@ -17,10 +17,12 @@ from vlx.methods.values import METHODS, Method, as_methods
 
 
 def chosen_methods(task: Task, given: Any) -> list[Method]:
-    """One method or several, by themselves or by their names, each once.
+    """One method or several, by themselves or by their names, each once; or what the task has in their place.
 
     Raises VlxError where two share a name, or one has the name of a control: rows are told by it.
     """
+    if task.methods:
+        return list(task.methods)
     found: list[Method] = []
     for method in as_methods(given):
         if method not in found:

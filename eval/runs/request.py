@@ -8,7 +8,8 @@ from typing import Any, Literal
 import torch
 
 from vlx.errors import VlxError
-from vlx.eval.data.folder import QUESTIONS_1, QUESTIONS_2, DataFolder, look
+from vlx.eval.data.folder import DataFolder, look
+from vlx.eval.data.published import QUESTIONS_1, QUESTIONS_2
 from vlx.eval.items.item import Item, checked, digest, drawn
 from vlx.eval.items.models import Models, in_precision, set_precision, weights_digest, with_controls
 from vlx.eval.items.options import Options

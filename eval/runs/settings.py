@@ -15,6 +15,7 @@ from vlx.explanation import write_whole
 SETTINGS = "settings.json"
 _NO_ROW = frozenset({"damaged"})  # decide when a run ends
 _KEYS = {"model_type": "kind"}  # fields that the file calls otherwise
+_ONLY_OF = {"steps": ("deletion", "insertion")}  # options that the settings of other tasks have never held
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,11 @@ class Settings:
     def plain(self) -> dict[str, Any]:
         """As JSON holds it."""
         told: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        told["options"] = {
+            name: value
+            for name, value in told["options"].items()
+            if self.task in _ONLY_OF.get(name, (self.task,))
+        }
         return {_KEYS.get(name, name): value for name, value in told.items() if name != "more" or value}
 
     @property

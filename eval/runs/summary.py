@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vlx.eval.items.control_maps import CONTROLS
 from vlx.eval.items.faults import DAMAGED, FAILED, REFUSED, Fault, Faults, told
 from vlx.eval.items.rows import SCORE, Row
 from vlx.eval.measures.groups import mean_by_clusters
@@ -66,7 +65,7 @@ class Collected:
                 label = self._task.label(column, row.method)
                 self._outcomes.setdefault(label, []).append(row.outcomes[column])
                 self._images.setdefault(label, []).append(row.image)
-        for column in CONTROLS if self._task.comparable else ():
+        for column in self._task.controls if self._task.comparable else ():
             label = f"{row.method} minus {column.replace('_', ' ')}"
             self._paired.setdefault(label, []).append(_difference(row.outcomes[SCORE], row.outcomes[column]))
         self._scores.setdefault(row.method, []).append(row.outcomes[SCORE])

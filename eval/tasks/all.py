@@ -1,10 +1,14 @@
 """The evaluations there are."""
 
+from vlx.eval.tasks.accuracy import ACCURACY
 from vlx.eval.tasks.attention import ATTENTION
 from vlx.eval.tasks.boxes import BOXES
+from vlx.eval.tasks.erasing import DELETION, INSERTION
 from vlx.eval.tasks.occlusion import OCCLUSION
 from vlx.eval.tasks.pointing import POINTING
 from vlx.eval.tasks.sanity import SANITY
 from vlx.eval.tasks.task import Task
 
-TASKS: tuple[Task, ...] = (BOXES, POINTING, ATTENTION, OCCLUSION, SANITY)
+TASKS: tuple[Task, ...] = (
+    BOXES, POINTING, ATTENTION, OCCLUSION, SANITY, DELETION, INSERTION, ACCURACY,
+)  # fmt: skip

@@ -21,8 +21,10 @@ def protocol(options: Options, model_type: ModelType) -> str:
     del options, model_type
     return (
         "Box ratio (paper 8.1): mean of the map inside over outside the box of a region caption, five "
-        "regions an image (DenseCap's best, or the first of Visual Genome), the log-probability of the "
-        "whole caption explained, words the model does not know read as its unknown token; maps on the "
+        "regions an image (DenseCap's best; without it the first of Visual Genome; without either the "
+        "largest objects of COCO's instances, crowds aside, each called 'a' and its category, whatever else "
+        "of it is in the image), the log-probability of the whole caption explained, words the model does "
+        "not know read as its unknown token; maps on the "
         "pixels of the image, not rectified or normalised beyond their method, those with negative values "
         "left out; guided maps absolute, "
         "averaged over channels; a uniform map has ratio 1; infinite ratios are in the median, not in the "

@@ -138,4 +138,5 @@ OCCLUSION = Task(
     protocol,
     extras=("every_pixel",),
     span=(-1.0, 1.0),
+    costly=True,
 )

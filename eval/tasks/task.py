@@ -30,6 +30,8 @@ class Task:
     rows: Callable[[Models, Sequence[Item], Sequence[Method], Options], list[Row]]
     protocol: Callable[[Options, ModelType], str]
     """One sentence or several, printed beside every number."""
+    controls: tuple[str, ...] = CONTROLS
+    """Columns of what knows nothing, beside the score."""
     extras: tuple[str, ...] = ()
     """Columns of the method's map beyond its score."""
     facts: tuple[str, ...] = ()
@@ -40,6 +42,10 @@ class Task:
     """Controls that are the same for every method."""
     span: tuple[float, float] | None = None
     """The lowest and the highest score there can be; None where there is no highest."""
+    methods: tuple[Method, ...] = ()
+    """What stands in the place of the methods that are asked for, where none of them matters."""
+    costly: bool = False
+    """Whether an item takes hundreds of runs, so that an evaluation of everything takes few images."""
 
     def takes(self, models: Models, *, questions: bool = True) -> Models:
         """Models as this evaluation takes them; without ``questions`` one that also captions does that.
@@ -64,7 +70,7 @@ class Task:
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column with an outcome, in the order of the table."""
-        return (SCORE, *CONTROLS, *self.extras, *self.facts)
+        return (SCORE, *self.controls, *self.extras, *self.facts)
 
     def label(self, column: str, method: str) -> str:
         """How a table calls a column of a method."""

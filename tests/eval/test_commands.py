@@ -17,7 +17,7 @@ from vlx.eval.items.options import Options
 from vlx.eval.items.rows import need_pyarrow
 from vlx.eval.tasks.all import TASKS
 
-COMMANDS = ("boxes", "pointing", "attention", "occlusion", "sanity")
+COMMANDS = ("boxes", "pointing", "attention", "occlusion", "sanity", "deletion", "insertion", "accuracy")
 RESULTS = {"results.parquet", "summary.json", "summary.md", "summary.tex", "settings.json", "parts"}
 
 
@@ -44,12 +44,16 @@ HOW = [
         ("attention", ["annotators", "answer"]),
         ("occlusion", ["captions", "answer", "window", "stride"]),
         ("sanity", ["captions", "answer"]),
+        ("deletion", ["captions", "answer", "steps"]),
+        ("insertion", ["captions", "answer", "steps"]),
+        ("accuracy", []),
     ],
 )
 def test_every_evaluation_takes_the_same_options_and_its_own(command: str, own: list[str]) -> None:
     group: Any = get_command(evaluate)
     found = {option.name: option for option in group.commands[command].params}
-    assert list(found) == [*WHAT, *own, *HOW]
+    what = ["model", "data", "out", "split"] if command == "accuracy" else WHAT  # it explains nothing
+    assert list(found) == [*what, *own, *HOW]
     assert all(option.opts == [f"--{name}"] for name, option in found.items())
     told = {name: option.default for name, option in found.items() if option.default is not None}
     assert {name: told[name] for name in ("data", "seed", "batch", "damaged", "workers")} == {
@@ -68,9 +72,15 @@ def test_all_takes_what_the_single_evaluations_take() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_writes_rows_and_summaries(command: str, world: Path, tmp_path: Path, run: Run) -> None:
-    more = ("--window", 15, "--stride", 16) if command == "occlusion" else ()
+    more = {
+        "occlusion": ("--window", 15, "--stride", 16),
+        "deletion": ("--steps", 4),
+        "insertion": ("--steps", 4),
+    }
     out = tmp_path / "out"
-    status, said, err = run("evaluate", command, "--data", world, "--out", out, "--limit", 2, *more)
+    status, said, err = run(
+        "evaluate", command, "--data", world, "--out", out, "--limit", 2, *more.get(command, ())
+    )
     assert status == 0
     assert {path.name for path in out.iterdir()} >= RESULTS
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
@@ -84,7 +94,10 @@ def test_each_command_writes_rows_and_summaries(command: str, world: Path, tmp_p
         assert {"n", "mean", "standard_error", "interval", "left_out", "clustered_error"} <= set(
             line["items"]
         )
-    assert {"random weights", "centre prior", "random map"} <= {
+    controls = (
+        {"centre prior", "random map"} if command != "accuracy" else {"majority answer", "majority of type"}
+    )
+    assert {"random weights", *controls} <= {
         name.rpartition(", ")[2].removeprefix("against ").replace("all weights shuffled", "random weights")
         for name in summary["rows"]
     }
@@ -147,6 +160,22 @@ def test_data_check_lists_and_fails_on_nothing(world: Path, tmp_path: Path, run:
     assert status == 1
     assert "holds no file that an evaluation reads" in err
     assert "missing  COCO captions" in out
+
+
+def test_data_check_takes_a_folder_of_photos_and_says_what_is_not_read(
+    world: Path, tmp_path: Path, run: Run
+) -> None:
+    status, out, _ = run("data", "check", world / "images")
+    assert status == 0
+    assert "found    images: ." in out
+    (tmp_path / "questions.json").write_text('{"questions": [{"image_filename": "a", "question": "b"}]}')
+    status, out, err = run("data", "check", tmp_path)
+    assert status == 1
+    assert "not read questions.json: questions of CLEVR" in out
+    status, _, err = run("evaluate", "accuracy", "--data", tmp_path)
+    assert status == 1
+    assert err.count("\n") == 1
+    assert "VQA v1 annotations" in err
 
 
 def test_pyarrow_is_asked_for_in_one_line(

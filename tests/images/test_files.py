@@ -2,6 +2,7 @@
 
 import inspect
 import io
+import re
 import struct
 import zlib
 
@@ -248,3 +249,25 @@ def test_what_the_network_saw_can_be_displayed(channels, scale):
     preprocess = Preprocess(ShortSide(6), mean=mean, std=std, scale=scale, channels=channels)
     found, _ = preprocess(picture(6, 9))
     np.testing.assert_array_equal(np.asarray(preprocess.displayed(found)), np.asarray(picture(6, 9)))
+
+
+def test_errors_name_where_a_link_leads(tmp_path):
+    disk, link, lost, circle = (tmp_path / name for name in ("disk.jpg", "a.jpg", "b.jpg", "c.jpg"))
+    link.symlink_to(disk)
+    lost.symlink_to("/datasets/b.jpg")
+    circle.symlink_to(circle)
+    (tmp_path / "photos").symlink_to("/datasets/photos")
+    Image.new("RGB", (3, 2)).save(disk)
+    assert open_image(link).size == (3, 2)
+    for path, told in (
+        (lost, "b.jpg (a link to /datasets/b.jpg): No such file"),
+        (circle, f"c.jpg (a link to {circle}): Too many levels"),
+        (tmp_path / "photos" / "d.jpg", "d.jpg (photos is a link to /datasets/photos): No such file"),
+        (tmp_path / "e.jpg", "e.jpg: No such file"),
+    ):
+        with pytest.raises(ImageError, match=re.escape(told)):
+            open_image(path)
+    assert list_images([tmp_path]) == [link, lost, circle, disk]  # so that each is told
+    disk.write_bytes(b"damaged")
+    with pytest.raises(ImageError, match=re.escape(f"a.jpg (a link to {disk}) is not an image")):
+        open_image(link)

@@ -17,12 +17,13 @@ def root() -> None:
 def check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with files of public data sets.")],
 ) -> None:
-    """Say which files evaluations can use, which are missing, and who publishes them."""
+    """Say which files evaluations can use, which are missing or not read, and who publishes them."""
     from vlx.errors import VlxError
-    from vlx.eval.data.folder import IMAGES, SOURCES, look
     from vlx.eval.data.folder import check as lines
+    from vlx.eval.data.folder import look
+    from vlx.eval.data.published import SOURCES
 
     found = look(folder)
     print("\n".join(lines(found)))
-    if not any(found.has(source) for source in SOURCES if source is not IMAGES):
+    if not any(map(found.has, SOURCES)):
         raise VlxError(f"{folder} holds no file that an evaluation reads")

@@ -19,9 +19,11 @@ from vlx.cli.options import (
     LAYER,
     LIMIT,
     METHOD,
+    OUT,
     PRECISION,
     SEED,
     SPLIT,
+    STEPS,
     STRIDE,
     THREADS,
     TOLERANCE,
@@ -61,6 +63,18 @@ COMMANDS = (
     (
         "sanity", "Any model: do maps change with weights and questions?",
         (model_option("scenes/captioner", "Any model"), *WHAT, CAPTIONS, ANSWER, *HOW),
+    ),
+    (
+        "deletion", "Any model: does the probability fall as a map's pixels go?",
+        (model_option("scenes/vqa", "Any model"), *WHAT, CAPTIONS, ANSWER, STEPS, *HOW),
+    ),
+    (
+        "insertion", "Any model: does the probability rise as a map's pixels come?",
+        (model_option("scenes/vqa", "Any model"), *WHAT, CAPTIONS, ANSWER, STEPS, *HOW),
+    ),
+    (
+        "accuracy", "VQA models: are the answers those of people?",
+        (VQA, DATA, OUT, SPLIT, *HOW),
     ),
 )  # fmt: skip
 """One command a task: its name, what it says of itself, and its options."""
@@ -110,8 +124,8 @@ evaluate.command("all")(
         option("out", Path, Path("vlx-evaluation"), help="Where results and report.html go."),
         *(LAYER, SPLIT, CAPTIONS, TOLERANCE, ANNOTATORS, ANSWER),
         LIMIT,
-        option("occluded", int, 20, min=1, help="Images for occlusion, which takes hundreds of runs each."),
-        *(WINDOW, STRIDE, SEED, BATCH, DEVICE, PRECISION, THREADS, DAMAGED, ENGINE, WORKERS),
+        option("occluded", int, 20, min=1, help="Images for occlusion, deletion, insertion: slow."),
+        *(WINDOW, STRIDE, STEPS, SEED, BATCH, DEVICE, PRECISION, THREADS, DAMAGED, ENGINE, WORKERS),
     )
 )  # fmt: skip
 

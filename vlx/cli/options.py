@@ -69,8 +69,9 @@ METHOD = option(
 OUT = option("out", Path | None, None, help="Where results go, by default vlx-evaluation/TASK.")
 LAYER = option("layer", str | None, None, help="A layer of the CNN, by dotted name or index.")
 SPLIT = option(
-    "split", str | None, None, help="Which of several files of one kind: a part of its name, as in val2014."
-)
+    "split", str | None, None,
+    help="Which of several files: a part of its name or folder, as val2014; or Karpathy's split.",
+)  # fmt: skip
 
 CAPTIONS = option("captions", int | None, None, min=1, help="Reference captions of an image, by default all.")
 TOLERANCE = option(
@@ -80,6 +81,7 @@ ANNOTATORS = option("annotators", Annotators, Annotators.each, help="How several
 ANSWER = option("answer", Answer, Answer.predicted, help="Explain the model's answer, or people's.")
 WINDOW = option("window", int, 35, min=1, help="Side of the hidden square, pixels of the input.")
 STRIDE = option("stride", int, 8, min=1, help="Between windows, pixels of the input.")
+STEPS = option("steps", int, 20, min=1, help="In how many steps the pixels change.")
 
 LIMIT = option("limit", int | None, None, min=1, help="This many images, drawn at random by the seed.")
 SEED = option("seed", int, 0, min=0, help="Of the draw, random maps, shuffling and the bootstrap.")
@@ -113,12 +115,13 @@ def request_of(given: dict[str, Any], shard: Any) -> Any:
 
     check_device(given["device"])
     plain = {name: value.value if isinstance(value, Enum) else value for name, value in given.items()}
+    layer = plain.get("layer")
     options = Options(**{one.name: plain[one.name] for one in fields(Options) if one.name in plain})
     return Request(
         model=plain["model"],
         data=plain["data"],
-        methods=tuple(plain["method"] or ["grad_cam"]),
-        layer=None if plain["layer"] is None else number_or_text(plain["layer"]),
+        methods=tuple(plain.get("method") or ["grad_cam"]),
+        layer=None if layer is None else number_or_text(layer),
         split=plain["split"],
         batch=plain["batch"],
         device=plain["device"],

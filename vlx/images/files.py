@@ -42,8 +42,9 @@ def open_image(source: str | Path | Image.Image | np.ndarray) -> Image.Image:
     try:
         blob = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
-        raise ImageError(f"no image {path}: {getattr(error, 'strerror', None) or error}") from None
-    return decode_image(blob, str(path))
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"no image {with_link(path)}: {reason}") from None
+    return decode_image(blob, with_link(path))
 
 
 def decode_image(blob: bytes, name: str) -> Image.Image:
@@ -69,7 +70,9 @@ def list_images(paths: Iterable[str | Path]) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, paths):
         if os.path.isdir(path):
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+            images = (p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+            # A link that leads nowhere is told when it is opened.
+            inside = sorted(p for p in images if os.path.isfile(p) or os.path.islink(p))
             if not inside:
                 raise ImageError(f"no images in {path}: expected files such as photo.jpg or photo.png")
             found += inside
@@ -78,6 +81,19 @@ def list_images(paths: Iterable[str | Path]) -> list[Path]:
         else:
             raise ImageError(f"no image {path}: no such file or folder")
     return found
+
+
+def with_link(path: Path) -> str:
+    """A path as errors name it: with where it leads, if it is a link or lies in one that leads nowhere.
+
+    >>> with_link(photo).endswith("000000000001.jpg")
+    True
+    """
+    for one in (path, *path.parents):
+        if os.path.islink(one) and (one == path or not os.path.exists(one)):
+            whose = "" if one == path else f"{one.name} is "
+            return f"{path} ({whose}a link to {os.readlink(one)})"
+    return str(path)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vlx.adapters.files.torch7.reader import Lua
+from vlx.adapters.files.torch7.reader import Lua, Vec
 from vlx.errors import CheckpointError
 
 
@@ -22,15 +22,21 @@ class Field:
     where: str = ""
 
     def __getitem__(self, key: str | int) -> "Field":
-        """A field of an object, or an entry of a table."""
-        held = self.value.fields if isinstance(self.value, Lua) else self.value
-        if not isinstance(held, Mapping) or key not in held:
+        """A field of an object, or an entry of a table, a Hash or a Vec."""
+        if key not in self:
             raise self.wrong("is missing", f"{self.where}.{key}")
-        return Field(cast(Mapping[object, object], held)[key], self.file, f"{self.where}.{key}")
+        return Field(self._held[key], self.file, f"{self.where}.{key}")
 
     def __contains__(self, key: str | int) -> bool:
+        return key in self._held
+
+    @property
+    def _held(self) -> Mapping[object, object]:
+        """What can be asked for: the fields of an object, the entries of a table, those of a Vec from 1."""
+        if isinstance(self.value, Vec):
+            return {at: one for at, one in enumerate(self.value, 1) if one is not None}
         held = self.value.fields if isinstance(self.value, Lua) else self.value
-        return isinstance(held, Mapping) and key in held
+        return cast(Mapping[object, object], held) if isinstance(held, Mapping) else {}
 
     @property
     def class_name(self) -> str:
@@ -46,8 +52,10 @@ class Field:
     def entries(self) -> list["Field"]:
         """The entries 1, 2, 3 … of a table."""
         found: list[Field] = []
-        while len(found) + 1 in self:
-            found.append(self[len(found) + 1])
+        held = self._held
+        while len(found) + 1 in held:
+            at = len(found) + 1
+            found.append(Field(held[at], self.file, f"{self.where}.{at}"))
         return found
 
     def tensor(self, dimensions: int) -> Float[Tensor, "*shape"]:

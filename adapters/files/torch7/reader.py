@@ -34,7 +34,10 @@ DEEPEST = 5_000
 """Objects inside objects that are followed; a graph of nngraph takes four for each of its nodes."""
 
 _NIL, _NUMBER, _STRING, _TABLE, _OBJECT, _BOOLEAN, _FUNCTION, _OLD_CLOSURE, _CLOSURE = range(9)
-_PAIR, _DIMENSIONS = 150, 64
+_PAIR, _ENTRY, _DIMENSIONS = 150, 16, 64
+_OWN = ("tds.Hash", "tds_hash", "tds.Vec", "tds.AtomicCounter")
+"""Classes of torch's package tds, which write themselves: a whole number, then the objects they hold. Its
+first versions called a Hash ``tds_hash``."""
 _WHOLE = 2.0**53
 
 Unfinished = Generator[None, Any, Any]
@@ -42,10 +45,17 @@ Unfinished = Generator[None, Any, Any]
 
 
 class Table(dict[object, object]):
-    """A Lua table: a dict that may be a key itself, as in Lua by its identity."""
+    """A Lua table, or a ``tds.Hash``: a dict that may be a key itself, as in Lua by its identity."""
 
     __slots__ = ()
     __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType] # a dict has none
+
+
+class Vec(list[object]):
+    """A ``tds.Vec``: a list that may be a key itself."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType] # a list has none
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -62,7 +72,8 @@ def read_t7(path: str | Path) -> object:
 
     Tables become dicts with whole numbers as int, tensors and storages `torch.Tensor` that share memory
     where the file shares it (those of a GPU come to the CPU), objects of classes `Lua`; what is
-    referred to twice is one object. Functions become None and are never run. Strings that are not
+    referred to twice is one object. Of torch's package tds a Hash becomes a dict, a Vec a list, a counter
+    an int. Functions become None and are never run. Strings that are not
     UTF-8 are taken as Latin-1.
 
     Raises CheckpointError for a file that is missing, truncated, hostile, or no Torch7 file.
@@ -194,8 +205,10 @@ class _Reader:
         return self.source.old_text(self.form.raw(self.form.whole()))
 
     def _table(self, index: int) -> Unfinished:
+        return self._pairs(index, self.form.whole())
+
+    def _pairs(self, index: int, count: int) -> Unfinished:
         table = self.known[index] = Table()
-        count = self.form.whole()
         self.source.need(4 * count, f"bytes of {count} pairs")
         for _ in range(count):
             key = yield
@@ -208,6 +221,15 @@ class _Reader:
             table[key] = value
         return table
 
+    def _vec(self, index: int, count: int) -> Unfinished:
+        vec = self.known[index] = Vec()
+        self.source.need(2 * count, f"bytes of {count} values")
+        for _ in range(count):
+            value = yield
+            self.source.spend(_ENTRY)
+            vec.append(value)
+        return vec
+
     def _function(self, index: int | None = None) -> Unfinished:
         self.form.raw(self.form.whole())
         if index is not None:
@@ -215,10 +237,19 @@ class _Reader:
         yield  # its upvalues, which may hold what is referred to later
         return None
 
-    def _object(self, index: int) -> Unfinished:
+    def _object(self, index: int) -> object:
         name = self._string()
         if re.fullmatch(r"V \d+", name):  # the oldest files go without a version
             name = self._string()
+        if name in _OWN:
+            count = self.form.longs(1)[0]
+            if name == "tds.AtomicCounter":
+                self.known[index] = count
+                return count
+            return self._vec(index, count) if name == "tds.Vec" else self._pairs(index, count)
+        return self._of_class(index, name)
+
+    def _of_class(self, index: int, name: str) -> Unfinished:
         element = ELEMENTS.get(name.removesuffix("Tensor").removesuffix("Storage"))
         if element is None:
             made = self.known[index] = Lua(name)

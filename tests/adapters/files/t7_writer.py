@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vlx.adapters.files.torch7.reader import Lua
+from vlx.adapters.files.torch7.reader import Lua, Vec
 
 KINDS = {
     torch.uint8: "Byte",
@@ -29,6 +29,19 @@ class Function:
     code: bytes = b"\x1bLJ\x01"
     upvalues: object = None
     tag: int = 8
+
+
+class Hash(dict[object, object]):
+    """A tds.Hash, or what it was called at first."""
+
+    class_name = "tds.Hash"
+
+
+@dataclass(frozen=True, eq=False)
+class Counter:
+    """A tds.AtomicCounter."""
+
+    count: int
 
 
 def write_t7(
@@ -92,7 +105,8 @@ class _Writer:
     def shared(self, value: object) -> bytes:
         self.kept.append(value)
         index, new = self.index(id(value))
-        tag = value.tag if isinstance(value, Function) else 4 if isinstance(value, Lua | Tensor) else 3
+        of_class = isinstance(value, Lua | Tensor | Hash | Vec | Counter)
+        tag = value.tag if isinstance(value, Function) else 4 if of_class else 3
         return self.numbers("i", [tag]) + index + (self.content(value) if new else b"")
 
     def content(self, value: object) -> bytes:
@@ -102,6 +116,14 @@ class _Writer:
             return self.head(value.class_name) + self.written(value.fields)
         if isinstance(value, Tensor):
             return self.tensor(value)
+        if isinstance(value, Counter):
+            return self.head("tds.AtomicCounter", "V 0") + self.numbers("q", [value.count])
+        if isinstance(value, Vec):
+            held = b"".join(map(self.written, value))
+            return self.head("tds.Vec", "V 0") + self.numbers("q", [len(value)]) + held
+        if isinstance(value, Hash):
+            held = b"".join(self.written(part) for pair in value.items() for part in pair)
+            return self.head(value.class_name, "V 0") + self.numbers("q", [len(value)]) + held
         if isinstance(value, Mapping):
             pairs = list(value.items())
         else:
@@ -110,8 +132,8 @@ class _Writer:
         parts = [self.written(part) for pair in pairs for part in pair]
         return self.numbers("i", [len(pairs)]) + b"".join(parts)
 
-    def head(self, kind: str) -> bytes:
-        return (self.string(self.version) if self.version else b"") + self.string(kind)
+    def head(self, kind: str, version: str | None = None) -> bytes:
+        return (self.string(version or self.version) if self.version else b"") + self.string(kind)
 
     def tensor(self, value: Tensor) -> bytes:
         kind = f"torch.{self.place}{KINDS[value.dtype]}".replace("CudaFloat", "Cuda")

@@ -206,3 +206,38 @@ def test_what_is_lost_with_a_damaged_record_is_known(tmp_path):
     instances = read_instances(written(tmp_path, annotation(), broken), told.append)
     assert len(told) == 1
     assert "annotations[1].bbox" in instances.lost[7, "dog"]
+
+
+def test_captions_of_karpathys_splits(tmp_path):
+    def image(number, split, **more):
+        sentences = [{"raw": f" A dog {n}.", "tokens": [], "sentid": 10 * number + n} for n in range(2)]
+        return {
+            "filename": f"{number}.jpg",
+            "imgid": 900 + number,
+            "split": split,
+            "sentences": sentences,
+            **more,
+        }
+
+    images = [
+        image(1, "test", filepath="val2014", cocoid=41),
+        image(2, "restval", filepath="val2014", cocoid=42),
+        image(3, "train", filepath="train2014", cocoid=43),
+        image(4, "train"),
+    ]
+    path = tmp_path / "dataset_coco.json"
+    path.write_text(json.dumps({"images": images, "dataset": "coco"}))
+    read = read_captions(path)
+    assert {image.id: image.file_name for image in read.images.values()} == {
+        41: "val2014/1.jpg", 42: "val2014/2.jpg", 43: "train2014/3.jpg", 904: "4.jpg",
+    }  # fmt: skip
+    assert [(one.id, one.image_id, one.text) for one in read.by_image[41]] == [
+        (10, 41, "A dog 0."), (11, 41, "A dog 1."),
+    ]  # fmt: skip
+    for split, ids in {"test": [41], "val2014": [41, 42], "train": [43, 904], "other": []}.items():
+        assert list(read_captions(path, split=split).images) == ids
+    told = []
+    path.write_text(json.dumps({"images": [images[0], images[0], {"sentences": 3, "filename": "x"}]}))
+    assert list(read_captions(path, told.append).images) == [41]
+    assert ["stands twice" in str(error) for error in told] == [True, False]
+    assert len(told) == 2

@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 
@@ -94,20 +95,77 @@ def test_numbers_are_finite(tmp_path, number):
 
 
 @pytest.mark.parametrize(
-    "name", ["../x.jpg", "a/../../x.jpg", "/etc/passwd", "", "..", "C:/x", "a\\..\\x", "a\0b"]
+    "name",
+    [
+        "../x.jpg",
+        "a/../../x.jpg",
+        "/etc/passwd",
+        "",
+        "..",
+        "C:/x",
+        "c:x",
+        "a\\..\\x",
+        "..\\x",
+        "\\x",
+        "a\0b",
+        "\\\\server\\share\\x",
+        "//server/share/x",
+        "C:\\x",
+        "a/..",
+        "./../x",
+    ],
 )
 def test_names_do_not_leave_the_root(tmp_path, name):
     with pytest.raises(DataError, match="not a file name"):
         inside(tmp_path, name)
 
 
-def test_links_do_not_leave_the_root(tmp_path):
+def test_the_users_own_links_are_followed(tmp_path):
     root = tmp_path / "images"
     root.mkdir()
     os.symlink(tmp_path, root / "out")
-    with pytest.raises(DataError, match="leads out"):
-        inside(root, "out/secret.txt")
+    assert inside(root, "out/photo.jpg") == root.resolve() / "out" / "photo.jpg"
+    with pytest.raises(DataError, match="not a file name"):  # but never on the word of the data
+        inside(root, "out/../../secret.txt")
     assert inside(root, "sub/a.jpg") == root.resolve() / "sub" / "a.jpg"
+
+
+@pytest.mark.parametrize("name", ["a\\b.jpg", "a/b.jpg", "a//b.jpg", "./a/b.jpg", "a\\/b.jpg"])
+def test_folders_are_parted_by_either_slash(tmp_path, name):
+    assert inside(tmp_path, name) == tmp_path.resolve() / "a" / "b.jpg"
+
+
+@pytest.mark.parametrize(
+    "name", ["at 12:30.jpg", "a b.jpg", "...jpg", "caf\u00e9 \u2603.jpg", "~x.jpg", "$HOME.jpg"]
+)
+def test_odd_names_are_names(tmp_path, name):
+    assert inside(tmp_path, name) == tmp_path.resolve() / name
+
+
+def test_json_may_be_packed_by_gzip(tmp_path):
+    path = tmp_path / "data.json"  # whatever its name
+    path.write_bytes(gzip.compress(b'\xef\xbb\xbf{"a": 1}'))
+    assert read_json(path) == {"a": 1}
+    path.write_bytes(gzip.compress(b'{"a": 1}')[:-9])
+    with pytest.raises(DataError, match="not a JSON file"):
+        read_json(path)
+    path.write_bytes(gzip.compress(b" " * (64 << 20)))
+    with pytest.raises(DataError, match="unfolds to more than 200 times"):
+        read_json(path)
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        (b"PK\x03\x04...", "a zip archive: unpack it"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "run git lfs pull"),
+        (b"<!DOCTYPE html><html>", "a web page"),
+    ],
+)
+def test_what_lies_in_the_place_of_json_is_named(tmp_path, head, told):
+    (tmp_path / "data.json").write_bytes(head)
+    with pytest.raises(DataError, match=told):
+        read_json(tmp_path / "data.json")
 
 
 def test_a_damaged_record_can_be_told_and_skipped(tmp_path):

@@ -95,7 +95,9 @@ def test_damaged_records_become_rows(copy: Path, tmp_path: Path, run: Run) -> No
     assert "results[12] is a number" in by_reason["damaged_record"][1]["detail"]
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "..\\x.jpg", "a\0b", "C:x.jpg", ""])
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "/etc/passwd", "..\\x.jpg", "a\0b", "C:x.jpg", "\\\\a\\b", ""]
+)
 def test_paths_that_leave_the_folder_are_refused(copy: Path, name: str) -> None:
     def rename(content: Any) -> None:
         content["images"][0]["file_name"] = name
@@ -112,15 +114,37 @@ def test_paths_that_leave_the_folder_are_refused(copy: Path, name: str) -> None:
         assert not any(name and str(item.image).endswith(name) for item in items)
 
 
-def test_a_link_that_leaves_the_folder_is_refused(copy: Path, tmp_path: Path) -> None:
-    target = tmp_path / "outside.jpg"
-    Image.new("RGB", (224, 224)).save(target)
-    path = copy / "images" / "000000000001.jpg"
-    path.unlink()
-    path.symlink_to(target)
+def test_photos_may_be_links_and_those_that_lead_nowhere_are_counted(
+    copy: Path, tmp_path: Path, run: Run
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    images = sorted((copy / "images").iterdir())
+    for path in images:
+        path.rename(disk / path.name)
+        path.symlink_to(disk / path.name)
+    images[1].unlink()
+    images[1].symlink_to(tmp_path / "gone" / "photo.jpg")
+    images[2].unlink()
+    images[2].symlink_to(images[2])
+    (disk / images[3].name).write_bytes(b"damaged")
+    out = tmp_path / "out"
+    assert run("evaluate", "boxes", "--data", copy, "--out", out, "--damaged", 0.3)[0] == 0
+    found = rows(out)
+    reasons = [row["left_out"] for row in found]
+    assert (len(found), reasons.count("no_image"), reasons.count("damaged_image")) == (60, 10, 5)
+    details = {row["detail"] for row in found if row["left_out"] in ("no_image", "damaged_image")}
+    assert len(details) == 3
+    assert all("link to" in detail for detail in details)
+    assert any(str(tmp_path / "gone" / "photo.jpg") in detail for detail in details)
+
+
+def test_a_folder_of_photos_may_be_a_link(copy: Path, tmp_path: Path) -> None:
+    (copy / "images").rename(tmp_path / "disk")
+    (copy / "images").symlink_to(tmp_path / "disk")
     items = BOXES.items(look(copy), "captioner", Options())
-    assert [item.left_out for item in items].count("damaged_record") == 1
-    assert target not in {item.image.resolve() for item in items}
+    assert not any(item.left_out for item in items)
+    assert {item.image.parent for item in items} == {tmp_path / "disk"}
 
 
 def test_truth_that_does_not_fit_its_image_is_a_damaged_record(copy: Path) -> None:

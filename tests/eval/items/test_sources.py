@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from vlx.eval.data.folder import look
 from vlx.eval.data.records import DataError
 from vlx.eval.items.options import Options
-from vlx.eval.items.truth import Region, Segments
+from vlx.eval.items.sources import answered_items
+from vlx.eval.items.truth import HumanAnswers, Region, Segments, box_on_file
 from vlx.eval.tasks.attention import ATTENTION
 from vlx.eval.tasks.boxes import BOXES
 from vlx.eval.tasks.occlusion import OCCLUSION
@@ -122,3 +124,75 @@ def test_real_photos_have_items(shared_data: Path) -> None:
     assert len(boxes) == 14 * 5
     assert {item.truth.longest for item in boxes if isinstance(item.truth, Region)} == {720}
     assert all(item.image.is_file() for item in boxes)
+
+
+def test_objects_of_coco_serve_where_there_are_no_regions(tmp_path: Path) -> None:
+    names = {1: "dog", 2: "airplane", 3: "skis", 4: "bus", 5: "wine glass"}
+    boxes = [(1, 8, 0), (2, 4, 0), (3, 6, 0), (1, 9, 1), (4, 2, 0), (5, 3, 0), (1, 1, 0)]
+    drawn = [
+        {"id": n, "image_id": 7, "category_id": kind, "bbox": [0, 0, side, side], "iscrowd": crowd,
+         "segmentation": [[0, 0, side, 0, side, side]]}
+        for n, (kind, side, crowd) in enumerate(boxes)
+    ]  # fmt: skip
+    content = {
+        "images": [{"id": 7, "file_name": "7.jpg", "height": 20, "width": 30},
+                   {"id": 8, "file_name": "8.jpg", "height": 20, "width": 30}],
+        "categories": [{"id": number, "name": name} for number, name in names.items()],
+        "annotations": drawn,
+    }  # fmt: skip
+    (tmp_path / "instances_val2017.json").write_text(json.dumps(content))
+    items = BOXES.items(look(tmp_path), "captioner", Options())
+    assert [item.text for item in items] == ["a dog", "skis", "an airplane", "a wine glass", "a bus"]
+    assert [item.category for item in items] == ["dog", "skis", "airplane", "wine glass", "bus"]
+    assert {item.cluster for item in items} == {"7"}
+    truth = items[0].truth
+    assert isinstance(truth, Region)
+    assert (truth.box.width, truth.longest) == (8, 30)
+    assert box_on_file(truth, (40, 60)).width == pytest.approx(16)  # on a photo of twice the size
+
+
+def test_photos_of_visual_genome_may_be_links(tmp_path: Path) -> None:
+    region = {"region_id": 1, "image_id": 3, "x": 1, "y": 1, "width": 5, "height": 6, "phrase": "a dog"}
+    regions = [{"id": number, "regions": [{**region, "image_id": number}]} for number in (3, 4)]
+    (tmp_path / "region_descriptions.json").write_text(json.dumps(regions))
+    (tmp_path / "VG_100K").mkdir()
+    (tmp_path / "disk").write_bytes(b"x")
+    (tmp_path / "VG_100K" / "3.jpg").symlink_to(tmp_path / "disk")
+    (tmp_path / "VG_100K" / "4.jpg").symlink_to("/datasets/4.jpg")
+    items = BOXES.items(look(tmp_path), "captioner", Options())
+    assert [item.image.name for item in items] == ["3.jpg", "4.jpg"]
+    assert not any(item.left_out for item in items)  # what the second is, is seen when it is opened
+
+
+def test_a_folder_of_photos_alone_serves_classifiers(world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world / "images", tmp_path / "photos")
+    (tmp_path / "photos" / "notes.txt").write_text("no image")
+    for root, below in ((tmp_path / "photos", ""), (tmp_path, "photos/")):
+        items = OCCLUSION.items(look(root), "classifier", Options())
+        names = [f"{below}{path.name}" for path in sorted((world / "images").iterdir())]
+        assert [item.cluster for item in items] == names
+        assert all(item.image.is_file() for item in items)
+    with pytest.raises(DataError, match="COCO captions"):
+        OCCLUSION.items(look(tmp_path), "captioner", Options())
+
+
+def test_answered_questions_hold_peoples_answers_and_the_most_frequent_ones(
+    world: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(world, tmp_path / "copy"))
+    told = json.loads((copy / "annotations.json").read_text())["annotations"]
+    items = answered_items(look(copy), Options())
+    assert [item.question_id for item in items] == [one["question_id"] for one in told]
+    first = items[0].truth
+    assert isinstance(first, HumanAnswers)
+    assert list(first.answers) == [one["answer"] for one in told[0]["answers"]]
+    often = Counter(one["multiple_choice_answer"] for one in told)
+    assert often[first.common] == max(often.values())
+    mine = Counter(one["multiple_choice_answer"] for one in told
+                   if one["question_type"] == told[0]["question_type"])  # fmt: skip
+    assert mine[first.common_of_type] == max(mine.values())
+    (copy / "annotations.json").write_text(json.dumps({"annotations": told[1:]}))
+    assert [item.left_out for item in answered_items(look(copy), Options())[:2]] == ["no_answers", ""]
+    (copy / "annotations.json").unlink()
+    with pytest.raises(DataError, match="VQA v1 annotations"):
+        answered_items(look(copy), Options())

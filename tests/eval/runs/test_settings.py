@@ -44,6 +44,15 @@ def test_the_keys_of_the_file_and_their_order_stay() -> None:
     ]  # fmt: skip
 
 
+def test_an_option_of_one_evaluation_is_no_setting_of_others() -> None:
+    for name, held in (("pointing", False), ("deletion", True), ("insertion", True)):
+        options = replace(SETTINGS, task=name, options=Options(steps=7)).plain["options"]
+        assert options.get("steps") == (7 if held else None)
+    deletion = replace(SETTINGS, task="deletion", options=Options(steps=7))
+    assert settings_of(deletion.plain) == deletion
+    assert deletion.fingerprint != replace(deletion, options=Options(steps=8)).fingerprint
+
+
 def test_what_json_holds_gives_the_settings_back() -> None:
     assert settings_of(SETTINGS.plain) == SETTINGS
     for missing in ("kind", "task", "methods", "options"):

@@ -250,7 +250,7 @@ def test_rows_belong_to_items_not_to_their_batch(
         for column, outcome in row.outcomes.items():
             same(outcome, other[column])
         if task is not SANITY:  # there the controls are compared with the model's own map
-            assert all(row.outcomes[name] == other[name] for name in ("centre_prior", "random_map"))
+            assert all(row.outcomes[name] == other[name] for name in task.shared if name != "mean_activation")
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda one: one.name)
@@ -317,4 +317,5 @@ def test_protocols_name_the_options_that_matter(task: Task) -> None:
         text = task.protocol(Options(tolerance=15.0, captions=1, window=45, stride=4), model_type)
         assert "Mean over" in text
         named = {"pointing": ("15 pixels", "first 1 reference"), "occlusion": ("45 pixels", "every 4 pixels")}
+        named |= {name: ("20 steps",) for name in ("deletion", "insertion")}
         assert all(part in text for part in named.get(task.name, ()))

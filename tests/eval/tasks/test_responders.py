@@ -11,7 +11,8 @@ import vlx
 from tests.adapters.huggingface import tiny
 from vlx.adapters.huggingface import wrap
 from vlx.errors import VlxError
-from vlx.eval.data.folder import CAPTIONS, look
+from vlx.eval.data.folder import look
+from vlx.eval.data.published import CAPTIONS
 from vlx.eval.items.models import with_controls
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import SCORE

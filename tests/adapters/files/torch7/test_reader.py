@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from tests.adapters.files.refusals import checked_refusal
-from tests.adapters.files.t7_writer import KINDS, Function, write_t7
-from vlx.adapters.files.torch7.reader import DEEPEST, Lua, Table, read_t7
+from tests.adapters.files.t7_writer import KINDS, Counter, Function, Hash, write_t7
+from vlx.adapters.files.torch7.fields import Field
+from vlx.adapters.files.torch7.reader import DEEPEST, Lua, Table, Vec, read_t7
+from vlx.errors import CheckpointError
 
 
 def back(path: Path, value: object, **how: Any) -> Any:
@@ -106,6 +108,60 @@ def test_the_writer_writes_what_torch_writes(shared_data: Path, tmp_path: Path) 
     for name in ("list_table", "map_table1", "doubletensor", "custom_class", "recursive_kv_table"):
         real = folder / f"{name}.t7"
         assert write_t7(tmp_path / "x.t7", read_t7(real)).read_bytes() == real.read_bytes(), name
+
+
+# Those of torch's package tds, which write themselves.
+
+
+def test_a_hash_and_a_vec_written_out(tmp_path: Path) -> None:
+    blob = (
+        ints(4, 1) + string("V 0") + string("tds.Hash") + longs(2)  # the sizes of tds are of 8 bytes
+        + ints(2) + string("words")
+        + ints(4, 2) + string("V 0") + string("tds.Vec") + longs(3)
+        + ints(2) + string("a") + ints(0) + ints(1) + struct.pack("<d", 2)
+        + ints(1) + struct.pack("<d", 7) + ints(4, 1)  # 7: the hash itself
+    )  # fmt: skip  # a line for each value
+    (tmp_path / "x.t7").write_bytes(blob)
+    found = read_t7(tmp_path / "x.t7")
+    assert isinstance(found, dict)
+    assert list(found) == ["words", 7]
+    assert found["words"] == ["a", None, 2]
+    assert found[7] is found
+
+
+class OldHash(Hash):
+    class_name = "tds_hash"
+
+
+@pytest.mark.parametrize("ascii", [False, True])
+def test_hashes_vecs_and_counters_come_back(ascii: bool, tmp_path: Path) -> None:
+    inner = Vec(["a", True, torch.arange(3.0), Vec(), Hash({1: "x", "y": Vec([1, 2])})])
+    value = {"h": Hash(w=inner, again=inner), "old": OldHash({1: OldHash(k=2.5)}), "n": Counter(5), inner: 1}
+    found = back(tmp_path, value, ascii=ascii)
+    assert isinstance(found, Table)
+    vec = found["h"]["w"]
+    assert isinstance(vec, list)
+    assert vec is found["h"]["again"]
+    assert found[vec] == 1  # a key by its identity
+    assert vec[:2] == ["a", True]
+    assert vec[2].tolist() == [0, 1, 2]
+    assert vec[3:] == [[], {1: "x", "y": [1, 2]}]
+    assert (found["old"], found["n"]) == ({1: {"k": 2.5}}, 5)
+    assert back(tmp_path, Vec([inner]), ascii=ascii)[0][3] == []
+
+
+def test_an_object_of_a_class_may_hold_them(tmp_path: Path) -> None:
+    held = Lua("onmt.Model", {"vocab": Hash({"a": 1, "b": 2}), "names": Vec(["a", "b", None, "d"])})
+    model = Field(back(tmp_path, held), "x.t7 is no model")
+    assert model["vocab"]["b"].whole() == 2
+    assert "c" not in model["vocab"]
+    names = model["names"]
+    assert [one.text() for one in names.entries()] == ["a", "b"]  # as Lua counts: up to the first nil
+    assert names[4].text() == "d"
+    with pytest.raises(CheckpointError, match=r"x\.t7 is no model: names\.3 is missing"):
+        names[3]
+    with pytest.raises(CheckpointError, match=r"names\.5 is missing"):
+        names[5]
 
 
 # One file byte by byte.
@@ -253,6 +309,7 @@ def test_objects_may_lie_deep_in_each_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ascii", [False, True])
 def test_a_file_cut_off_anywhere_is_refused(ascii: bool, tmp_path: Path) -> None:
     value = {"w": torch.arange(12.0).view(3, 4), "m": Lua("nn.Linear", {1: "text", 2: True}), "f": Function()}
+    value |= {"h": Hash({1: Vec(["x", 2])}), "c": Counter(3)}
     whole = write_t7(tmp_path / "x.t7", value, ascii=ascii).read_bytes()
     for length in range(len(whole)):
         assert "is truncated" in refused(tmp_path, whole[:length])
@@ -293,6 +350,12 @@ HOSTILE = {
     "a negative tag": (ints(-1), "unknown kind of object -1"),
     "a long table": (ints(3, 1, 2**31 - 1), "bytes of 2147483647 pairs"),
     "a negative table": (ints(3, 1, -1), "-4 bytes of -1 pairs"),
+    "a long hash": (ints(4, 1) + string("tds.Hash") + longs(2**62), "bytes of 4611686018427387904 pairs"),
+    "a negative vec": (ints(4, 1) + string("V 0") + string("tds.Vec") + longs(-1), "-2 bytes of -1 values"),
+    "a hash with one key twice": (
+        ints(4, 1) + string("tds.Hash") + longs(2) + 2 * (ints(5, 1) + ints(0)), "a key twice"
+    ),
+    "a hash that ends": (ints(4, 1) + string("tds.Hash") + longs(0)[:5], "are said to follow"),
     "a long string": (ints(2, 1000) + b"x", "1000 bytes are said to follow at byte 8, 1 do"),
     "a huge string": (ints(2, 2**31 - 1), "2147483647 bytes are said"),
     "a negative string": (ints(2, -5) + b"x", "-5 bytes are said"),
