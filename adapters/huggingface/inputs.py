@@ -141,6 +141,13 @@ class Layouts:
             )
         return found
 
+    def colour(self, rgb: Sequence[float]) -> Float[Tensor, " channel"]:
+        """What a colour (red, green, blue of 0 to 1) becomes in the input, by a plain image of it."""
+        levels = [round(255 * part) for part in rgb]
+        plain = Image.new("RGB", (256, 256), (levels[0], levels[1], levels[2]))
+        pixels = self._prepare(plain)["pixel_values"][0]
+        return pixels[:, pixels.shape[1] // 2, pixels.shape[2] // 2]
+
     def _numbered(self, at: int, image: Image.Image, count: int) -> Layout:
         try:
             return self._of((image.height, image.width))

@@ -141,7 +141,7 @@ class Speaker:
         below = None
         if direct:
             encode = partial(encoded, self.model, site, inputs)
-            below = Below(pixels, encode, partial(self._rescored, items, inputs))
+            below = Below(pixels, encode, partial(self._rescored, items, inputs), colour=self._layouts.colour)
         need_whole_images(self.layer, len(seen.features), len(images))
         order = raster_order(self.model, self.layer, seen.features)
         grid = grid_of(seen.features, layouts[0], order=order)

@@ -74,7 +74,11 @@ class ViltAnswerer:
             frames=tuple(layout.frame for layout in layouts),
             images=tuple(images),
             grid=token_grid(rows, cols, in_front),
-            below=Below(inputs["pixel_values"], rescore=partial(self._rescored, inputs)),
+            below=Below(
+                inputs["pixel_values"],
+                rescore=partial(self._rescored, inputs),
+                colour=self._layouts.colour,
+            ),
             shortcuts=seen.shortcuts,
             quantity="logit",
             model=self.name,

@@ -62,7 +62,7 @@ class ImageModel:
         labels: dict[int, str] = model.config.id2label
         self.labels = tuple(labels[index] for index in range(len(labels)))
         self._prepared = partial(image_inputs, parts)
-        self._layouts = Layouts(self._prepared, parts.images)
+        self.layouts = Layouts(self._prepared, parts.images)
         self.layer, module = find_layer(model, self._default() if layer is None else layer)
         self.site = Site(module)
 
@@ -72,7 +72,7 @@ class ImageModel:
 
     def read(self, images: Sequence[Image.Image]) -> Pass:
         """Score every class of each image in one run."""
-        layouts = self._layouts.shared(images)
+        layouts = self.layouts.shared(images)
         inputs = moved(self.model, collated([self._prepared(image) for image in images], 0))
         with reading(self.model), capture(self.model, self.site) as seen:
             scores = self.scored(inputs)
@@ -113,7 +113,7 @@ class ImageText:
         self.layer, module = find_layer(model, f"{vision}.{last}" if layer is None else layer)
         self.site = Site(module, call=0)
         self._prepared = partial(image_inputs, parts)
-        self._layouts = Layouts(self._prepared, parts.images)
+        self.layouts = Layouts(self._prepared, parts.images)
 
     def at(self, layer: Layer) -> "ImageText":
         """The same model, explained at another layer."""
@@ -126,7 +126,7 @@ class ImageText:
         """
         if not texts or not all(text.strip() for text in texts):
             raise TextError("no text to compare the image with: give at least one, and none empty")
-        layouts = self._layouts.shared(images)
+        layouts = self.layouts.shared(images)
         pixels = collated([self._prepared(image) for image in images], 0)
         inputs = moved(self.model, {**self._words(texts), **pixels})
         with reading(self.model), capture(self.model, self.site) as seen:
@@ -175,6 +175,7 @@ def _pass(
             pixels,
             encode=partial(encoded, adapter.model, adapter.site, inputs),
             rescore=partial(_rescored, adapter, inputs),
+            colour=adapter.layouts.colour,
         )
         if direct
         else None,

@@ -63,6 +63,7 @@ def read_answers(model: AnswerClassifier, images: Sequence[Image.Image], questio
             encode=partial(output_at, model.network.cnn, model.module),
             rescore=partial(_rescored, model.network, asked),
             cnn=model.network.cnn,
+            colour=model.preprocess.colour,
         ),
         shortcuts=seen.shortcuts,
         quantity="logit",

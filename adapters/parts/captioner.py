@@ -161,6 +161,7 @@ class CNNLSTMCaptioner:
                 encode=partial(output_at, self.network.cnn, self._module),
                 rescore=partial(self._rescored, ids),
                 cnn=self.network.cnn,
+                colour=self.preprocess.colour,
             ),
             shortcuts=seen.shortcuts,
             model=self.name,

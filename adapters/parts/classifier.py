@@ -82,6 +82,7 @@ class Classifier:
                 encode=self._encoded,
                 rescore=self._rescored,
                 cnn=self.network,
+                colour=self.preprocess.colour,
             ),
             shortcuts=seen.shortcuts,
             quantity="logit",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vlx.eval.data.content import Content, content_of
 from vlx.eval.data.photos import Photos, entries, folders_in, holds_images, photos_in
-from vlx.eval.data.published import ATTENTION, IMAGES, SOURCES, Source
+from vlx.eval.data.published import ANSWERS_1, ATTENTION, IMAGES, QUESTIONS_1, SOURCES, Source
 from vlx.eval.data.records import DataError
 from vlx.images.files import SUFFIXES
 
@@ -16,6 +16,8 @@ _GENERIC = {"captions", "instances", "results", "questions", "annotations"}
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
 _MANY = 100  # more JSON files than this in a folder are one for each image: none is looked into
 _SHOWN = 20
+MARK = "vlx scenes"
+"""Begins the description in every file of generated scenes."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,12 @@ class DataFolder:
         """A path as it stands below the folder."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
 
+    @property
+    def simulated(self) -> bool:
+        """Whether these are scenes of vlx, in which people, their answers and attention, are simulated."""
+        mark = f'"description": "{MARK}'
+        return any(mark in _beginning(path) for path in self.found[QUESTIONS_1.name])
+
     def image(self, *names: str) -> Path:
         """The image file of the first of these names that exists, else the path where it is missed.
 
@@ -112,8 +120,9 @@ def check(folder: DataFolder) -> list[str]:
     for source in SOURCES:
         found = folder.found[source.name]
         if found:
+            made = ", simulated" if folder.simulated and source in (ANSWERS_1, ATTENTION) else ""
             names = ", ".join(map(folder.name, found))
-            lines.append(f"found    {source.name}: {names}{_held(source, found)}")
+            lines.append(f"found    {source.name}: {names}{_held(source, found)}{made}")
         else:
             lines.append(f"missing  {source.name} ({source.called}), for {source.serves}: {source.owner}")
     shown = [f"not read {folder.name(one.path)}: {one.says}" for one in folder.declined[:_SHOWN]]
@@ -128,6 +137,14 @@ def _no_folder(path: Path) -> str:
     if path.is_symlink():
         return f"a link to {os.readlink(path)}, where nothing is"
     return "no such folder; give one with data, or scenes for the built-in world"
+
+
+def _beginning(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.read(300)
+    except OSError:
+        return ""
 
 
 def _held(source: Source, found: Iterable[Path]) -> str:

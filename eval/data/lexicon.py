@@ -5,24 +5,31 @@ its precision and recall on hand-labelled phrases (``lexicon_labels.txt``).
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 
 from nltk.tokenize import MWETokenizer, NLTKWordTokenizer
 
 from vlx.eval.data.records import DataError
+from vlx.eval.data.word_list import Lexicon, Phrase, Span, lines_of, read_lexicon
 
-LEXICON = Path(__file__).with_name("lexicon.txt")
 LABELS = Path(__file__).with_name("lexicon_labels.txt")
-RULES = ("none", "heads", "replicas", "modifiers")
 _JOIN = "\x1f"  # no caption holds the unit separator, so a joined phrase can be counted again
 
-Span = tuple[int, int]
-"""The first token and the one after the last."""
-Phrase = tuple[str, ...]
+_GOES_ON = frozenset(
+    {
+        "next", "near", "in", "on", "at", "by", "with", "together", "side", "beside", "behind", "around",
+        "along", "under", "among", "amongst", "between", "alone", "still", "outside", "inside", "over",
+        "against", "up", "close", "across", "facing", "there", "to", "for", "and", "while", "as",
+    }
+)  # fmt: skip
+"""What follows a verb and seldom a noun that ends a noun phrase."""
+_VESSELS = frozenset(("glass", "glasses", "pint", "pot", "pots", "bottle", "bottles", "family"))
+_FULL_OF = frozenset(("of", "with", "full", "filled"))
+_DONE = frozenset(("drawn", "surfing", "boarding"))
+_LIKE = frozenset(("like", "as"))
 
 
 @dataclass(frozen=True)
@@ -30,54 +37,19 @@ class VisualWord:
     """A phrase of a caption that names a category."""
 
     span: Span
-    """Its tokens: first, and one after the last. The last is the head noun."""
+    """Its tokens: first, and one after the last."""
     category: str
 
+    def head(self, tokens: Sequence[str]) -> int:
+        """The position of its head noun among the tokens of the caption.
 
-@dataclass(frozen=True, eq=False)
-class Lexicon:
-    """Phrases by category, and the rules around them."""
-
-    categories: Mapping[Phrase, str]
-    plurals: frozenset[Phrase]
-    """Phrases known to be plural."""
-    none: frozenset[Phrase]
-    heads: frozenset[Phrase]
-    replicas: frozenset[Phrase]
-    modifiers: frozenset[Phrase]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The categories, in the order of the list."""
-        return tuple(dict.fromkeys(self.categories.values()))
-
-
-def read_lexicon(path: str | Path = LEXICON) -> Lexicon:
-    """The lexicon in a text file of the format of ``lexicon.txt``.
-
-    Raises DataError for a line without a colon and for a phrase of two categories.
-
-    >>> read_lexicon().names[:2]
-    ('person', 'bicycle')
-    """
-    words: dict[Phrase, str] = {}
-    plurals: set[Phrase] = set()
-    rules: dict[str, set[Phrase]] = {rule: set() for rule in RULES}
-    for number, line in _lines(Path(path)):
-        name, colon, entries = line.partition(":")
-        if not colon:
-            raise DataError(f"{path}:{number}: expected 'category: word, word', found {line[:40]!r}")
-        forms = [_forms(entry) for entry in entries.split(",")]
-        if name in rules:
-            rules[name] |= {form for pair in forms for form in pair if form}
-        else:
-            _add(words, name, forms, f"{path}:{number}")
-            plurals |= {several for _, several in forms if several}
-    both = rules["none"] & set(words)
-    if both:
-        raise DataError(f"{path}: {' '.join(min(both))!r} stands under a category and under 'none'")
-    frozen = {rule: frozenset(phrases) for rule, phrases in rules.items()}
-    return Lexicon(MappingProxyType(words), frozenset(plurals), **frozen)
+        It is the last of its words; the first where a vessel names what is in it ("glass of wine"), and where
+        what was done with the thing follows ("horse drawn").
+        """
+        first, stop = self.span
+        words = [token.lower() for token in tokens[first:stop]]
+        holds = words[0] in _VESSELS and not _FULL_OF.isdisjoint(words[1:2])
+        return first if holds or words[-1] in _DONE else stop - 1
 
 
 @cache
@@ -133,18 +105,40 @@ def _category(tokens: Sequence[str], span: Span, lexicon: Lexicon) -> str | None
     phrase = tuple(tokens[span[0] : span[1]])
     if phrase in lexicon.none:
         return None
-    name = lexicon.categories.get(phrase) or lexicon.categories.get(_unhyphened(phrase))
+    fitting = (one.category for one in lexicon.contexts.get(phrase, ()) if one.fits(tokens, span))
+    name = (
+        lexicon.categories.get(phrase) or lexicon.categories.get(_unhyphened(phrase)) or next(fitting, None)
+    )
     if name is None or _is_replica(tokens, span, name, lexicon):
         return None
     follower = tuple(tokens[span[1] : span[1] + 1])
     modifies = follower in lexicon.heads and phrase not in lexicon.plurals
-    return None if modifies and name != "person" else name
+    if not modifies or name == "person" or _is_verb(tokens, span, name, lexicon):
+        return name
+    return None
+
+
+def _is_verb(tokens: Sequence[str], span: Span, name: str, lexicon: Lexicon) -> bool:
+    """Whether the head behind a span is a verb there, so that the span is no modifier of it.
+
+    "a bus parks behind a cone" (a noun phrase that begins with a singular has no head in the plural), "a dog
+    and a horse stand together" (animals, and what is joined to others, stand), "a cake shaped like a shoe".
+    """
+    first, stop = span
+    verb, after = tokens[stop], tokens[stop + 1] if stop + 1 < len(tokens) else ""
+    if verb.endswith("ed"):
+        return after in _LIKE
+    if (verb,) not in lexicon.verbs or after not in _GOES_ON:
+        return False
+    joined = "and" in tokens[max(0, first - 3) : first]
+    return verb.endswith("s") or joined or (name,) in lexicon.animals
 
 
 def _is_replica(tokens: Sequence[str], span: Span, name: str, lexicon: Lexicon) -> bool:
     longest = max(map(len, lexicon.replicas), default=0)
     before = (tuple(tokens[max(0, span[0] - size) : span[0]]) for size in range(1, longest + 1))
-    return name != "teddy bear" and any(phrase in lexicon.replicas for phrase in before)
+    # A toy bear is the category; a statue of one, or a cake in its shape, is not.
+    return any(phrase in lexicon.replicas and (name != "teddy bear" or len(phrase) > 1) for phrase in before)
 
 
 def _only_modifies(tokens: Sequence[str], word: VisualWord, starts: set[int], lexicon: Lexicon) -> bool:
@@ -154,53 +148,13 @@ def _only_modifies(tokens: Sequence[str], word: VisualWord, starts: set[int], le
 
 @cache
 def _merger(lexicon: Lexicon) -> MWETokenizer:
-    several = (phrase for phrase in {*lexicon.categories, *lexicon.none} if len(phrase) > 1)
+    known = {*lexicon.categories, *lexicon.none, *lexicon.contexts}
+    several = (phrase for phrase in known if len(phrase) > 1)
     return MWETokenizer(sorted(several), separator=_JOIN)
 
 
 def _unhyphened(phrase: Phrase) -> Phrase:
     return tuple(part for word in phrase for part in word.split("-") if part)
-
-
-def _lines(path: Path) -> list[tuple[int, str]]:
-    """The numbered lines of a text file without its comments and empty lines."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
-    numbered = ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1))
-    return [(number, line) for number, line in numbered if line and not line.startswith("#")]
-
-
-def _add(words: dict[Phrase, str], name: str, forms: Sequence[tuple[Phrase, Phrase]], where: str) -> None:
-    """Enter phrases under a category; a phrase belongs to one category only."""
-    for form in (form for pair in forms for form in pair if form):
-        other = words.setdefault(form, name)
-        if other != name:
-            raise DataError(f"{where}: {' '.join(form)!r} stands under {other!r} and {name!r}")
-
-
-def _forms(entry: str) -> tuple[Phrase, Phrase]:
-    """Singular and plural of an entry: ``dog+``, ``man/men``, or one form as it stands."""
-    word = entry.strip()
-    if word.endswith("+"):
-        *front, last = word[:-1].split()
-        return (*front, last), (*front, plural(last))
-    singular, _, several = word.partition("/")
-    return tuple(singular.split()), tuple(several.split())
-
-
-def plural(noun: str) -> str:
-    """The regular English plural of a noun.
-
-    >>> plural("bus"), plural("berry"), plural("dog")
-    ('buses', 'berries', 'dogs')
-    """
-    if noun.endswith(("s", "x", "z", "ch", "sh")):
-        return noun + "es"
-    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
-        return noun[:-1] + "ies"
-    return noun + "s"
 
 
 @dataclass(frozen=True)
@@ -229,7 +183,7 @@ class Score:
 def read_labels(path: str | Path = LABELS) -> list[tuple[str, tuple[str, ...]]]:
     """Phrases with the categories they name, in order: ``phrase | category, category``."""
     labels: list[tuple[str, tuple[str, ...]]] = []
-    for number, line in _lines(Path(path)):
+    for number, line in lines_of(Path(path)):
         phrase, bar, names = line.partition("|")
         if not bar:
             raise DataError(f"{path}:{number}: expected 'phrase | category, ...'")

@@ -20,9 +20,13 @@ class Options:
     """Human attention: the mean of the correlations, the first map alone, or the mean map."""
     answer: Literal["predicted", "human"] = "predicted"
     """VQA: which answer is explained, the model's or the most frequent human one."""
-    window: int = 35
-    """Occlusion: side of the hidden square, in pixels of the network input."""
-    stride: int = 8
-    """Occlusion: distance of neighbouring windows, in pixels of the network input."""
+    window: int | None = None
+    """Occlusion: side of the hidden square, in pixels of the network input; None takes 35, and the same share
+    of an input smaller than 224."""
+    stride: int | None = None
+    """Occlusion: distance of windows, in pixels of the network input; None takes 8, or that share."""
+    fill: str | None = None
+    """Occlusion: what the square is filled with: mean, blur, zero or a colour such as #808080; None takes the
+    colour that the preprocessing subtracts where it is the mean of its data, else the mean of the image."""
     steps: int = 20
     """Deletion and insertion: in how many steps the pixels change."""

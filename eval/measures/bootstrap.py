@@ -65,6 +65,37 @@ def bootstrap_intervals(
     return found
 
 
+def median_interval(
+    values: Float[np.ndarray, " item"],
+    groups: np.ndarray,
+    *,
+    seed: int = 0,
+    resamples: int = 2_000,
+    level: float = 0.95,
+) -> tuple[float, float] | None:
+    """The percentile bootstrap interval of the median, resampling whole groups; infinite values count.
+
+    None where there are fewer than two groups.
+
+    >>> median_interval(np.array([2.0, 2.0, 2.0]), np.array([0, 0, 1]))
+    (2.0, 2.0)
+    """
+    if not len(values) or (count := int(groups.max()) + 1) < 2:
+        return None
+    order = np.argsort(values, kind="stable")
+    ranked, owners = values[order], groups[order]
+    generator = np.random.default_rng(seed)
+    medians = np.empty(resamples)
+    for at in range(resamples):
+        often = np.bincount(generator.integers(count, size=count), minlength=count)
+        upto = often[owners].cumsum()
+        low, high = np.searchsorted(upto, [(upto[-1] + 1) // 2, upto[-1] // 2 + 1])
+        medians[at] = ranked[low] if ranked[low] == ranked[high] else (ranked[low] + ranked[high]) / 2
+    # Whole values: between a finite and an infinite one there is nothing to interpolate.
+    low, high = np.quantile(medians, [(1 - level) / 2, (1 + level) / 2], method="closest_observation")
+    return float(low), float(high)
+
+
 def clustered_error(values: Float[np.ndarray, " item"], groups: np.ndarray) -> float | None:
     """The standard error of the mean when groups, not items, are independent.
 

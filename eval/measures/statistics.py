@@ -8,14 +8,14 @@ exactly, and a summary does not depend on the order in which items arrived.
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
 from vlx.errors import NumericError, VlxError
-from vlx.eval.measures.bootstrap import bootstrap_intervals, clustered_error
+from vlx.eval.measures.bootstrap import bootstrap_intervals, clustered_error, median_interval
 
 Cluster = int | str
 """What groups items that are not independent, for example the image they belong to."""
@@ -126,6 +126,8 @@ class Summary:
     """How many clusters there are; None where items are independent."""
     clustered_error: float | None
     """Standard error of the mean when only clusters are independent."""
+    median_interval: tuple[float, float] | None = None
+    """Percentile bootstrap of the median, resampling clusters where there are any; where it was asked for."""
 
     @property
     def seen(self) -> int:
@@ -141,18 +143,21 @@ def summarise(
     resamples: int = 10_000,
     level: float = 0.95,
     trim: float = 0.1,
+    middle: bool = False,
 ) -> Summary:
     """Summarise outcomes (or a Tally of them).
 
-    The mean, its errors and its interval are over finite values; the median keeps infinite ones.
+    The mean, its errors and its interval are over finite values; the median keeps infinite ones. With
+    ``middle`` the median has an interval too.
     The result depends on the items, not on their order: they are sorted before the seeded draw.
 
     >>> found = summarise([1.0, 2.0, 3.0, Outcome(None, "zero_map")])
     >>> found.n, found.mean, found.sd, found.left_out
     (3, 2.0, 1.0, {'zero_map': 1})
     """
-    (found,) = _summaries([_tally_of(values, clusters)], seed, resamples, level, trim)
-    return found
+    items = _tally_of(values, clusters)
+    (found,) = _summaries([items], seed, resamples, level, trim)
+    return _with_middle(found, items, seed) if middle else found
 
 
 def summarise_all(
@@ -161,10 +166,12 @@ def summarise_all(
     *,
     seed: int = 0,
     resamples: int = 10_000,
+    middle: bool = False,
 ) -> dict[str, Summary]:
     """Summarise several columns of outcomes, as `summarise` does each with its ``clusters``.
 
-    Columns with values in equally many items, or clusters, share one bootstrap draw.
+    Columns with values in equally many items, or clusters, share one bootstrap draw of their means. With
+    ``middle`` the medians have intervals too.
 
     >>> found = summarise_all({"a": [Outcome(1.0), Outcome(3.0)], "b": [Outcome(2.0), Outcome(6.0)]})
     >>> found["b"].mean, found["b"].interval == tuple(2 * end for end in found["a"].interval)
@@ -173,7 +180,10 @@ def summarise_all(
     tallies = [
         tally(column, None if clusters is None else clusters[name]) for name, column in columns.items()
     ]
-    return dict(zip(columns, _summaries(tallies, seed, resamples), strict=True))
+    found = _summaries(tallies, seed, resamples)
+    if middle:
+        found = [_with_middle(one, items, seed) for one, items in zip(found, tallies, strict=True)]
+    return dict(zip(columns, found, strict=True))
 
 
 def _summaries(
@@ -217,6 +227,17 @@ def _summary(
     )
 
 
+def _with_middle(found: Summary, items: Tally, seed: int) -> Summary:
+    """The summary of some items with the interval of its median."""
+    values = np.array(items.values, dtype=np.float64)
+    names = range(len(values)) if items.clusters is None else items.clusters
+    ranks = {name: at for at, name in enumerate(sorted(set(names), key=cluster_key))}
+    groups = np.array([ranks[name] for name in names], dtype=np.intp)
+    order = np.lexsort((values, groups))  # whatever the order of the items
+    interval = median_interval(values[order], groups[order], seed=seed, level=found.level)
+    return replace(found, median_interval=interval)
+
+
 def by_group(
     outcomes: Sequence[Outcome],
     groups: Sequence[str],
@@ -244,8 +265,8 @@ def by_group(
     return summarise_all(parts, None if clusters is None else names, seed=seed)
 
 
-def mean_over_groups(groups: Mapping[str, Summary], *, seed: int = 0) -> Summary:
-    """Summarise the means of groups, each group counting once (a macro average).
+def mean_over_groups(groups: Mapping[str, Summary], *, seed: int = 0, medians: bool = False) -> Summary:
+    """Summarise the means of groups, or their medians, each group counting once (a macro average).
 
     A group without any defined item is left out as ``empty_group``; it is not a zero.
 
@@ -253,10 +274,8 @@ def mean_over_groups(groups: Mapping[str, Summary], *, seed: int = 0) -> Summary
     >>> mean_over_groups(groups).mean  # of 2 and 4
     3.0
     """
-    means = [
-        Outcome(None, "empty_group") if group.mean is None else Outcome(group.mean)
-        for group in groups.values()
-    ]
+    middles = [group.median if medians else group.mean for group in groups.values()]
+    means = [Outcome(None, "empty_group") if middle is None else Outcome(middle) for middle in middles]
     return summarise(means, seed=seed)
 
 

@@ -38,7 +38,7 @@ class Section:
     @property
     def table(self) -> list[list[str]]:
         """The summaries as text."""
-        return table_cells(self.found.alone, 3, self.found.by_image)
+        return table_cells(self.found.alone, 3, self.found.by_image, median=self.found.median)
 
     @property
     def note(self) -> str:
@@ -53,7 +53,12 @@ class Section:
     @property
     def differences(self) -> list[list[str]]:
         """Score minus control, on the items that have both."""
-        return table_cells(self.found.paired)
+        return table_cells(self.found.paired, median=self.found.median)
+
+    def measured(self, name: str) -> tuple[float | None, tuple[float, float] | None]:
+        """What stands for the scores of a method, mean or median, and its interval by image."""
+        one = self.found.by_image[self.task.label(SCORE, name)]
+        return (one.median, one.median_interval) if self.found.median else (one.mean, one.interval)
 
     @property
     def beside(self) -> list[tuple[str, PaperValue | None]]:
@@ -80,9 +85,13 @@ def section(
         settings=settings,
         best=best,
         worst=worst,
-        means=means_plot(found.by_image, labels, {n: one.value for n, one in told.items() if one}),
+        means=means_plot(
+            found.by_image, labels, {n: one.value for n, one in told.items() if one}, median=found.median
+        ),
         distribution=distribution_plot(spread(task, rows, methods), labels, ratio=task.span is None),
-        categories=category_plot(found.categories[methods[0]]) if found.categories[methods[0]] else "",
+        categories=category_plot(found.categories[methods[0]], median=found.median)
+        if found.categories[methods[0]]
+        else "",
     )
 
 

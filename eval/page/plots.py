@@ -14,20 +14,28 @@ _BINS = 30
 _MOST = 24  # categories in one plot
 
 
-def means_plot(rows: Mapping[str, Summary], methods: Sequence[str], paper: Mapping[str, float]) -> str:
-    """The mean of each row with its 95 % interval by image; the paper's values as open diamonds."""
+def means_plot(
+    rows: Mapping[str, Summary], methods: Sequence[str], paper: Mapping[str, float], *, median: bool = False
+) -> str:
+    """The mean or median of each row with its 95 % interval by image; the paper's values as open diamonds."""
     shown = [(name, summary) for name, summary in rows.items() if summary.mean is not None]
     figure, axes = _axes(7.2, 0.9 + 0.33 * len(shown))
     for row, (name, summary) in enumerate(shown):
         colour = OWN if name in methods else CONTROL
-        if summary.interval is not None:
-            axes.plot(summary.interval, [row, row], color=colour, linewidth=2.2, solid_capstyle="butt")
-        axes.plot([summary.mean], [row], "o", color=colour, markersize=6)
+        middle, interval = (summary.mean, summary.interval)
+        if median:
+            middle, interval = summary.median, summary.median_interval
+        if interval is not None and np.isfinite(interval).all():
+            axes.plot(interval, [row, row], color=colour, linewidth=2.2, solid_capstyle="butt")
+        axes.plot([middle], [row], "o", color=colour, markersize=6)
         if name in paper:
             axes.plot([paper[name]], [row], "D", mfc="none", mec=THEIRS, markersize=7)
     axes.set_yticks(range(len(shown)), [f"{_short(name)}  (n = {one.n})" for name, one in shown])
     axes.invert_yaxis()
-    axes.set_xlabel("mean and 95 % interval, resampling images" + ("; ◇ the paper" if paper else ""))
+    axes.set_xlabel(
+        f"{'median' if median else 'mean'} and 95 % interval, resampling images"
+        + ("; ◇ the paper" if paper else "")
+    )
     axes.margins(y=0.08)
     axes.grid(axis="x", color="#e4e3de")
     return _svg(figure)
@@ -61,21 +69,24 @@ def distribution_plot(
     return _svg(figure)
 
 
-def category_plot(groups: Mapping[str, Summary]) -> str:
-    """The mean score of each category with its 95 % interval, the most frequent categories."""
-    known = [(name, one) for name, one in groups.items() if one.mean is not None]
+def category_plot(groups: Mapping[str, Summary], *, median: bool = False) -> str:
+    """The mean score of each category with its 95 % interval, or its median; the most frequent categories."""
+    middles = {name: one.median if median else one.mean for name, one in groups.items()}
+    heights = {name: value for name, value in middles.items() if value is not None and np.isfinite(value)}
+    known = [(name, groups[name]) for name in heights]
     often = sorted(known, key=lambda pair: (-pair[1].n, pair[0]))[:_MOST]
-    shown = sorted(often, key=lambda pair: (-(pair[1].mean or 0.0), pair[0]))
+    shown = sorted(often, key=lambda pair: (-heights[pair[0]], pair[0]))
     figure, axes = _axes(7.2, 0.9 + 0.26 * len(shown))
-    for row, (_, one) in enumerate(shown):
-        axes.barh(row, one.mean, color=OWN, alpha=0.75, height=0.7)
-        if one.interval is not None:
+    for row, (name, one) in enumerate(shown):
+        axes.barh(row, heights[name], color=OWN, alpha=0.75, height=0.7)
+        if one.interval is not None and not median:
             axes.plot(one.interval, [row, row], color=INK, linewidth=1.2)
     axes.set_yticks(range(len(shown)), [f"{_short(name)}  (n = {one.n})" for name, one in shown])
     axes.invert_yaxis()
     axes.axvline(0, color=QUIET, linewidth=0.8)
     rest = len(known) - len(shown)
-    axes.set_xlabel("mean score and 95 % interval" + (f"; {rest} rarer categories not shown" if rest else ""))
+    what = "median score" if median else "mean score and 95 % interval"
+    axes.set_xlabel(what + (f"; {rest} rarer categories not shown" if rest else ""))
     return _svg(figure)
 
 

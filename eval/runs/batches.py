@@ -112,7 +112,8 @@ def finish(task: Task, settings: Settings, out: Path, numbers: Iterable[int]) ->
                 yield row
 
     parquet(out / "results.parquet", rows(), task.columns)
-    found = collected.measured(task.protocol(settings.options, settings.model_type), settings.options.seed)
+    title, protocol = task.told(settings.options, settings.model_type, settings.simulated)
+    found = collected.measured(protocol, settings.options.seed, title)
     texts = {
         "summary.json": as_json(found, settings.plain),
         "summary.md": markdown(found),

@@ -143,6 +143,7 @@ def settings_for(
         options=request.options,
         versions={name: _version(name) for name in VERSIONS},
         more=model_digests(models.trained),
+        simulated=task.of_people(request.options) and data_folder(request.data, request.split).simulated,
     )
 
 

@@ -45,6 +45,8 @@ class Settings:
     more: Mapping[str, str] = field(default_factory=dict[str, str])
     """Fingerprints of what no other setting tells, such as how the model reads. The file has no such key
     where there is none."""
+    simulated: bool = False
+    """Whether people decide what is measured and the data simulate them."""
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -55,6 +57,8 @@ class Settings:
             for name, value in told["options"].items()
             if self.task in _ONLY_OF.get(name, (self.task,))
         }
+        if not self.simulated:
+            del told["simulated"]
         return {_KEYS.get(name, name): value for name, value in told.items() if name != "more" or value}
 
     @property

@@ -33,9 +33,12 @@ class Measured:
     categories: Mapping[str, Mapping[str, Summary]]
     """For each method, its score by category, with images as clusters."""
     over_categories: Mapping[str, Summary]
-    """For each method the mean of its categories' means, with images as clusters."""
+    """For each method the mean of its categories' means, or of their medians where these lead, with images as
+    clusters."""
     faults: Mapping[str, Fault]
     """What could not be measured though it should, by the reason."""
+    median: bool = False
+    """Whether the median leads, the mean beside it."""
 
     def __str__(self) -> str:
         return short(self)
@@ -76,20 +79,23 @@ class Collected:
         if row.method == self._first:
             self._faults.add(row.item, row.outcomes[SCORE].left_out, row.detail)
 
-    def measured(self, protocol: str, seed: int) -> Measured:
+    def measured(self, protocol: str, seed: int, title: str | None = None) -> Measured:
         """The summaries of all rows so far; the seed is that of the bootstrap."""
         first = self._scores.get(self._first or "", [])
         clusters = self._of_scores.get(self._first or "", [])
         grouped = {name: self._grouped(name, seed) for name in self._scores}
         return Measured(
-            title=self._task.title,
+            title=title or self._task.title,
             protocol=protocol,
             items=len(first),
             images=len(self._known),
             damaged=self._faults.count(DAMAGED),
+            median=self._task.median,
             alone=summarise_all(self._outcomes, seed=seed),
-            by_image=summarise_all(self._outcomes, self._images, seed=seed),
-            paired=summarise_all(self._paired, dict.fromkeys(self._paired, clusters), seed=seed),
+            by_image=summarise_all(self._outcomes, self._images, seed=seed, middle=self._task.median),
+            paired=summarise_all(
+                self._paired, dict.fromkeys(self._paired, clusters), seed=seed, middle=self._task.median
+            ),
             categories={name: groups for name, (groups, _) in grouped.items()},
             over_categories={name: mean for name, (_, mean) in grouped.items() if mean is not None},
             faults=self._faults.found,
@@ -103,7 +109,7 @@ class Collected:
             return {}, None
         outcomes, categories, images = zip(*named, strict=True)
         groups = by_group(outcomes, categories, images, seed=seed)
-        return groups, mean_by_clusters(outcomes, categories, images, seed=0)
+        return groups, mean_by_clusters(outcomes, categories, images, seed=0, medians=self._task.median)
 
 
 def measured(task: Task, rows: Iterable[Row], protocol: str, seed: int = 0) -> Measured:
@@ -116,24 +122,27 @@ def measured(task: Task, rows: Iterable[Row], protocol: str, seed: int = 0) -> M
 
 def markdown(found: Measured) -> str:
     """A heading, the table with its protocol below, and the means over categories."""
-    table = markdown_table(found.alone, protocol=found.protocol, by_image=found.by_image)
+    table = markdown_table(found.alone, protocol=found.protocol, by_image=found.by_image, median=found.median)
     parts = [f"{found.title}\n", table, _counts(found)]
     if found.paired:
         protocol = "as above; score minus control, over the items where both have a finite value"
-        parts.append(markdown_table(found.paired, protocol=protocol))
+        parts.append(markdown_table(found.paired, protocol=protocol, median=found.median))
     if found.over_categories:
-        protocol = "as above, then the mean over categories, each counting once"
+        what = "medians" if found.median else "scores"
+        protocol = f"as above, then the mean over the {what} of categories, each counting once"
         parts.append(markdown_table(found.over_categories, protocol=protocol))
     return "\n".join(parts)
 
 
 def short(found: Measured) -> str:
-    """The means with their intervals by image, for a terminal."""
-    rows = [("", "mean", "95% interval", "n")]
+    """The means, or the medians and the means, with the intervals of the first by image, for a terminal."""
+    rows = [("", *(("median", "95% interval", "mean") if found.median else ("mean", "95% interval")), "n")]
     for name, one in found.by_image.items():
-        mean = "" if one.mean is None else f"{one.mean:.3f}"
-        low, high = one.interval or (math.nan, math.nan)
-        rows.append((name, mean, f"{low:.3f} to {high:.3f}" if one.interval else "", str(one.n)))
+        first, interval = (one.median, one.median_interval) if found.median else (one.mean, one.interval)
+        low, high = interval or (math.nan, math.nan)
+        cells = [_short(first), f"{low:.3f} to {high:.3f}" if interval else ""]
+        more = [_short(one.mean)] if found.median else []
+        rows.append((name, *cells, *more, str(one.n)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     left, *right = widths
     lines = [
@@ -143,9 +152,13 @@ def short(found: Measured) -> str:
     return "\n".join([found.title, *(f"  {line}".rstrip() for line in lines)]) + "\n"
 
 
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
 def latex(found: Measured) -> str:
     """The table for a paper."""
-    return latex_table(found.alone, protocol=found.protocol, by_image=found.by_image)
+    return latex_table(found.alone, protocol=found.protocol, by_image=found.by_image, median=found.median)
 
 
 def as_json(found: Measured, settings: Mapping[str, Any]) -> str:
@@ -158,6 +171,7 @@ def as_json(found: Measured, settings: Mapping[str, Any]) -> str:
         "images": found.images,
         "damaged": found.damaged,
         "faults": {reason: asdict(one) for reason, one in sorted(found.faults.items())},
+        "leads": "median" if found.median else "mean",
         "rows": {
             name: {"items": _plain(summary), "by_image": _plain(found.by_image[name])}
             for name, summary in found.alone.items()
@@ -181,6 +195,7 @@ def from_json(text: str) -> tuple[Measured, dict[str, Any]]:
         items=facts["items"],
         images=facts["images"],
         damaged=facts["damaged"],
+        median=facts.get("leads") == "median",
         alone={name: _summary(row["items"]) for name, row in facts["rows"].items()},
         by_image={name: _summary(row["by_image"]) for name, row in facts["rows"].items()},
         paired={name: _summary(one) for name, one in facts["paired"].items()},
@@ -221,7 +236,15 @@ def fault_lines(found: Measured) -> list[str]:
 def _plain(summary: Summary) -> dict[str, Any]:
     """JSON has no infinity: an infinite median is written as text."""
     facts = {**asdict(summary), "left_out": dict(summary.left_out), "seen": summary.seen}
-    return {name: str(v) if isinstance(v, float) and math.isinf(v) else v for name, v in facts.items()}
+    if summary.median_interval is None:
+        del facts["median_interval"]
+    else:
+        facts["median_interval"] = [_finite(value) for value in summary.median_interval]
+    return {name: _finite(value) for name, value in facts.items()}
+
+
+def _finite(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
 
 
 def _summary(facts: Mapping[str, Any]) -> Summary:
@@ -229,4 +252,6 @@ def _summary(facts: Mapping[str, Any]) -> Summary:
     kept["median"] = None if kept["median"] is None else float(kept["median"])
     interval: Sequence[float] | None = kept["interval"]
     kept["interval"] = None if interval is None else (interval[0], interval[1])
+    if (middle := kept.get("median_interval")) is not None:
+        kept["median_interval"] = (float(middle[0]), float(middle[1]))
     return Summary(**kept)

@@ -15,13 +15,14 @@ def markdown_table(
     protocol: str,
     digits: int = 3,
     by_image: Mapping[str, Summary] | None = None,
+    median: bool = False,
 ) -> str:
-    """A Markdown table, one row for each summary, the protocol below it.
+    """A Markdown table, one row for each summary, the protocol below it; ``median`` puts that first.
 
     ``by_image`` holds the same rows summarised with images as clusters; it adds their standard error and
     their interval beside those of independent items.
     """
-    first, *body = table_cells(rows, digits, by_image)
+    first, *body = table_cells(rows, digits, by_image, median=median)
     lines = [first, ["---", *["---:"] * (len(first) - 2), "---"], *body]
     text = "\n".join("| " + " | ".join(_markdown(cell) for cell in line) + " |" for line in lines)
     return f"{text}\n\n{table_note(rows, protocol, by_image)}\n"
@@ -33,9 +34,10 @@ def latex_table(
     protocol: str,
     digits: int = 3,
     by_image: Mapping[str, Summary] | None = None,
+    median: bool = False,
 ) -> str:
     """A LaTeX tabular (package booktabs), the protocol in a comment and below it; see markdown_table."""
-    cells = table_cells(rows, digits, by_image)
+    cells = table_cells(rows, digits, by_image, median=median)
     head, *body = [" & ".join(_latex(cell) for cell in line) + r" \\" for line in cells]
     note = table_note(rows, protocol, by_image)
     return "\n".join(
@@ -55,7 +57,11 @@ def latex_table(
 
 
 def table_cells(
-    rows: Mapping[str, Summary], digits: int = 3, by_image: Mapping[str, Summary] | None = None
+    rows: Mapping[str, Summary],
+    digits: int = 3,
+    by_image: Mapping[str, Summary] | None = None,
+    *,
+    median: bool = False,
 ) -> list[list[str]]:
     """The cells of a table as text, its head first; see markdown_table."""
     lines: list[list[str]] = [
@@ -66,6 +72,12 @@ def table_cells(
         added = [_BY_IMAGE, *(_clustered(by_image[name], digits) for name in rows)]
         for line, cells in zip(lines, added, strict=True):
             line[5:5] = cells
+    if median:
+        at = lines[0].index("median")
+        middles = [by_image[name] if by_image else one for name, one in rows.items()]
+        told = ["interval of the median", *(_span(one.median_interval, digits) for one in middles)]
+        for line, cell in zip(lines, told, strict=True):
+            line[1:1] = [line.pop(at), cell]
     return lines
 
 
@@ -74,7 +86,11 @@ def _clustered(summary: Summary, digits: int) -> tuple[str, str]:
 
 
 def _interval(summary: Summary, digits: int) -> str:
-    return "" if summary.interval is None else " to ".join(_number(b, digits) for b in summary.interval)
+    return _span(summary.interval, digits)
+
+
+def _span(interval: tuple[float, float] | None, digits: int) -> str:
+    return "" if interval is None else " to ".join(_number(b, digits) for b in interval)
 
 
 def _cells(name: str, summary: Summary, digits: int) -> tuple[str, ...]:

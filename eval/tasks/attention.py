@@ -66,5 +66,6 @@ ATTENTION = Task(
     protocol,
     extras=("first_annotator",),
     facts=("human_agreement",),
+    people=True,
     span=(-1.0, 1.0),
 )

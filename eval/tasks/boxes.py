@@ -26,9 +26,9 @@ def protocol(options: Options, model_type: ModelType) -> str:
         "of it is in the image), the log-probability of the whole caption explained, words the model does "
         "not know read as its unknown token; maps on the "
         "pixels of the image, not rectified or normalised beyond their method, those with negative values "
-        "left out; guided maps absolute, "
-        "averaged over channels; a uniform map has ratio 1; infinite ratios are in the median, not in the "
-        "mean. Mean over pairs of image and box"
+        "left out; guided maps absolute, averaged over channels; a uniform map has ratio 1. Median over "
+        "pairs of image and box: a few huge ratios make the mean, which stands beside it; a ratio of 0 or "
+        "infinity is in the median (a geometric mean would be 0 or infinite), an infinite one not in the mean"
     )
 
 
@@ -54,4 +54,5 @@ BOXES = Task(
     lambda _options, _opened, _at: caption(),
     _rows,
     protocol,
+    median=True,
 )

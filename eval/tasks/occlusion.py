@@ -27,10 +27,26 @@ from vlx.eval.measures.occlusion import occlusion_correlation
 from vlx.eval.tasks.targets import answer_target
 from vlx.eval.tasks.task import Task
 from vlx.images.preprocess import AsIs
+from vlx.methods.occlusion.fills import checked_fill
 from vlx.methods.occlusion.of_pass import occlusion_maps
-from vlx.methods.occlusion.windows import Windows
+from vlx.methods.occlusion.windows import SIDE, SIZE, STRIDE, Windows
 from vlx.methods.values import Method
 from vlx.passes.targets import Resolved, Target, caption
+
+_FILLS = {
+    None: "the mean colour of the model's data where its preprocessing subtracts that, else of the image",
+    "mean": "the mean colour of the image",
+    "blur": "the image blurred as widely as the square",
+    "zero": "0, the colour that the model's preprocessing subtracts, whatever that is",
+}
+
+
+def _told(pixels: int | None, usual: int) -> str:
+    return (
+        f"{usual} pixels (as large a share of an input below {SIDE})"
+        if pixels is None
+        else f"{pixels} pixels"
+    )
 
 
 def protocol(options: Options, model_type: ModelType) -> str:
@@ -44,8 +60,9 @@ def protocol(options: Options, model_type: ModelType) -> str:
     }[model_type]
     return (
         f"Faithfulness to occlusion (paper 5.3, 8.2): Spearman correlation with average ranks between a map "
-        f"and the falls of the score, signed, when a square of {options.window} pixels is filled with the "
-        f"mean colour, every {options.stride} pixels, bilinear between; {what}; both maps on the network "
+        f"and the falls of the score, signed, when a square of {_told(options.window, SIZE)} is filled with "
+        f"{_FILLS.get(options.fill, f'the colour {options.fill}')}, every {_told(options.stride, STRIDE)}, "
+        f"bilinear between; {what}; both maps on the network "
         "input (on the photo for models of transformers), averaged over a 14 x 14 grid (every pixel: not "
         "averaged, which favours smooth maps). Mean over items"
     )
@@ -96,6 +113,10 @@ def prepared_view(model: Any, image: Image.Image) -> Image.Image:
     return model.preprocess.displayed(model.preprocess(image)[0])
 
 
+def _windows(options: Options) -> Windows:
+    return Windows(options.window, options.stride, fill=checked_fill(options.fill))
+
+
 def _falls(options: Options, opened: Opened) -> dict[int, Map]:
     """The falls of each item's score on the network input; of no item where one of them is at fault."""
     asked: dict[int, list[Resolved]] = {}
@@ -107,7 +128,7 @@ def _falls(options: Options, opened: Opened) -> dict[int, Map]:
             where[at] = index, len(wanted)
             wanted.append(target.resolve(opened.reading(at)))
     try:
-        maps = occlusion_maps(opened.passed, asked, Windows(options.window, options.stride))
+        maps = occlusion_maps(opened.passed, asked, _windows(options))
     except VlxError:
         return {}
     return {at: maps[index][number] for at, (index, number) in where.items()}
@@ -120,7 +141,7 @@ def _scoring(
     on_network = known(opened).get(at)
     if on_network is None:  # alone, which tells whether this one is at fault
         asked = {index: [target.resolve(opened.reading(at))]}
-        on_network = occlusion_maps(opened.passed, asked, Windows(options.window, options.stride))[index][0]
+        on_network = occlusion_maps(opened.passed, asked, _windows(options))[index][0]
     falls = frame.on_image(torch.from_numpy(on_network)).numpy()
     return Scoring(
         lambda plane: occlusion_correlation(plane, falls),

@@ -27,7 +27,8 @@ def protocol(options: Options, model_type: ModelType) -> str:
         f"COCO category, crowds included, tolerance {options.tolerance:g} pixels of the original image; "
         f"{which} of each image, visual words by the built-in lexicon, the head noun's log-probability at "
         "its own step explained under teacher forcing; ties by the share of maxima inside; words whose "
-        "category is absent from the image left out, and words the model does not know. Mean over words"
+        "category is absent from the image left out, and words whose head noun the model does not know. "
+        "Mean over words"
     )
 
 

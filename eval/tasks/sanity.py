@@ -71,8 +71,8 @@ def second_target(opened: Opened, at: int, first: Target) -> Target | LeftOut:
 
 def _other_word(opened: Opened, at: int) -> Target | LeftOut:
     """The first other visual word, by the order of the caption, whose category is another one."""
-    found = visual_words([one.text for one in opened.reading(at).words])
-    others = [one.span[1] - 1 for one in found if one.category != opened.items[at].category]
+    tokens = [one.text for one in opened.reading(at).words]
+    others = [one.head(tokens) for one in visual_words(tokens) if one.category != opened.items[at].category]
     return word(others[0]) if others else LeftOut("one_category")
 
 

@@ -25,13 +25,13 @@ def answer_target(options: Options, opened: Opened, at: int) -> Target | LeftOut
 
 
 def word_target(opened: Opened, at: int) -> Target | LeftOut:
-    """The head noun of the item's word, where the model reads it."""
+    """The head noun of the item's word, where the model knows it."""
     item, reading = opened.items[at], opened.reading(at)
     tokens = [one.text for one in reading.words]
     mine = [found for found in visual_words(tokens) if found.category == item.category]
     if item.mention >= len(mine):
         return LeftOut("other_tokens", f"the model reads {' '.join(tokens)!r}")
-    first, stop = mine[item.mention].span
-    if set(tokens[first:stop]) & set(reading.unknown):
+    head = mine[item.mention].head(tokens)
+    if tokens[head] in reading.unknown:  # what modifies it may be unknown: the head alone is explained
         return LeftOut("unknown_word")
-    return word(stop - 1)
+    return word(head)

@@ -40,6 +40,10 @@ class Task:
     """How a table calls a column, where its name with blanks does not do."""
     shared: tuple[str, ...] = ("mean_activation", "centre_prior", "random_map")
     """Controls that are the same for every method."""
+    median: bool = False
+    """Whether the median stands for the scores, as for ratios, of which a few huge ones make the mean."""
+    people: bool = False
+    """Whether maps are compared with what people did: built-in scenes simulate them, and a title says so."""
     span: tuple[float, float] | None = None
     """The lowest and the highest score there can be; None where there is no highest."""
     methods: tuple[Method, ...] = ()
@@ -71,6 +75,23 @@ class Task:
     def columns(self) -> tuple[str, ...]:
         """Every column with an outcome, in the order of the table."""
         return (SCORE, *self.controls, *self.extras, *self.facts)
+
+    def of_people(self, options: Options) -> bool:
+        """Whether people decide what is measured: they looked at the images, or gave the answers."""
+        return self.people or options.answer == "human"
+
+    def told(self, options: Options, model_type: ModelType, simulated: bool) -> tuple[str, str]:
+        """Title and protocol; people that are simulated are called so."""
+        title, protocol = self.title, self.protocol(options, model_type)
+        if not (simulated and self.of_people(options)):
+            return title, protocol
+        who = (
+            "attention maps and answers"
+            if self.people and options.answer == "human"
+            else ("attention maps" if self.people else "answers")
+        )
+        title = f"Simulated {title[0].lower()}{title[1:]}" if self.people else title
+        return title, f"{protocol}. The {who} are simulated: of no person"
 
     def label(self, column: str, method: str) -> str:
         """How a table calls a column of a method."""

@@ -42,7 +42,7 @@ HOW = [
         ("boxes", []),
         ("pointing", ["captions", "tolerance"]),
         ("attention", ["annotators", "answer"]),
-        ("occlusion", ["captions", "answer", "window", "stride"]),
+        ("occlusion", ["captions", "answer", "window", "stride", "fill"]),
         ("sanity", ["captions", "answer"]),
         ("deletion", ["captions", "answer", "steps"]),
         ("insertion", ["captions", "answer", "steps"]),

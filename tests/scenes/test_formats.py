@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +189,9 @@ def test_questions_and_answers_are_those_asked(world):
         annotation = annotations[question.id]
         assert (question.image_id, question.text) == (image_id, asked.question)
         assert annotation.answer == asked.answer
-        assert annotation.answers == (asked.answer,) * 10
+        assert len(annotation.answers) == 10
+        assert Counter(annotation.answers).most_common(1)[0][0] == asked.answer
+        assert annotation.answers.count(asked.answer) >= 6
         assert annotation.question_type == asked.kind
         assert annotation.answer_type == types.get(asked.kind, "other")
     assert content(world / "questions.json")["task_type"] == "Open-Ended"

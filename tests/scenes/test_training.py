@@ -6,20 +6,30 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from vlx.adapters.files.weights import load_weights
 from vlx.adapters.nets.vgg import VggLike
 from vlx.scenes import held_out_scenes
 from vlx.scenes.cnn import normalised, small_vgg
 from vlx.scenes.formats import write_world
 from vlx.scenes.held_out import ARCHIVE
 from vlx.scenes.inventory import CATEGORIES, COLOURS, GROUNDS
+from vlx.scenes.language import Asked
+from vlx.scenes.models import load_vqa
 from vlx.scenes.plan import SIDE, Item, Scene
 from vlx.scenes.training import stages
 from vlx.scenes.training.cnn import pooled_maps
 from vlx.scenes.training.crops import WINDOW, windows
 from vlx.scenes.training.data import GLYPHS, PLACE, glyph_index, labels, plans
 from vlx.scenes.training.fc import train_fc, vectors
-from vlx.scenes.training.text import train_captioner, train_vqa
+from vlx.scenes.training.text import (
+    answer_counts,
+    commonest_answers,
+    train_captioner,
+    train_question_only,
+    train_vqa,
+)
 
 CPU = torch.device("cpu")
 CAR = next(category for category in CATEGORIES if category.name == "car")
@@ -100,6 +110,40 @@ def test_text_models_learn_from_vectors(stage, tmp_path):
     losses = [float(found) for line in lines for found in re.findall(r"loss ([\d.]+)", line)]
     assert losses[-1] < 3.0
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".safetensors"}
+
+
+def test_the_question_only_model_does_not_see_an_image(tmp_path):
+    scenes = [(7, index) for index in range(256)]
+    lines: list[str] = []
+    vectors = torch.randn(256, 512)
+    train_question_only(
+        tmp_path, (scenes, vectors), (scenes[:64], vectors[:64]), CPU, lines.append, steps=400
+    )
+    weights = load_weights(tmp_path / "question-only.safetensors")
+    assert not weights["image.weight"].any()
+    assert weights["image.bias"].any()
+    (entropy,) = (float(found) for line in lines for found in re.findall(r"entropy .* ([\d.]+)", line))
+    losses = [float(found) for line in lines for found in re.findall(r"loss ([\d.]+)", line)]
+    assert entropy <= losses[-1] + 1e-3 < entropy + 0.2
+    reached, best = map(float, re.findall(r"(?:accuracy|answers) ([\d.]+)", lines[-1]))
+    assert reached > best - 0.1
+
+
+def test_the_question_only_model_in_the_package_answers_by_the_question_alone():
+    model = load_vqa(weights="question-only")
+    images = [Image.new("RGB", (224, 224), colour) for colour in ("black", "white", "red")]
+    found = model.read(images, ["what is on the grass ?"] * 3).scores[:, 0]
+    torch.testing.assert_close(found[0].expand_as(found), found)
+
+
+def test_the_commonest_answer_to_each_question_worked_by_hand():
+    def asked(answer, question="where ?"):
+        return Asked(question, answer, "side", ())
+
+    learned = [[asked("left"), asked("right")], [asked("right")]]
+    counts = answer_counts(learned)
+    assert counts == {"where ?": {"left": 1, "right": 2}}
+    assert commonest_answers(counts, [[asked("right")], [asked("left"), asked("no", "is it ?")]]) == 1 / 3
 
 
 def test_a_finished_stage_is_not_repeated(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from vlx.cli.options import (
     DATA,
     DEVICE,
     ENGINE,
+    FILL,
     HOW,
     LAYER,
     LIMIT,
@@ -53,12 +54,12 @@ COMMANDS = (
         (CAPTIONER, *WHAT, CAPTIONS, TOLERANCE, *HOW),
     ),
     (
-        "attention", "VQA models: agreement with where people look.",
+        "attention", "VQA models: agreement with where people look (simulated in built-in scenes).",
         (VQA, *WHAT, ANNOTATORS, ANSWER, *HOW),
     ),
     (
         "occlusion", "Any model: agreement with hiding parts of the image.",
-        (model_option("scenes/vqa", "Any model"), *WHAT, CAPTIONS, ANSWER, WINDOW, STRIDE, *HOW),
+        (model_option("scenes/vqa", "Any model"), *WHAT, CAPTIONS, ANSWER, WINDOW, STRIDE, FILL, *HOW),
     ),
     (
         "sanity", "Any model: do maps change with weights and questions?",
@@ -125,7 +126,7 @@ evaluate.command("all")(
         *(LAYER, SPLIT, CAPTIONS, TOLERANCE, ANNOTATORS, ANSWER),
         LIMIT,
         option("occluded", int, 20, min=1, help="Images for occlusion, deletion, insertion: slow."),
-        *(WINDOW, STRIDE, STEPS, SEED, BATCH, DEVICE, PRECISION, THREADS, DAMAGED, ENGINE, WORKERS),
+        *(WINDOW, STRIDE, FILL, STEPS, SEED, BATCH, DEVICE, PRECISION, THREADS, DAMAGED, ENGINE, WORKERS),
     )
 )  # fmt: skip
 

@@ -77,10 +77,30 @@ CAPTIONS = option("captions", int | None, None, min=1, help="Reference captions 
 TOLERANCE = option(
     "tolerance", float, 0.0, min=0, help="In pixels of the original image; 0 asks for a pixel of the object."
 )
-ANNOTATORS = option("annotators", Annotators, Annotators.each, help="How several human maps count.")
-ANSWER = option("answer", Answer, Answer.predicted, help="Explain the model's answer, or people's.")
-WINDOW = option("window", int, 35, min=1, help="Side of the hidden square, pixels of the input.")
-STRIDE = option("stride", int, 8, min=1, help="Between windows, pixels of the input.")
+ANNOTATORS = option(
+    "annotators",
+    Annotators,
+    Annotators.each,
+    help="How several human maps count (simulated in built-in scenes).",
+)
+ANSWER = option(
+    "answer",
+    Answer,
+    Answer.predicted,
+    help="Explain the model's answer, or people's (simulated in built-in scenes).",
+)
+WINDOW = option(
+    "window", int | None, None, min=1,
+    help="Side of the hidden square, pixels of the input; by default 35, less on inputs below 224.",
+)  # fmt: skip
+STRIDE = option(
+    "stride", int | None, None, min=1, help="Between windows; by default 8, less on inputs below 224."
+)
+FILL = option(
+    "fill", str | None, None,
+    help="What the square is filled with: mean, blur, zero or a colour such as '#808080'; by default the "
+    "mean colour of the model's data, where the model subtracts that, else of the image.",
+)  # fmt: skip
 STEPS = option("steps", int, 20, min=1, help="In how many steps the pixels change.")
 
 LIMIT = option("limit", int | None, None, min=1, help="This many images, drawn at random by the seed.")
@@ -112,7 +132,9 @@ def request_of(given: dict[str, Any], shard: Any) -> Any:
     from vlx.cli.explaining import check_device, number_or_text
     from vlx.eval.items.options import Options
     from vlx.eval.runs.request import Request
+    from vlx.methods.occlusion.fills import checked_fill
 
+    checked_fill(given.get("fill"))
     check_device(given["device"])
     plain = {name: value.value if isinstance(value, Enum) else value for name, value in given.items()}
     layer = plain.get("layer")

@@ -52,7 +52,7 @@ class Preprocess:
 
     A pixel x in 0..1 becomes (x * scale - mean) / std, channel by channel, after the channels were put
     in the order of ``channels``; mean and std are in that order too. ``window`` is the size after
-    the crop; where the image is smaller it is padded with the mean.
+    the crop; where the image is smaller it is padded with 0, which is the colour ``mean``.
 
     >>> pixels, frame = Preprocess(Squash((100, 200)))(vlx.open_image(photo))
     >>> pixels.shape, frame.image_size, frame.input_size
@@ -79,6 +79,15 @@ class Preprocess:
         pixels = torch.from_numpy(self._resized(image, target)).permute(2, 0, 1).float() / 255
         pixels = (self._ordered(pixels) * self.scale - self._of(self.mean)) / self._of(self.std)
         return (pixels, frame) if self.window is None else _windowed(pixels, frame, self.window, self.corner)
+
+    def colour(self, rgb: Sequence[float]) -> Float[Tensor, "3"]:
+        """What a colour, red, green and blue of 0 to 1, becomes in the network input.
+
+        >>> Preprocess(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)).colour((1.0, 0.5, 0.0))
+        tensor([ 1.,  0., -1.])
+        """
+        pixel = self._ordered(torch.tensor(rgb, dtype=torch.float32)[:, None, None])
+        return ((pixel * self.scale - self._of(self.mean)) / self._of(self.std)).flatten()
 
     def displayed(self, pixels: Float[Tensor, "3 height width"]) -> Image.Image:
         """The network input as a person would see it; undoes everything but the geometry."""
@@ -149,7 +158,7 @@ def _target(resize: Resize, size: Size) -> Size:
 def _windowed(
     pixels: Float[Tensor, "3 row col"], frame: Frame, window: Size, corner: tuple[int, int] | None
 ) -> tuple[Float[Tensor, "3 height width"], Frame]:
-    """A crop, with zeros (the mean colour) where the window is larger."""
+    """A crop, with zeros (the colour that the preprocessing subtracts) where the window is larger."""
     (rows, cols), (height, width) = pixels.shape[1:], window
     # As torchvision rounds: to the even neighbour of a half.
     top, left = corner or (round((rows - height) / 2), round((cols - width) / 2))

@@ -5,8 +5,9 @@ both; with both, the map is laid over the pixels and multiplied in (Guided Grad-
 has ``windows`` to hide, and needs neither features nor gradients.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from torch import Tensor
@@ -14,7 +15,8 @@ from torch import Tensor
 from vlx.errors import VlxError, near_names
 from vlx.methods import cam
 from vlx.methods.guided import Rule, deconvolution_rule, guided_rule
-from vlx.methods.occlusion.windows import Windows
+from vlx.methods.occlusion.fills import NAMES, checked_fill, fill_name
+from vlx.methods.occlusion.windows import SIZE, STRIDE, Windows
 
 plain_rule = Rule("plain", lambda grad_input, _grad_output: grad_input)
 """The true gradient; nothing is rewritten."""
@@ -82,16 +84,33 @@ def grad_cam_with(
     return Method("_".join(["grad_cam", *parts]), ablated, needs_mean_only=pool == "mean" and not absolute)
 
 
-def occlusion_with(*, size: int = 35, stride: int = 8, batch: int = 16) -> Method:
+def occlusion_with(
+    *,
+    size: int | None = None,
+    stride: int | None = None,
+    batch: int = 16,
+    fill: str | Sequence[int] | None = None,
+) -> Method:
     """Occlusion by squares of ``size`` pixels of the network input, ``stride`` apart (section 5.3).
 
-    ``batch`` masked inputs are scored in one run.
+    Without them 35 and 8, as in the paper, and on an input smaller than 224 pixels the same share of it.
+    ``batch`` masked inputs are scored in one run. Squares are filled with ``fill``: a colour, as red, green
+    and blue of 0 to 255 or a name such as "#808080" or "white"; "mean", the mean colour of the image;
+    "blur", the image strongly blurred; "zero", what the network sees as 0. Without it they have the colour
+    that the model's preprocessing subtracts where that is the mean colour of its data (the paper's
+    zeros), and the mean colour of the image where it subtracts a middle grey, nothing, or does not say.
+    Raises VlxError for other values.
 
     >>> vlx.occlusion_with(size=48, stride=16).name
     'occlusion_48_16'
+    >>> vlx.occlusion_with(fill="#808080").name
+    'occlusion_35_8_808080'
     """
-    windows = Windows(size, stride, batch)
-    return Method(f"occlusion_{size}_{stride}", windows=windows)
+    if any(value is not None and value < 1 for value in (size, stride, batch)):
+        raise VlxError(f"size {size}, stride {stride} and batch {batch} must be 1 or more")
+    windows = Windows(size, stride, batch, checked_fill(fill))
+    parts = ["occlusion", str(size or SIZE), str(stride or STRIDE), fill_name(windows.fill)]
+    return Method("_".join(filter(None, parts)), windows=windows)
 
 
 METHODS = (
@@ -132,10 +151,27 @@ def as_methods(given: Any) -> list[Method]:
 def method_named(name: str) -> Method:
     """Find a method by its name, for the command line. Raises VlxError naming near ones.
 
+    Names of `occlusion_with` are known too, such as occlusion_48_16 or occlusion_blur.
+
     >>> vlx.method_named("hires_cam") is vlx.hires_cam
     True
+    >>> vlx.method_named("occlusion_blur").windows.fill
+    'blur'
     """
     found = {method.name: method for method in METHODS}
     if name not in found:
+        varied = _OCCLUSION.fullmatch(name)
+        if varied:
+            return _occlusion_named(name, *varied.groups())
         raise VlxError(f"no method {name!r}{near_names(name, found)}; known: {', '.join(found)}")
     return found[name]
+
+
+_OCCLUSION = re.compile(rf"occlusion(?:_([1-9]\d*)_([1-9]\d*))?(?:_({'|'.join(NAMES)}|[0-9a-f]{{6}}))?")
+
+
+def _occlusion_named(name: str, size: str | None, stride: str | None, fill: str | None) -> Method:
+    """Occlusion with what its name says; it keeps the name."""
+    pixels = {} if size is None or stride is None else {"size": int(size), "stride": int(stride)}
+    told = fill if fill is None or fill in NAMES else f"#{fill}"
+    return replace(occlusion_with(**pixels, fill=told), name=name)

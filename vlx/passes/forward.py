@@ -1,6 +1,6 @@
 """One differentiable run of a model on a batch of images and texts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -93,6 +93,9 @@ class Below:
     cnn: nn.Module | None = None
     """What reads the pixels when they are scored: occlusion runs it once for all texts of an image and, where
     it is a chain of convolutions, only where a window changes it."""
+    colour: Callable[[Sequence[float]], Tensor] | None = None
+    """What a colour (red, green and blue of 0 to 1) becomes in the network input: occlusion by a colour asks
+    it. The ``colour`` of a `vlx.images.Preprocess` says so."""
 
 
 @dataclass(frozen=True, eq=False)

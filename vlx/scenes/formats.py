@@ -1,4 +1,4 @@
-"""Write scenes as data sets: COCO instances and captions, DenseCap results, VQA v1, simulated VQA-HAT."""
+"""Write scenes as data sets: COCO, DenseCap results, VQA v1 and VQA-HAT, the last two of simulated people."""
 
 import json
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from vlx.errors import VlxError
+from vlx.scenes.annotators import simulated_answers
 from vlx.scenes.inventory import CATEGORIES
 from vlx.scenes.language import Asked, region_caption
 from vlx.scenes.plan import SIDE, Scene
@@ -22,7 +23,7 @@ from vlx.scenes.texts import told
 REGIONS = 5  # region captions a scene, at least
 ANNOTATORS = 3
 QUALITY = 85  # of the JPEG files, which keep the full resolution of colour: small objects need it
-_MARK = "vlx scenes"  # begins the description in every file written here
+MARK = "vlx scenes"  # begins the description in every file written here
 _LEVELS = 32  # attention maps are rounded to multiples of this, which makes small files
 
 
@@ -40,9 +41,10 @@ def write_world(out: str | Path, count: int, seed: int = 0, *, workers: int = 1)
     """Render ``count`` scenes and write them to the folder ``out``; returns it.
 
     Files: ``images/`` (JPEG), ``instances.json``, ``captions.json``, ``results.json`` (DenseCap),
-    ``questions.json``, ``annotations.json`` and ``attention/<question_id>_<k>.png`` (simulated). The
-    same seed gives the same files; scenes that an earlier call left there are replaced. Raises VlxError
-    where the font is missing, ``count`` is not positive, or the folder holds other images.
+    ``questions.json``, ``annotations.json`` (answers of ten simulated annotators, who sometimes slip) and
+    ``attention/<question_id>_<k>.png`` (three simulated maps each). The same seed gives the same files;
+    scenes that an earlier call left there are replaced. Raises VlxError where the font is missing, ``count``
+    is not positive, or the folder holds other images.
     """
     need_font()
     if count < 1:
@@ -76,7 +78,7 @@ def _is_ours(path: Path) -> bool:
         said = json.loads(path.read_text(encoding="utf-8"))["info"]["description"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return str(said).startswith(_MARK)
+    return str(said).startswith(MARK)
 
 
 def _collect(world: _World, parts: Any) -> None:
@@ -96,7 +98,7 @@ def _write_scene(job: tuple[str, int, int]) -> _World:
     folder, seed, index = Path(job[0]), job[1], job[2]
     scene, captions, asked = told(seed, index)
     pixels, masks = render(scene)
-    random = np.random.default_rng([seed, index, 2])
+    random, answering = (np.random.default_rng([seed, index, stream]) for stream in (2, 3))
     image_id, name = index + 1, f"{index + 1:012d}.jpg"
     Image.fromarray(pixels).save(folder / "images" / name, quality=QUALITY, subsampling=0)
     world = _World()
@@ -114,7 +116,8 @@ def _write_scene(job: tuple[str, int, int]) -> _World:
         world.questions.append(
             {"image_id": image_id, "question": question.question, "question_id": question_id}
         )
-        world.annotations.append(_annotation(question, image_id, question_id))
+        answers = simulated_answers(question, scene, answering)
+        world.annotations.append(_annotation(question, answers, image_id, question_id))
         for k in range(1, ANNOTATORS + 1):
             attention = _attention(masks[list(question.look)], random)
             path = folder / "attention" / f"{question_id}_{k}.png"
@@ -164,10 +167,15 @@ def _regions(
     return {"img_name": name, "boxes": boxes, "scores": scores, "captions": captions}
 
 
-def _annotation(asked: Asked, image_id: int, question_id: int) -> dict[str, Any]:
+def _annotation(asked: Asked, answers: Sequence[str], image_id: int, question_id: int) -> dict[str, Any]:
     types = {"count": "number", "presence": "yes/no"}
-    answers = [
-        {"answer": asked.answer, "answer_confidence": "yes", "answer_id": number} for number in range(1, 11)
+    given = [
+        {
+            "answer": answer,
+            "answer_confidence": "yes" if answer == asked.answer else "maybe",
+            "answer_id": number,
+        }
+        for number, answer in enumerate(answers, 1)
     ]
     return {
         "question_id": question_id,
@@ -175,7 +183,7 @@ def _annotation(asked: Asked, image_id: int, question_id: int) -> dict[str, Any]
         "question_type": asked.kind,
         "answer_type": types.get(asked.kind, "other"),
         "multiple_choice_answer": asked.answer,
-        "answers": answers,
+        "answers": given,
     }
 
 
@@ -199,8 +207,9 @@ def _attention(
 
 
 def _write_json(folder: Path, world: _World, seed: int) -> None:
-    info = {"description": f"{_MARK}, seed {seed}", "version": "1"}
+    info = {"description": f"{MARK}, seed {seed}", "version": "1"}
     kinds = [{"id": c.id, "name": c.name, "supercategory": "object"} for c in CATEGORIES]
+    simulated = {**info, "description": f"{info['description']}, answers of simulated annotators"}
     vqa = {"info": info, "license": {}, "data_type": "scenes", "data_subtype": f"seed{seed}"}
     coco = {"info": info, "licenses": [], "images": world.images}
     files: Sequence[tuple[str, dict[str, Any]]] = (
@@ -208,7 +217,7 @@ def _write_json(folder: Path, world: _World, seed: int) -> None:
         ("captions.json", {**coco, "annotations": world.captions}),
         ("results.json", {"results": world.regions, "opt": {"image_size": SIDE}}),
         ("questions.json", {**vqa, "task_type": "Open-Ended", "questions": world.questions}),
-        ("annotations.json", {**vqa, "annotations": world.annotations}),
+        ("annotations.json", {**vqa, "annotations": world.annotations, "info": simulated}),
     )
     for name, content in files:
         (folder / name).write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,8 +1,10 @@
 """How good the built-in models are on the held-out scenes: ``python -m vlx.scenes.score``."""
 
+import itertools
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,30 @@ from PIL import Image
 
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.adapters.parts.deeper_lstm import DeeperLSTM
+from vlx.scenes.annotators import accuracy
 from vlx.scenes.held_out import ARCHIVE, held_out_scenes
+from vlx.scenes.language import Asked
 from vlx.scenes.models import ASSETS, load_captioner, load_vqa
-from vlx.scenes.texts import named_categories
+from vlx.scenes.texts import named_categories, told
 from vlx.scenes.training.log import Log
 
 BATCH = 64
+OTHER_SEED, OTHERS = 5, 2_000  # scenes whose commonest answers are told; those the text models learn from
 HIDDEN = 32  # grey level of a simulated attention map from which a pixel counts as its region
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about a held-out scene."""
+
+    id: int
+    image: int
+    text: str
+    answer: str
+    """The true one."""
+    kind: str
+    people: list[str]
+    """What ten simulated annotators answered."""
 
 
 def main() -> None:
@@ -33,21 +52,23 @@ def report(folder: Path, log: Log) -> None:
     log(f"held-out scenes: {len(images)}")
     log(f"object words of greedy captions: precision {precision:.4f}, recall {recall:.4f}")
     asked = _questions(world)
-    hidden = {key: _without(world, images[image], key) for key, image, _, _, _ in asked}
+    hidden = {one.id: _without(world, images[one.image], one.id) for one in asked}
     vqa, question_only = load_vqa(folder=folder), load_vqa(folder=folder, weights="question-only")
     rows = {
-        "with the image": accuracies(vqa, [(images[i], q, a, kind) for _, i, q, a, kind in asked]),
-        "question-only model": accuracies(
-            question_only, [(images[i], q, a, kind) for _, i, q, a, kind in asked]
-        ),
-        "answer's region hidden": accuracies(
-            vqa, [(hidden[key], q, a, kind) for key, _, q, a, kind in asked]
-        ),
+        "with the image": answered(vqa, asked, [images[one.image] for one in asked]),
+        "question-only model": answered(question_only, asked, [images[one.image] for one in asked]),
+        "commonest answer to its kind, in other scenes": commonest(asked, _elsewhere()),
+        "commonest answer to its kind, in these": commonest(asked, asked),
+        "answer's region hidden": answered(vqa, asked, [hidden[one.id] for one in asked]),
     }
-    log(f"VQA accuracy over {len(asked)} questions:")
-    for name, found in rows.items():
-        told = ", ".join(f"{kind} {value:.3f}" for kind, value in found.items())
-        log(f"  {name}: {told}")
+    log(f"right answers, as a share of {len(asked)} questions:")
+    for name, answers in rows.items():
+        right = [float(given == one.answer) for given, one in zip(answers, asked, strict=True)]
+        log(f"  {name}: {_by_kind(asked, right)}")
+    log("VQA accuracy, against the answers of ten simulated annotators:")
+    for name, answers in rows.items():
+        agreed = [accuracy(given, one.people) for given, one in zip(answers, asked, strict=True)]
+        log(f"  {name}: {_by_kind(asked, agreed)}")
 
 
 def object_words(
@@ -63,16 +84,38 @@ def object_words(
     return right / max(1, sum(len(named[i]) for i in ids)), right / sum(len(present[i]) for i in ids)
 
 
-def accuracies(model: DeeperLSTM, items: Sequence[tuple[Image.Image, str, str, str]]) -> dict[str, float]:
-    """The share of right answers to (image, question, answer, kind): over all, then kind by kind."""
-    right: dict[str, list[bool]] = defaultdict(list)
-    for part in _parts(items):
-        passed = model.read([image for image, *_ in part], [question for _, question, *_ in part])
-        best = passed.scores[:, 0].argmax(1).tolist()
-        for at, (_, _, answer, kind) in zip(best, part, strict=True):
-            for name in ("all", kind):
-                right[name].append(model.answers[at] == answer)
-    return {name: sum(found) / len(found) for name, found in right.items()}
+def answered(model: DeeperLSTM, asked: Sequence[Question], images: Sequence[Image.Image]) -> list[str]:
+    """The likeliest answer of a model to each question about its image."""
+    found: list[str] = []
+    for part in _parts(list(zip(images, asked, strict=True))):
+        passed = model.read([image for image, _ in part], [one.text for _, one in part])
+        found += [model.answers[at] for at in passed.scores[:, 0].argmax(1).tolist()]
+    return found
+
+
+def commonest(asked: Sequence[Question], known: Iterable[Question | Asked]) -> list[str]:
+    """For each question the commonest answer to its kind among those that are known.
+
+    Where these are the very questions that are asked, no constant answer to each kind does better on them.
+    """
+    given: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in known:
+        given[one.kind][one.answer] += 1
+    return [given[one.kind].most_common(1)[0][0] for one in asked]
+
+
+def _elsewhere() -> Iterable[Asked]:
+    """The questions about other scenes, which the models learned from."""
+    return itertools.chain.from_iterable(told(OTHER_SEED, index)[2] for index in range(OTHERS))
+
+
+def _by_kind(asked: Sequence[Question], values: Sequence[float]) -> str:
+    """The mean over all questions, then kind by kind."""
+    groups: dict[str, list[float]] = defaultdict(list)
+    for one, value in zip(asked, values, strict=True):
+        for name in ("all", one.kind):
+            groups[name].append(value)
+    return ", ".join(f"{name} {sum(found) / len(found):.3f}" for name, found in groups.items())
 
 
 def _parts(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
@@ -93,14 +136,16 @@ def _present(world: Path) -> dict[int, set[str]]:
     return present
 
 
-def _questions(world: Path) -> list[tuple[int, int, str, str, str]]:
-    """(question id, image id, question, answer, kind)."""
+def _questions(world: Path) -> list[Question]:
     questions = json.loads((world / "questions.json").read_text(encoding="utf-8"))["questions"]
-    told = json.loads((world / "annotations.json").read_text(encoding="utf-8"))["annotations"]
-    by_id = {entry["question_id"]: entry for entry in told}
+    given = json.loads((world / "annotations.json").read_text(encoding="utf-8"))["annotations"]
+    by_id = {entry["question_id"]: entry for entry in given}
     return [
-        (q["question_id"], q["image_id"], q["question"], by_id[q["question_id"]]["multiple_choice_answer"],
-         by_id[q["question_id"]]["question_type"])
+        Question(
+            q["question_id"], q["image_id"], q["question"], by_id[q["question_id"]]["multiple_choice_answer"],
+            by_id[q["question_id"]]["question_type"],
+            [person["answer"] for person in by_id[q["question_id"]]["answers"]],
+        )
         for q in questions
     ]  # fmt: skip
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from vlx.eval.data import folder as folder_module
 from vlx.eval.data.coco import read_captions
 from vlx.eval.data.folder import check, look
 from vlx.eval.data.published import CAPTIONS, INSTANCES, QUESTIONS_1, QUESTIONS_2, SOURCES
 from vlx.eval.data.records import DataError
+from vlx.scenes import formats
 
 
 def test_check_says_what_is_there_and_where_the_rest_is_published(tmp_path: Path) -> None:
@@ -168,3 +170,15 @@ def test_check_shows_some_of_many_files(tmp_path: Path) -> None:
     lines = check(look(tmp_path))
     assert lines[-1] == "not read 3 other files"
     assert len(lines) == len(SOURCES) + 21
+
+
+def test_generated_scenes_are_told_by_what_is_written_into_them(held_out, tmp_path):
+    assert folder_module.MARK == formats.MARK
+    assert folder_module.look(held_out).simulated
+    assert not folder_module.look(tmp_path).simulated
+    (tmp_path / "questions.json").write_text('{"info": {"description": "VQA v1"}}')
+    assert not folder_module.look(tmp_path).simulated
+    told = folder_module.check(folder_module.look(held_out))
+    assert [line.partition(":")[0] for line in told if line.endswith(", simulated")] == [
+        "found    VQA v1 annotations", "found    VQA-HAT maps",
+    ]  # fmt: skip

@@ -12,8 +12,8 @@ SETTINGS = Settings(
     "pointing", "scenes/captioner", "captioner", "w" * 8, "features.4", ("grad_cam", "gradient"), "i" * 8, 36,
     16, "cpu", "float32", 2, 0.05, Options(limit=3, captions=1), {"vlx": "0.1.0", "torch": "2.6.0"},
 )  # fmt: skip
-FINGERPRINT = "b47d4c26fdbce126824926ed7d332b7c227795266b3af891207236af43688efc"
-"""Of the settings above, as results that lie in folders hold it."""
+FINGERPRINT = "51a2a55b0d68d99c7781e43077283c223627ce75f0d57789b6c432137e581a0e"
+"""Of the settings above, as results that lie in folders hold it since windows shrink and have a fill."""
 
 
 def test_the_fingerprint_is_that_of_results_measured_before() -> None:
@@ -40,7 +40,7 @@ def test_the_keys_of_the_file_and_their_order_stay() -> None:
     ]  # fmt: skip
     assert SETTINGS.plain["kind"] == "captioner"
     assert list(SETTINGS.plain["options"]) == [
-        "seed", "limit", "captions", "tolerance", "annotators", "answer", "window", "stride",
+        "seed", "limit", "captions", "tolerance", "annotators", "answer", "window", "stride", "fill",
     ]  # fmt: skip
 
 
@@ -51,6 +51,12 @@ def test_an_option_of_one_evaluation_is_no_setting_of_others() -> None:
     deletion = replace(SETTINGS, task="deletion", options=Options(steps=7))
     assert settings_of(deletion.plain) == deletion
     assert deletion.fingerprint != replace(deletion, options=Options(steps=8)).fingerprint
+
+
+def test_people_that_are_simulated_are_told() -> None:
+    told = replace(SETTINGS, simulated=True)
+    assert told.plain == {**SETTINGS.plain, "simulated": True}
+    assert settings_of(told.plain) == told
 
 
 def test_what_json_holds_gives_the_settings_back() -> None:

@@ -15,7 +15,7 @@ from vlx.eval.items.rows import (
     row_of,
 )
 from vlx.eval.measures.statistics import Outcome
-from vlx.eval.runs.summary import as_json, from_json, latex, markdown, measured
+from vlx.eval.runs.summary import as_json, from_json, latex, markdown, measured, short
 from vlx.eval.tasks.boxes import BOXES
 from vlx.eval.tasks.pointing import POINTING
 from vlx.eval.tasks.sanity import SANITY
@@ -124,3 +124,39 @@ def test_old_results_without_faults_are_still_read() -> None:
     del facts["faults"]
     back, _ = from_json(json.dumps(facts))
     assert (back.items, dict(back.faults)) == (1, {})
+
+
+def ratio_row(place: int, score: float) -> Row:
+    item = Item(f"item {place}", Path("x.jpg"), str(place // 2), "a dog", category="dog")
+    return row_of(
+        item, "grad_cam", {column: Outcome(score) for column in BOXES.columns}, target="dog", unknown=0
+    )
+
+
+def test_the_median_leads_ratios_and_the_mean_stands_beside_it() -> None:
+    values = [0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1500.0, math.inf]
+    found = measured(BOXES, [ratio_row(place, value) for place, value in enumerate(values)], "P")
+    own = found.by_image["grad_cam"]
+    assert own.median == 0.8
+    assert own.mean == pytest.approx(1504.5 / 8)
+    low, high = own.median_interval or (math.nan, math.nan)
+    assert low <= 0.8 <= high
+    told = short(found).splitlines()
+    assert told[1].split() == ["median", "95%", "interval", "mean", "n"]
+    assert told[2].split()[:2] == ["grad_cam", "0.800"]
+    head = markdown(found).splitlines()[2].split(" | ")
+    assert head[1:4] == ["median", "interval of the median", "mean"]
+    facts = json.loads(as_json(found, {}))
+    assert facts["leads"] == "median"
+    assert "median_interval" in facts["rows"]["grad_cam"]["by_image"]
+    again, _ = from_json(as_json(found, {}))
+    assert again.by_image == found.by_image
+    assert again.median
+
+
+def test_scores_that_are_no_ratios_are_led_by_their_mean() -> None:
+    found = measured(POINTING, [row(place) for place in range(4)], "P")
+    facts = json.loads(as_json(found, {}))
+    assert facts["leads"] == "mean"
+    assert "median_interval" not in facts["rows"]["grad_cam"]["by_image"]
+    assert short(found).splitlines()[1].split() == ["mean", "95%", "interval", "n"]

@@ -315,7 +315,19 @@ def test_models_are_as_they_were(captioner: Models, world: Path) -> None:
 def test_protocols_name_the_options_that_matter(task: Task) -> None:
     for model_type in task.model_types:
         text = task.protocol(Options(tolerance=15.0, captions=1, window=45, stride=4), model_type)
-        assert "Mean over" in text
+        assert ("Median over" if task.median else "Mean over") in text
         named = {"pointing": ("15 pixels", "first 1 reference"), "occlusion": ("45 pixels", "every 4 pixels")}
         named |= {name: ("20 steps",) for name in ("deletion", "insertion")}
         assert all(part in text for part in named.get(task.name, ()))
+
+
+def test_people_that_are_simulated_are_called_so():
+    (attention,) = (task for task in TASKS if task.name == "attention")
+    title, protocol = attention.told(Options(), "vqa", True)
+    assert title == "Simulated human attention: rank correlation (chance is 0)"
+    assert "attention maps are simulated" in protocol
+    assert attention.told(Options(), "vqa", False) == (attention.title, attention.protocol(Options(), "vqa"))
+    assert "maps and answers are simulated" in attention.told(Options(answer="human"), "vqa", True)[1]
+    (occlusion,) = (task for task in TASKS if task.name == "occlusion")
+    assert "answers are simulated" in occlusion.told(Options(answer="human"), "vqa", True)[1]
+    assert occlusion.told(Options(), "vqa", True) == (occlusion.title, occlusion.protocol(Options(), "vqa"))

@@ -42,10 +42,11 @@ def test_each_window_by_hand(answerer):
     assert found.raw.shape == (3, 32, 32)
     centres = (3, 11, 19, 27)
     whole = {name: score_of(answerer, run.below.pixels[0], question, name) for name in (first, second)}
+    mean = run.below.pixels[0].mean((1, 2))[:, None, None]  # middle grey is subtracted, so 0 is no mean
     for row in centres:
         for col in centres:
             masked = run.below.pixels[0].clone()
-            masked[:, max(row - 4, 0) : row + 5, max(col - 4, 0) : col + 5] = 0
+            masked[:, max(row - 4, 0) : row + 5, max(col - 4, 0) : col + 5] = mean
             falls = [whole[name] - score_of(answerer, masked, question, name) for name in (first, second)]
             assert found.raw[:, row, col] == pytest.approx([*falls, falls[0] - falls[1]], abs=1e-4)
     assert found.raw[:, 7, 3] == pytest.approx(found.raw[:, [3, 11], 3].mean(1), abs=1e-5)

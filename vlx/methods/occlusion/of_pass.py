@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vlx.errors import VlxError
+from vlx.images.frame import Frame
+from vlx.methods.occlusion.fills import Pixels, filling
 from vlx.methods.occlusion.incremental import changes_only
 from vlx.methods.occlusion.windows import Windows, occlusion
 from vlx.passes.forward import Below, Pass
@@ -25,15 +27,16 @@ def occlusion_maps(
     """How much each target's score falls with a window around each pixel of the network input hidden.
 
     ``targets`` are given for each item of the Pass that is asked for, by its position. Items of the same
-    image share the masked images, and a CNN sees them once. Windows are filled with 0, the mean colour
-    where inputs are normalised. The text is read as in the Pass; nothing is recorded for gradients. Raises
-    VlxError if the Pass cannot score other pixels.
+    image share the masked images, and a CNN sees them once. The text is read as in the Pass; nothing is
+    recorded for gradients. Raises VlxError if the Pass cannot score other pixels, or does not say what the
+    colour that windows are filled with becomes in its input.
     """
     if passed.below is None or passed.below.rescore is None:
         raise VlxError(f"{passed.model} gives no way to score other pixels: use a method on features")
     found: dict[int, Maps] = {}
     for positions in _same_image(passed.below.pixels, [at for at, wanted in targets.items() if wanted]):
-        maps = _of_one_image(passed.below, {position: targets[position] for position in positions}, windows)
+        mine = {position: targets[position] for position in positions}
+        maps = _of_one_image(passed.below, mine, windows, passed.frames[positions[0]])
         ends = np.cumsum([len(targets[position]) for position in positions])
         found |= dict(zip(positions, np.split(maps, ends[:-1]), strict=True))
     nothing = np.zeros((0, *passed.below.pixels.shape[2:]))
@@ -54,7 +57,9 @@ def _same_image(
     return groups
 
 
-def _of_one_image(below: Below, targets: Mapping[int, Sequence[Resolved]], windows: Windows) -> Maps:
+def _of_one_image(
+    below: Below, targets: Mapping[int, Sequence[Resolved]], windows: Windows, frame: Frame
+) -> Maps:
     """The maps of some items of one image, those of one item after those of another."""
     pixels, rescore, cnn, layout = below.pixels, below.rescore, below.cnn, _layout(below.cnn)
     assert rescore is not None
@@ -70,13 +75,25 @@ def _of_one_image(below: Below, targets: Mapping[int, Sequence[Resolved]], windo
     wide = torch.promote_types(pixels.dtype, torch.float32)
     first = next(iter(targets))
     image = pixels[first : first + 1].detach().to("cpu", wide).contiguous(memory_format=layout)[0].numpy()
+    size, stride = windows.fitted((image.shape[1], image.shape[2]))
+    fill = filling(image, windows.fill, size, below.colour, _shown(frame, image))
     with ExitStack() as stack:
         if cnn is not None:
             # The first that is scored is the untouched image, from which the others differ in a window.
             stack.enter_context(changes_only(cnn))
         if cnn is not None and len(targets) > 1:
             stack.enter_context(once_an_input(cnn))
-        return occlusion(image, score, size=windows.size, stride=windows.stride, batch=windows.batch).map
+        return occlusion(image, score, size=size, stride=stride, fill=fill, batch=windows.batch).map
+
+
+def _shown(frame: Frame, image: Pixels) -> Bool[np.ndarray, "height width"]:
+    """The pixels of the network input that show the image; others pad it."""
+    (rows, cols), (height, width) = image.shape[1:], frame.image_size
+    if frame.input_size != (rows, cols):
+        return np.ones((rows, cols), bool)
+    down = np.array([0 < frame.to_image(row + 0.5, 0.0)[0] < height for row in range(rows)])
+    across = np.array([0 < frame.to_image(0.0, col + 0.5)[1] < width for col in range(cols)])
+    return down[:, None] & across[None, :]
 
 
 @contextmanager

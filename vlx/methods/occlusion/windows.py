@@ -6,6 +6,7 @@ hides the pixels inside it, which equals padding the image. The model is one cal
 a batch of images; nothing else is known of it.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,8 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from vlx.errors import NumericError, VlxError
+from vlx.methods.occlusion.fills import Fill, Pixels
 
-Pixels = Float[np.ndarray, "_channel _height _width"]
 Scores = Callable[[Float[np.ndarray, "batch channel height width"]], np.ndarray]
 """Images as the model takes them in; out for each one score, or one for each of several targets.
 
@@ -25,13 +26,48 @@ SIZES = (10, 15, 25, 35, 45, 90)
 """Windows tried in the paper, in pixels; 35 was the best trade-off."""
 
 
+SIZE, STRIDE, SIDE = 35, 8, 224
+"""The usual window and the distance of neighbours, in pixels, for an input of so many a side."""
+
+
 @dataclass(frozen=True)
 class Windows:
-    """Which windows are hidden: squares of ``size`` pixels, ``stride`` apart, so many in one run."""
+    """Which windows are hidden, and with what: squares of ``size`` pixels, ``stride`` apart.
 
-    size: int = 35
-    stride: int = 8
+    >>> Windows().fitted((224, 224)), Windows().fitted((64, 64)), Windows(size=9).fitted((32, 32))
+    ((35, 8), (10, 2), (9, 1))
+    """
+
+    size: int | None = None
+    """In pixels of the network input. None takes 35, the paper's best, and on an input smaller than the
+    paper's 224 the same share of its shorter side."""
+    stride: int | None = None
+    """None takes 8, and less on a smaller input, by its longer side."""
     batch: int = 16
+    """How many are scored in one run."""
+    fill: Fill = None
+
+    def fitted(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Size and stride for an input of some height and width.
+
+        Warns where a size that was asked for is more than half of the shorter side: every window then hides
+        most of what there is.
+        """
+        short, long = min(shape), max(shape)
+        if self.size is not None and 2 * self.size > short:
+            warnings.warn(
+                f"windows of {self.size} pixels hide most of an input of {shape[0]} x {shape[1]}: "
+                f"{_share(SIZE, short)} pixels would be the paper's share",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        size = _share(SIZE, short) if self.size is None else self.size
+        return size, _share(STRIDE, long) if self.stride is None else self.stride
+
+
+def _share(pixels: int, side: int) -> int:
+    """The same share of a smaller side."""
+    return max(1, round(pixels * min(1.0, side / SIDE)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +97,16 @@ def occlusion(
     *,
     size: int = 35,
     stride: int = 8,
-    fill: float | Float[np.ndarray, " channel"] = 0.0,
+    fill: float | np.ndarray = 0.0,
     batch: int = 32,
 ) -> Occlusion:
     """Hide a square window of ``size`` pixels at every ``stride`` pixels and record the falls.
 
-    ``image`` is (channel, height, width) as the model takes it, so ``fill`` 0 is the mean colour after
-    normalisation; one value or one for each channel. ``batch`` masked images are scored at once. The
-    window of an even size reaches one pixel further up and left of its centre. Stride 1 is the paper's
-    literal map.
+    ``image`` is (channel, height, width) as the model takes it. ``fill`` is in the same terms: one value,
+    one for each channel, or an image from which windows are copied. 0 is the mean colour of the data only
+    where the preprocessing subtracts that; see `vlx.methods.occlusion.fills.filling` for others. ``batch``
+    masked images are scored at once. The window of an even size reaches one pixel further up and left of
+    its centre. Stride 1 is the paper's literal map.
     """
     return occlusions(image, score, (size,), stride=stride, fill=fill, batch=batch)[size]
 
@@ -80,7 +117,7 @@ def occlusions(
     sizes: Sequence[int] = SIZES,
     *,
     stride: int = 8,
-    fill: float | Float[np.ndarray, " channel"] = 0.0,
+    fill: float | np.ndarray = 0.0,
     batch: int = 32,
 ) -> dict[int, Occlusion]:
     """One `occlusion` for each window size; windows of all sizes share batches, and the original score."""
@@ -89,11 +126,11 @@ def occlusions(
     if not sizes or min(*sizes, stride, batch) < 1:
         raise VlxError(f"size {(*sizes,)}, stride {stride} and batch {batch} must be 1 or more")
     height, width = image.shape[1:]
-    colour = np.broadcast_to(np.asarray(fill, dtype=image.dtype), (image.shape[0],))[:, None, None]
+    filled = _filled(image, fill)
     rows, cols = _centres(height, stride), _centres(width, stride)
     windows = [_window((row, col), size) for size in sizes for row in rows for col in cols]
     original = np.asarray(_scores_of(score, image[None])[0])
-    falls = np.moveaxis(original - _hidden(image, score, windows, colour, batch), 0, -1)
+    falls = np.moveaxis(original - _hidden(image, score, windows, filled, batch), 0, -1)
     grids = np.split(falls, len(sizes), axis=-1)
     shape = (*original.shape, len(rows), len(cols))
     return {
@@ -106,7 +143,7 @@ def _hidden(
     image: Pixels,
     score: Scores,
     windows: Sequence[tuple[slice, slice, slice]],
-    colour: np.ndarray,
+    filled: Pixels,
     batch: int,
 ) -> Float[np.ndarray, "window *target"]:
     """The scores with each of the windows filled."""
@@ -118,11 +155,22 @@ def _hidden(
     for start in range(0, len(windows), batch):
         part = windows[start : start + batch]
         for number, window in enumerate(part):
-            images[number][window] = colour
+            images[number][window] = filled[window]
         found.append(_scores_of(score, images[: len(part)]))
         for number, window in enumerate(part):
             images[number][window] = image[window]
     return np.concatenate(found)
+
+
+def _filled(image: Pixels, fill: float | np.ndarray) -> Pixels:
+    """The image hidden as a whole."""
+    given = np.asarray(fill, dtype=image.dtype)
+    if given.shape not in ((), (1,), image.shape[:1], image.shape) or not np.isfinite(given).all():
+        raise VlxError(
+            f"a fill of shape {given.shape}, or not finite, for an image of shape {image.shape}: give one "
+            "value, one for each channel, or an image of that shape"
+        )
+    return np.broadcast_to(given if given.ndim in (0, 3) else given[:, None, None], image.shape)
 
 
 def _centres(length: int, stride: int) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ from vlx.scenes.training.cnn import pooled_maps, train_cnn
 from vlx.scenes.training.data import drawn, labels, pictures, plans
 from vlx.scenes.training.fc import train_fc, vectors
 from vlx.scenes.training.log import Log
-from vlx.scenes.training.text import train_captioner, train_vqa
+from vlx.scenes.training.text import train_captioner, train_question_only, train_vqa
 
 CNN_SEED, FC_SEED, CHECK_SEED, HELD_OUT_SEED, TEXT_SEED = 1, 2, 3, 4, 5
 SCENES, HELD_OUT_SCENES = 32_000, 200
@@ -47,7 +47,7 @@ def train(work: Path, out: Path, device: torch.device) -> None:
          torch.cat([vectors(cnn, maps[seed], device) for seed in seeds]))
         for seeds in ((CNN_SEED, FC_SEED, TEXT_SEED), (CHECK_SEED,))
     )  # fmt: skip
-    for stage in (train_captioner, train_vqa):
+    for stage in (train_captioner, train_question_only, train_vqa):
         done = work / f"{stage.__name__}.done"
         if not done.is_file():
             _seed_everything()

@@ -1,7 +1,9 @@
 """Teach the captioner and the VQA model on the fixed vectors of the CNN."""
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -42,18 +44,87 @@ def train_captioner(out: Path, world: World, check: World, device: torch.device,
     _write(out / "captioner.json", {"words": list(caption_vocabulary().names), **CAPTIONER, "steps": STEPS})
 
 
+def train_question_only(
+    out: Path, world: World, check: World, device: torch.device, log: Log, *, steps: int = 3000
+) -> None:
+    """Train the VQA model on no image at all and write it to ``out``.
+
+    Without images all that can be learned is how often each question got each answer. There are few
+    questions, so every step takes all of them with the shares of their answers, until none is left to learn:
+    the log tells the loss beside the entropy of those shares, below which none can fall, and the accuracy
+    beside that of the commonest answer to each question.
+    """
+    asked, checked = _asked(world), _asked(check)
+    words, answers = _said(asked)
+    counts = answer_counts(asked)
+    pairs = _pairs(
+        [[Asked(question, "", "", ()) for question in counts]],
+        world[1][:1],
+        question_vocabulary_of(words),
+        [],
+    )
+    table = torch.tensor([[found[answer] for answer in answers] for found in counts.values()], device=device)
+    shares, weights = table / table.sum(1, keepdim=True), table.sum(1) / table.sum()
+    network = QuestionNetwork(nn.Identity(), FC[1], len(words), len(answers), dropout=0.0, **VQA)
+    nn.init.zeros_(network.image.weight)  # not learned: as it begins, each image would give another answer
+    _remember(network.lstm)
+    network.to(device)
+    optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps, pct_start=0.1)
+    progress = Progress("question-only", steps, len(counts), log, every=500)
+    blind, ids, lengths = torch.zeros(len(counts), FC[1], device=device), pairs[1].to(device), pairs[2]
+    for _ in range(steps):
+        logits = network.logits(blind, ids, lengths)
+        loss = (F.cross_entropy(logits, shares, reduction="none") * weights).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimiser.step()
+        schedule.step()
+        progress(loss)
+    entropy = float((torch.special.entr(shares).sum(1) * weights).sum())
+    log(f"question-only: {len(counts)} questions, entropy of their answers {entropy:.4f}")
+    checks = _pairs(checked, torch.zeros_like(check[1]), question_vocabulary_of(words), answers)
+    told = f"accuracy {_accuracy(network.eval(), checks, device):.4f}"
+    log(f"question-only: {told}, of the commonest answers {commonest_answers(counts, checked):.4f}")
+    save_weights(out / "question-only.safetensors", network)
+
+
 def train_vqa(out: Path, world: World, check: World, device: torch.device, log: Log) -> None:
-    """Train the VQA model, and the same model on no image at all, and write both to ``out``."""
-    asked, checked = ([told(*scene)[2] for scene in scenes] for scenes, _ in (world, check))
-    words = question_words(question for questions in asked for question in questions)
-    answers = sorted({question.answer for questions in asked for question in questions})
+    """Train the VQA model and write it, with its words and answers, to ``out``."""
+    asked, checked = _asked(world), _asked(check)
+    words, answers = _said(asked)
     vocabulary = question_vocabulary_of(words)
-    for name, epochs, seen in (("question-only", 1, 0.0), ("vqa", 6, 1.0)):
-        pairs = _pairs(asked, world[1] * seen, vocabulary, answers)
-        checks = _pairs(checked, check[1] * seen, vocabulary, answers)
-        network = _answerer(name, pairs, checks, len(words), len(answers), device, log, epochs=epochs)
-        save_weights(out / f"{name}.safetensors", network)
+    pairs = _pairs(asked, world[1], vocabulary, answers)
+    checks = _pairs(checked, check[1], vocabulary, answers)
+    network = _answerer("vqa", pairs, checks, len(words), len(answers), device, log)
+    save_weights(out / "vqa.safetensors", network)
     _write(out / "vqa.json", {"words": words, "answers": answers, **VQA})
+
+
+def answer_counts(asked: Sequence[Sequence[Asked]]) -> dict[str, Counter[str]]:
+    """How often each question got each answer."""
+    counts: dict[str, Counter[str]] = {}
+    for one in itertools.chain.from_iterable(asked):
+        counts.setdefault(one.question, Counter())[one.answer] += 1
+    return counts
+
+
+def commonest_answers(counts: Mapping[str, Counter[str]], checked: Sequence[Sequence[Asked]]) -> float:
+    """The share of checked questions whose answer is the commonest that the same words got elsewhere."""
+    best = {question: found.most_common(1)[0][0] for question, found in counts.items()}
+    right = [best.get(one.question) == one.answer for one in itertools.chain.from_iterable(checked)]
+    return sum(right) / max(1, len(right))
+
+
+def _asked(world: World) -> list[list[Asked]]:
+    return [told(*scene)[2] for scene in world[0]]
+
+
+def _said(asked: Sequence[Sequence[Asked]]) -> tuple[list[str], list[str]]:
+    """The words of some questions, and their answers."""
+    answers = {question.answer for questions in asked for question in questions}
+    return question_words(question for questions in asked for question in questions), sorted(answers)
 
 
 def _write(path: Path, facts: dict[str, object]) -> None:
@@ -150,9 +221,9 @@ def _pairs(
 
 def _answerer(
     name: str, pairs: Pairs, checks: Pairs, words: int, answers: int, device: torch.device, log: Log,
-    *, epochs: int, batch: int = 512,
+    *, epochs: int = 6, batch: int = 512,
 ) -> QuestionNetwork:  # fmt: skip
-    """Train on question pairs; a question-only model is one whose vectors are all zero."""
+    """Train on question pairs."""
     network = QuestionNetwork(nn.Identity(), FC[1], words, answers, dropout=0.1, **VQA)
     nn.init.normal_(network.image.weight, std=1.0)  # the normalised vector's entries are small
     _remember(network.lstm)
@@ -174,7 +245,7 @@ def _answerer(
             optimiser.step()
             schedule.step()
             progress(loss)
-        if epoch % 2 or epochs == 1:
+        if epoch % 2:
             log(f"{name} epoch {epoch + 1}: accuracy {_accuracy(network.eval(), checks, device):.4f}")
             network.train()
     return network.eval()
