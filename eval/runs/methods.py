@@ -44,8 +44,10 @@ def told(method: Method) -> str:
     if method in METHODS:
         return method.name
     if method.windows is not None:
-        size, stride, batch = method.windows.size, method.windows.stride, method.windows.batch
-        return f"{method.name} (size {size}, stride {stride}, batch {batch})"
+        held = method.windows
+        size, stride = (value or "of the input" for value in (held.size, held.stride))
+        fill = "" if held.fill is None else f", fill {held.fill}"
+        return f"{method.name} (size {size}, stride {stride}{fill}, batch {held.batch})"
     total = hashlib.sha256()
     for field in ("cam", "rule", "needs_mean_only"):
         _Facts(total).add(getattr(method, field))

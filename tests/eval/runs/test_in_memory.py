@@ -62,7 +62,7 @@ class Weighted:
 OWN = [
     vlx.grad_cam_with(pool="max"),
     vlx.grad_cam_with(rectify=False, absolute=True),
-    vlx.occlusion_with(size=45, stride=40),
+    vlx.occlusion_with(size=25, stride=40),
     vlx.Method("mine", mean_cam),
     vlx.Method("mine_guided", mean_cam, vlx.guided_backprop.rule),
     scaled(2.0),
@@ -135,7 +135,7 @@ def test_one_method_given_twice_is_one() -> None:
 
 def test_the_fingerprint_of_a_method_tells_its_parameters() -> None:
     assert [told(method) for method in vlx.METHODS] == [method.name for method in vlx.METHODS]
-    assert told(vlx.occlusion_with(size=45)) == "occlusion_45_8 (size 45, stride 8, batch 16)"
+    assert told(vlx.occlusion_with(size=45)) == "occlusion_45_8 (size 45, stride of the input, batch 16)"
     alike = [
         (scaled(2.0), scaled(2.0)),
         (flipped(1.0), flipped(1.0)),
@@ -163,15 +163,15 @@ def test_the_fingerprint_of_a_method_tells_its_parameters() -> None:
 
 def test_a_run_on_disk_takes_methods_and_goes_on_with_the_same_alone(world: Path, tmp_path: Path) -> None:
     def asked(factor: float) -> Request:
-        methods = ("hires_cam", scaled(factor), vlx.occlusion_with(size=45, stride=40))
+        methods = ("hires_cam", scaled(factor), vlx.occlusion_with(size=25, stride=40))
         return Request("small", str(world), methods, options=Options(limit=2), progress=False)
 
     model = small.captioner()
     evaluate(BOXES, asked(2.0), tmp_path, model)
     names = [name.split(" (")[0] for name in read_settings(tmp_path)[0]["methods"]]
-    assert names == ["hires_cam", "scaled", "occlusion_45_40"]
+    assert names == ["hires_cam", "scaled", "occlusion_25_40"]
     summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
-    assert {"hires_cam", "scaled", "occlusion_45_40"} <= summary["rows"].keys()
+    assert {"hires_cam", "scaled", "occlusion_25_40"} <= summary["rows"].keys()
     evaluate(BOXES, asked(2.0), tmp_path, model)
     with pytest.raises(VlxError, match="holds other settings"):
         evaluate(BOXES, asked(3.0), tmp_path, model)
