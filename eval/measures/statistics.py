@@ -15,7 +15,7 @@ from jaxtyping import Float
 from scipy import stats
 
 from vlx.errors import NumericError, VlxError
-from vlx.eval.measures.bootstrap import bootstrap_intervals, clustered_error, median_interval
+from vlx.eval.measures.bootstrap import Sample, bootstrap_intervals, clustered_error, median_interval
 
 Cluster = int | str
 """What groups items that are not independent, for example the image they belong to."""
@@ -155,9 +155,8 @@ def summarise(
     >>> found.n, found.mean, found.sd, found.left_out
     (3, 2.0, 1.0, {'zero_map': 1})
     """
-    items = _tally_of(values, clusters)
-    (found,) = _summaries([items], seed, resamples, level, trim)
-    return _with_middle(found, items, seed) if middle else found
+    (found,) = _summaries([_tally_of(values, clusters)], seed, resamples, level, trim, middle)
+    return found
 
 
 def summarise_all(
@@ -180,24 +179,28 @@ def summarise_all(
     tallies = [
         tally(column, None if clusters is None else clusters[name]) for name, column in columns.items()
     ]
-    found = _summaries(tallies, seed, resamples)
-    if middle:
-        found = [_with_middle(one, items, seed) for one, items in zip(found, tallies, strict=True)]
-    return dict(zip(columns, found, strict=True))
+    return dict(zip(columns, _summaries(tallies, seed, resamples, middle=middle), strict=True))
 
 
 def _summaries(
-    tallies: Sequence[Tally], seed: int, resamples: int = 10_000, level: float = 0.95, trim: float = 0.1
+    tallies: Sequence[Tally],
+    seed: int,
+    resamples: int = 10_000,
+    level: float = 0.95,
+    trim: float = 0.1,
+    middle: bool = False,
 ) -> list[Summary]:
     samples = [_sorted(items) for items in tallies]
-    finite = [(values[np.isfinite(values)], groups) for values, groups in samples]
+    finite = [_finite(*sample) for sample in samples]
     intervals = bootstrap_intervals(finite, seed=seed, resamples=resamples, level=level)
-    return [
-        _summary(items, values, kept, groups, interval, level, trim)
-        for items, (values, _), (kept, groups), interval in zip(
-            tallies, samples, finite, intervals, strict=True
-        )
+    found = [
+        _summary(items, values, *kept, interval, level, trim)
+        for items, (values, _), kept, interval in zip(tallies, samples, finite, intervals, strict=True)
     ]
+    if not middle:
+        return found
+    middles = [median_interval(*sample, seed=seed, level=level) for sample in samples]
+    return [replace(one, median_interval=own) for one, own in zip(found, middles, strict=True)]
 
 
 def _summary(
@@ -225,17 +228,6 @@ def _summary(
         clusters=None if items.clusters is None else len(np.unique(groups)),
         clustered_error=None if items.clusters is None else clustered_error(kept, groups),
     )
-
-
-def _with_middle(found: Summary, items: Tally, seed: int) -> Summary:
-    """The summary of some items with the interval of its median."""
-    values = np.array(items.values, dtype=np.float64)
-    names = range(len(values)) if items.clusters is None else items.clusters
-    ranks = {name: at for at, name in enumerate(sorted(set(names), key=cluster_key))}
-    groups = np.array([ranks[name] for name in names], dtype=np.intp)
-    order = np.lexsort((values, groups))  # whatever the order of the items
-    interval = median_interval(values[order], groups[order], seed=seed, level=found.level)
-    return replace(found, median_interval=interval)
 
 
 def by_group(
@@ -295,17 +287,21 @@ def _tally_of(
     return values
 
 
-def _sorted(items: Tally) -> tuple[np.ndarray, np.ndarray]:
-    """All values, by clusters, then by size; for the finite ones the number 0, 1, ... of the cluster."""
+def _sorted(items: Tally) -> Sample:
+    """All values, by clusters, then by size, with the number 0, 1, ... of each one's cluster."""
     values = np.array(items.values, dtype=np.float64)
     if items.clusters is None:
-        values = np.sort(values)
-        return values, np.arange(int(np.isfinite(values).sum()))
+        return np.sort(values), np.arange(len(values))
     ranks = {name: at for at, name in enumerate(sorted(set(items.clusters), key=cluster_key))}
     at = np.array([ranks[name] for name in items.clusters], dtype=np.intp)
     order = np.lexsort((values, at))
-    held = np.unique(at[order][np.isfinite(values[order])], return_inverse=True)[1]
-    return values[order], held.ravel()
+    return values[order], at[order]
+
+
+def _finite(values: np.ndarray, at: np.ndarray) -> Sample:
+    """The finite values alone, their clusters numbered anew."""
+    kept = np.isfinite(values)
+    return values[kept], np.unique(at[kept], return_inverse=True)[1].ravel()
 
 
 def cluster_key(cluster: Cluster) -> tuple[str, Cluster]:
