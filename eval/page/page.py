@@ -12,6 +12,7 @@ from vlx.eval.items.rows import SCORE
 from vlx.eval.page.examples import Example
 from vlx.eval.page.paper import PaperValue, paper_value
 from vlx.eval.page.plots import category_plot, distribution_plot, means_plot
+from vlx.eval.runs.methods import name_in
 from vlx.eval.runs.summary import Measured, fault_lines, from_json
 from vlx.eval.runs.tables import table_cells, table_note
 from vlx.eval.tasks.task import Task
@@ -64,7 +65,8 @@ class Section:
     def beside(self) -> list[tuple[str, PaperValue | None]]:
         """Each method with what the paper reports of it."""
         task, model_type = self.settings["task"], self.settings["kind"]
-        return [(name, paper_value(task, model_type, name)) for name in self.settings["methods"]]
+        names = map(name_in, self.settings["methods"])
+        return [(name, paper_value(task, model_type, name)) for name in names]
 
 
 def section(
@@ -76,7 +78,7 @@ def section(
 ) -> Section:
     """What a page shows of the finished evaluation in a folder; ``rows`` are those of its table."""
     found, settings = from_json((folder / "summary.json").read_text(encoding="utf-8"))
-    methods: list[str] = settings["methods"]
+    methods = list(map(name_in, settings["methods"]))
     labels = [task.label(SCORE, method) for method in methods]
     told = {name: paper_value(settings["task"], settings["kind"], name) for name in methods}
     return Section(

@@ -54,6 +54,15 @@ def told(method: Method) -> str:
     return f"{method.name} ({total.hexdigest()[:16]})"
 
 
+def name_in(told: str) -> str:
+    """The name of a method that the settings of a run tell so.
+
+    >>> name_in("grad_cam"), name_in("mine (2) (0123456789abcdef)")
+    ('grad_cam', 'mine (2)')
+    """
+    return told.rpartition(" (")[0] if told.endswith(")") else told
+
+
 _PARTS: tuple[tuple[Any, Callable[[Any], list[Any]]], ...] = (
     (partial, lambda held: [held.func, held.args, held.keywords]),
     (MethodType, lambda held: [held.__func__, held.__self__]),

@@ -13,16 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+import vlx
 from tests.browser import browser
 from tests.conftest import Run
 from tests.eval import small
 from vlx.cli.app import main
 from vlx.errors import VlxError
+from vlx.eval.items.options import Options
 from vlx.eval.measures.statistics import summarise
+from vlx.eval.page.evaluate_all import evaluate_all
 from vlx.eval.page.examples import extremes
 from vlx.eval.page.page import write_page
 from vlx.eval.page.paper import PAPER, paper_value
 from vlx.eval.page.plots import category_plot, distribution_plot, means_plot
+from vlx.eval.runs.request import Request
+from vlx.eval.tasks.pointing import POINTING
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -264,3 +269,17 @@ def test_plots_draw_what_there_is_and_stay_the_same() -> None:
         assert first == draw()
         assert first.lstrip().startswith("<?xml")
         assert "<svg" in first
+
+
+def test_methods_of_ones_own_are_on_the_page(world: Path, tmp_path: Path) -> None:
+    def twice(activations, gradients):
+        return (2 * activations * gradients).sum(-3).relu()
+
+    mine = vlx.Method("mine (twice)", twice)
+    request = Request("scenes/captioner", str(world), (mine,), options=Options(limit=1, captions=1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["vlx.load"], "load", small.load)
+        page = evaluate_all([request], [POINTING], tmp_path / "out", occluded=1)
+    text = page.read_text(encoding="utf-8")
+    assert "Not measured" not in text
+    assert "mine (twice)" in text
