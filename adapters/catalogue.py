@@ -25,7 +25,7 @@ FAMILIES = (
         {
             "torchvision/NAME": "any torchvision classifier by its name, with its published ImageNet weights",
             "torchvision/NAME:FILE": "the same network with your own weights "
-            "(.safetensors, or a .pth state_dict)",
+            "(.safetensors, or a .pth state_dict), also as a training saved them",
         },
         open=torchvision.open_torchvision,
         detect=torchvision.detect,

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from vlx.adapters.catalogue import FAMILIES
-from vlx.adapters.files.pickle.reader import Standin, read_pickle, read_torch, state_of
+from vlx.adapters.files.pickle.reader import read_pickle, read_torch
 from vlx.adapters.files.proto.caffe import read_caffemodel
 from vlx.adapters.files.shapes import Shapes, content, shapes_in
 from vlx.adapters.files.source import Format, check_there, damaged, format_of
+from vlx.adapters.files.states import parts_of, unwrapped
 from vlx.adapters.files.tensorflow.checkpoint import read_checkpoint
 from vlx.adapters.files.torch7.reader import read_t7
 from vlx.adapters.parts.checkpoint import Checkpoint, Contents, Need
@@ -107,22 +107,18 @@ def _known(held: Contents) -> Checkpoint | None:
 
 
 def _of_tensors(shapes: Shapes) -> Checkpoint | None:
-    """What named tensors are, which may have been in `torch.nn.DataParallel`."""
-    bare = {name.removeprefix("module."): sizes for name, sizes in shapes.items()}
-    return _known(Contents(tensors=bare))
+    """What named tensors are, whose names wrappers may have changed."""
+    ways = ({own: shapes[name] for own, name in names.items()} for names in unwrapped(shapes))
+    return next((known for way in ways if (known := _known(Contents(tensors=way)))), None)
 
 
 def _named_shapes(value: object) -> Shapes | None:
     """The shapes of named tensors: of a state_dict, one inside a dict, or a module pickled whole."""
-    if isinstance(value, dict):
-        inner = [value[key] for key in ("state_dict", "model", "model_state_dict") if key in value]
-        value = next((one for one in inner if isinstance(one, dict | Standin)), value)
-    if isinstance(value, dict) and not all(isinstance(part, Tensor) for part in value.values()):
-        return None
     try:
-        return {name: tuple(tensor.shape) for name, tensor in state_of(value).items()}
+        parts = parts_of(value)
     except CheckpointError:
         return None
+    return {name: tuple(tensor.shape) for name, tensor in parts[0].tensors.items()} if parts else None
 
 
 def _safetensors(file: Path) -> Shapes:

@@ -3,10 +3,13 @@
 DATA holds ``captioner/`` (MobileNetV2 and an LSTM trained on Flickr8k, with its code), ``coco-80/`` (photos
 with captions and instance masks), ``densecap-14/`` (photos with region captions) and ``photos/``. Prints
 word pointing and the box ratio with controls, pointing by the word's probability and by category, and with
-``--out`` draws the captions of some photos. It is also an example of an adapter for somebody's model.
+``--out`` draws the captions of some photos. With DATA in the environment variable ``REAL_CAPTIONER`` it is a
+model of the command line: ``--model python:benchmarks.real_captioner:captioner``. It is also an example of an
+adapter for somebody's model.
 """
 
 import argparse
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -19,6 +22,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 import vlx
+from vlx.errors import VlxError
 from vlx.eval.data.folder import look
 from vlx.eval.items.item import Item, checked
 from vlx.eval.items.models import Models, with_controls
@@ -30,6 +34,7 @@ from vlx.eval.tasks.boxes import BOXES
 from vlx.eval.tasks.pointing import POINTING
 from vlx.eval.tasks.task import Task
 from vlx.images.preprocess import Preprocess, Squash, stack_images
+from vlx.show.report import write_report
 
 BATCH = 20
 METHODS = (vlx.grad_cam, vlx.hires_cam, vlx.guided_backprop, vlx.guided_grad_cam)
@@ -90,6 +95,14 @@ class Flickr8k:
             ids = torch.cat([ids, self.model(pixels, ids)[:, -1].argmax(-1, keepdim=True)], 1)
         rows = [row[1 : row.index(1)] if 1 in row else row[1:] for row in ids.tolist()]
         return [" ".join(self.words[index] for index in row) for row in rows]
+
+
+def captioner() -> Flickr8k:
+    """The captioner of the folder in ``REAL_CAPTIONER``, as the command line loads it."""
+    folder = os.environ.get("REAL_CAPTIONER")
+    if not folder or not (Path(folder) / "captioner").is_dir():
+        raise VlxError(f"REAL_CAPTIONER is {folder!r}: set it to a folder that holds captioner/")
+    return load(Path(folder))
 
 
 def load(data: Path) -> Flickr8k:
@@ -161,9 +174,7 @@ def draw(model: Flickr8k, photos: Sequence[Path], out: Path) -> None:
         some[0].save(out / photo.stem)
         made.append(some)
         print(f"{photo.name}: {said}")
-    vlx.write_report(
-        out / "report.html", made, "A captioner trained on Flickr8k", names=[p.name for p in photos]
-    )
+    write_report(out / "report.html", made, "A captioner trained on Flickr8k", names=[p.name for p in photos])
 
 
 def main() -> None:

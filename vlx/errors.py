@@ -13,6 +13,10 @@ class VlxError(ValueError):
     """Bad input of any kind; the command line prints it as one line."""
 
 
+class Notice(UserWarning):
+    """What was taken where a folder or a file holds several; the command line prints it as one line."""
+
+
 class ImageError(VlxError):
     """An image that is missing, damaged, or too large to decode safely."""
 

@@ -16,12 +16,13 @@ from torch import nn
 
 from vlx.adapters.families.hiecoatten_weights import VECTORS, named_weights, read_checkpoint, sizes_of
 from vlx.adapters.files.source import read_json
+from vlx.adapters.files.states import read_state
 from vlx.adapters.files.torch7.fields import Field
 from vlx.adapters.files.torch7.reader import read_t7
-from vlx.adapters.files.weights import fit_around_cnn, load_weights, ready
+from vlx.adapters.files.weights import fit_around_cnn, ready
 from vlx.adapters.nets.coattention import CoAttentionNetwork
 from vlx.adapters.nets.lua import torch_modules
-from vlx.adapters.nets.resnet import resnet_map
+from vlx.adapters.nets.resnet import TELLING, resnet_map
 from vlx.adapters.parts.caffe_cnn import VGG19_FILE, VGG_MEAN, load_vector_cnn, squashed
 from vlx.adapters.parts.checkpoint import Checkpoint, Contents, File, Need, short_text, whole_numbers
 from vlx.adapters.parts.coattention import CoAttentionAnswerer
@@ -119,7 +120,7 @@ def load_eye(path: str | Path, *, residual: bool) -> nn.Sequential:
         network = Field(read_t7(path), f"{path} is no ResNet of fb.resnet.torch")
         return torch_modules(network, before="SpatialAveragePooling")
     if residual:
-        return resnet_map(load_weights(path), str(path))
+        return resnet_map(read_state(path, TELLING), str(path))
     layers = dict(load_vector_cnn(path).network.named_children())
     if "relu5_4" not in layers:
         raise CheckpointError(f"{path} is no VGG-19: it has no layer conv5_4")

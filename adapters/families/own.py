@@ -9,6 +9,10 @@ from typing import Any
 from vlx.errors import VlxError, near_names
 from vlx.passes.site import Layer
 
+_ONE = (
+    inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+)  # fmt: skip
+
 
 def load_own(where: str, *, layer: Layer | None = None, device: str = "cpu") -> Any:
     """What a function makes, given as ``module:function``, with ``layer`` and ``device`` where it takes them.
@@ -22,18 +26,31 @@ def load_own(where: str, *, layer: Layer | None = None, device: str = "cpu") -> 
     sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
+    except (ImportError, SyntaxError) as error:
         raise VlxError(f"{name}: {error}") from None
     finally:
         sys.path.remove(str(Path.cwd()))
     make = getattr(module, function, None)
+    if callable(getattr(make, "read", None)) and not isinstance(make, type):
+        raise VlxError(f"{name} is a model itself: give a function that returns it")
     if not callable(make):
         raise VlxError(f"{name}: no function {function!r}{near_names(function, vars(module))}")
     asked = {"layer": layer, "device": None if device == "cpu" else device}
     wanted = {key: value for key, value in asked.items() if value is not None}
-    unknown = wanted.keys() - inspect.signature(make).parameters.keys()
-    if unknown:
+    parameters = inspect.signature(make).parameters
+    unknown = wanted.keys() - parameters.keys()
+    if unknown and not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
         raise VlxError(
             f"{name} takes no {' and no '.join(sorted(unknown))}: let {function}() take it by name"
         )
-    return make(**wanted)
+    needed = [one.name for one in parameters.values() if one.default is one.empty and one.kind in _ONE]
+    if needed := [one for one in needed if one not in wanted]:
+        raise VlxError(
+            f"{name} needs {' and '.join(needed)}: give a function that is called without arguments"
+        )
+    model = make(**wanted)
+    if not any(callable(getattr(model, door, None)) for door in ("read", "compare", "generate")):
+        raise VlxError(
+            f"{name} gave a {type(model).__name__}, which has no method read: see adapters/README.md"
+        )
+    return model

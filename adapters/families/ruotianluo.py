@@ -18,7 +18,7 @@ from vlx.adapters.files.pickle.reader import Standin, read_pickle
 from vlx.adapters.files.states import read_state
 from vlx.adapters.files.weights import fit_around_cnn, ready
 from vlx.adapters.nets.recurrent import CaptionNetwork, MaxOutLSTM
-from vlx.adapters.nets.resnet import averaged, channels_of, resnet_map
+from vlx.adapters.nets.resnet import TELLING, averaged, channels_of, resnet_map
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.adapters.parts.checkpoint import Checkpoint, Contents, File, Need, short_text, whole_numbers
 from vlx.adapters.parts.search import refilled_beam
@@ -44,6 +44,8 @@ KINDS = {
     "newfc": ("fc_embed.weight", "_core.i2h.weight"),
 }
 """The models that are read, each with two weights that tell it from the others."""
+
+_TELLING = ("embed.weight", "logit.weight")  # in each of them
 
 _NAMES = {
     "img_embed": "image_embedding",
@@ -76,7 +78,7 @@ def load_ruotianluo(
     training.
     """
     options, words = _infos(infos)
-    state = _renamed(read_state(model), str(model))
+    state = _renamed(read_state(model, _TELLING), str(model))
     eye = _resnet(cnn, caffe)
     rows, features = len(state["vocabulary.weight"]), state["image_embedding.weight"].shape[1]
     if features != channels_of(eye):
@@ -173,7 +175,7 @@ def _network(state: Mapping[str, Tensor], cnn: nn.Module, start: int, source: st
 
 
 def _resnet(path: str | Path, caffe: bool | None) -> nn.Sequential:
-    state = read_state(path)
+    state = read_state(path, TELLING)
     if caffe is None and any(name.endswith("num_batches_tracked") for name in state):
         raise CheckpointError(
             f"{path} looks like torchvision's own ResNet, not the one converted from Caffe: "

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from vlx.adapters.files.folders import is_best, say_taken
 from vlx.adapters.files.pickle.reader import Standin, read_pickle
 from vlx.adapters.files.states import read_state
 from vlx.adapters.files.weights import ready
@@ -69,8 +70,8 @@ class StudentFiles:
 def find_student_files(folder: str | Path) -> StudentFiles:
     """Find ``encoder….pkl``, ``decoder….pkl`` (or .ckpt, .pth, .pt) and ``vocab.pkl`` in or below a folder.
 
-    Of several epochs the last that both have, by the numbers in their names (``-5-3000``). Raises
-    CheckpointError telling what is missing.
+    Of several epochs that both have, the one that is called best, with a warning that says so, else the last,
+    by the numbers in their names (``-5-3000``). Raises CheckpointError telling what is missing.
     """
     if not Path(folder).is_dir():
         raise CheckpointError(
@@ -84,7 +85,12 @@ def find_student_files(folder: str | Path) -> StudentFiles:
     lacking = [what for what, found in needed if not found]
     if lacking:
         raise CheckpointError(f"{folder} holds no {' and no '.join(lacking)}")
-    return StudentFiles(encoders[both[-1]], decoders[both[-1]], vocabularies[0])
+    best = [tail for tail in both if is_best(tail)]
+    taken = best[0] if len(best) == 1 else both[-1]
+    if taken in best and len(both) > 1:
+        others = [decoders[tail].name for tail in both if tail != taken]
+        say_taken(folder, decoders[taken].name, others)
+    return StudentFiles(encoders[taken], decoders[taken], vocabularies[0])
 
 
 def open_student(

@@ -1,5 +1,6 @@
 """Classifiers of torchvision, with their published ImageNet weights or a user's own."""
 
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -8,17 +9,23 @@ from typing import Any, cast
 import torch
 import torchvision
 from PIL import Image
+from torch import nn
 
+from vlx.adapters.files.folders import only_file
 from vlx.adapters.files.shapes import Shapes
-from vlx.adapters.files.weights import fit_weights, load_weights, ready
+from vlx.adapters.files.states import read_state
+from vlx.adapters.files.weights import fit_weights, ready
 from vlx.adapters.nets.backbones import torchvision_network
 from vlx.adapters.parts.checkpoint import Checkpoint, Contents
 from vlx.adapters.parts.classifier import Classifier, labels_beside
-from vlx.errors import CheckpointError, near_names
+from vlx.errors import CheckpointError
 from vlx.images.preprocess import Preprocess, ShortSide
 from vlx.passes.site import Layer
 
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # classifiers of GoogLeNet and Inception, for training
+
+_OLD = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)\.")
+_PATTERNS = ("*.safetensors", "*.pth", "*.pt", "*.ckpt", "*.pth.tar")
 
 _TELLING = (
     ("layer1.0.", ("resnet", "resnext", "wide_resnet")),
@@ -49,21 +56,28 @@ def load_torchvision(
 ) -> Classifier:
     """Load a torchvision classifier: its published ImageNet weights, or a user's own file.
 
-    ``weights`` is a ``.safetensors`` file or a ``.pth`` state_dict; the number of classes is read from
-    it. A file ``NAME.labels.txt`` beside it, one class a line, names the classes; images are prepared
+    ``weights`` is a ``.safetensors`` file, a ``.pth`` state_dict, or what a training saved around one (see
+    `vlx.adapters.files.states`); of a folder, the one such file or the best. The number of classes is read
+    from it. A file ``NAME.labels.txt`` beside it, one class a line, names the classes; images are prepared
     as for the first weights that torchvision published. Without ``weights`` it downloads its own.
     Raises CheckpointError for a file that does not fit.
     """
     if weights is None:
         return _published(name, layer, device)
-    state = load_weights(weights)
-    classes = _classes(name, state)
+    if Path(weights).is_dir():
+        weights = str(only_file(weights, *_PATTERNS))
+    published = torchvision_network(name)
+    state = _today(read_state(weights, published.state_dict()))
+    classes = _classes(name, published, state, weights)
     network = torchvision_network(name, classes=classes)
     own = network.state_dict()
     # Files from before torch counted the batches of a normalisation lack the counts, which nothing reads.
     counts = {key: value for key, value in own.items() if key.endswith("num_batches_tracked")}
     kept = {key: value for key, value in state.items() if not key.startswith(_AUXILIARY)}
-    fit_weights(network, {**counts, **kept}, f"{weights}, as a {name},")
+    try:
+        fit_weights(network, {**counts, **kept}, f"{weights}, as a {name},")
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}{_it_is(state, name)}") from None
     if hasattr(network, "transform_input"):  # GoogLeNet and Inception: torchvision's weights ask for it
         cast(Any, network).transform_input = True
     labels = labels_beside(Path(weights), classes) or [f"class {index}" for index in range(classes)]
@@ -119,11 +133,28 @@ def _preprocess(entry: Any) -> Preprocess:
     )
 
 
-def _classes(name: str, state: dict[str, torch.Tensor]) -> int:
-    last = list(torchvision_network(name).state_dict())[-1]
-    if last not in state or state[last].ndim < 1:
-        raise CheckpointError(f"the file holds no {last!r}, so it is not a {name}{near_names(last, state)}")
-    return len(state[last])
+def _classes(name: str, network: nn.Module, state: dict[str, torch.Tensor], source: str) -> int:
+    """How many classes the last layer gives."""
+    last = list(network.state_dict())[-1]
+    if last in state and state[last].ndim:
+        return len(state[last])
+    wrong = f"{source} holds no {last!r}, so it is not a {name}"
+    try:
+        fit_weights(network, state, "it")
+    except CheckpointError as error:
+        wrong = f"{wrong}: {error}{_it_is(state, name)}"
+    raise CheckpointError(wrong)
+
+
+def _it_is(state: dict[str, torch.Tensor], name: str) -> str:
+    """What weights that do not fit are of, if that is known, as the tail of an error message."""
+    told = detect(Contents(tensors={key: tuple(tensor.shape) for key, tensor in state.items()}))
+    return f"; it is a {told.family}" if told and told.family != f"torchvision/{name}" else ""
+
+
+def _today(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights under the names of today: DenseNets were published as ``denselayer1.norm.1``."""
+    return {_OLD.sub(r"\1\2.", name): tensor for name, tensor in state.items()}
 
 
 def _candidates(shapes: Shapes) -> Iterator[tuple[str, Shapes]]:

@@ -44,11 +44,24 @@ def fit_weights(network: nn.Module, state: Mapping[str, Tensor], source: str) ->
     wrong = (("missing", missing), ("unknown", unknown), ("of another shape", shaped))
     told = [f"{len(names)} {what} ({', '.join(names[:3])})" for what, names in wrong if names]
     if told:
+        told += _other_classes(own, state) if shaped and not missing and not unknown else []
         raise CheckpointError(f"{source} does not fit this {type(network).__name__}: " + "; ".join(told))
     # In the network's own mapping, which tells the versions of its layers that some of them ask for.
     own.update({name: state[name].to(own[name].dtype) for name in own})
     network.load_state_dict(own, assign=empty)
     return network
+
+
+def _other_classes(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
+    """What to say where all but the number of rows of one layer, which gives the classes or words, fits."""
+    other = [name for name in own if state[name].shape != own[name].shape]
+    layers = {name.rpartition(".")[0] for name in other}
+    rows = {(len(state[name]), len(own[name])) for name in other if state[name].ndim and own[name].ndim}
+    same = all(state[name].shape[1:] == own[name].shape[1:] for name in other)
+    if len(layers) != 1 or len(rows) != 1 or not same:
+        return []
+    ((given, wanted),) = rows
+    return [f"it is of {given} classes, the network of {wanted}"]
 
 
 def fit_around_cnn(network: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:

@@ -13,6 +13,9 @@ from vlx.errors import CheckpointError
 _BY_INDEX = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 """The children of a torchvision ResNet by their place, as an ``nn.Sequential`` of them names them."""
 
+TELLING = ("conv1.weight", "layer1.0.conv1.weight", "layer4.0.conv1.weight")
+"""Names that a ResNet of torchvision has, at any depth."""
+
 
 def resnet_map(state: Mapping[str, Tensor], source: str, *, caffe: bool = False) -> nn.Sequential:
     """Build a ResNet up to its last feature map, with the layer names of torchvision.

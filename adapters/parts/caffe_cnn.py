@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from vlx.adapters.files.proto.caffe import layer_names, read_caffemodel
-from vlx.adapters.files.weights import load_weights
+from vlx.adapters.files.states import read_state
 from vlx.adapters.nets import caffe as networks
 from vlx.adapters.nets.caffe import VGG16, VGG19, Weights, filled
 from vlx.adapters.parts.checkpoint import File
@@ -29,6 +29,7 @@ VGG19_FILE = File(
 )
 """The VGG-19 that VQA models were published with."""
 
+_TELLING = ("features.0.weight", "classifier.0.weight", "classifier.3.weight")  # of torchvision's VGG
 _TRAINING = ("loss1.", "loss2.")  # classifiers of GoogLeNet that serve its training
 
 
@@ -56,7 +57,7 @@ def load_vector_cnn(path: str | Path) -> CaffeCNN:
     if Path(path).suffix == ".caffemodel":
         weights, pooled = caffe_weights(read_caffemodel(path), str(path)), pools_first(path)
     else:
-        tensors = load_weights(path)
+        tensors = read_state(path, _TELLING)
         blocks = VGG16 if len([name for name in tensors if name.startswith("features.")]) == 26 else VGG19
         weights = Weights(networks.torchvision_vgg(tensors, blocks), str(path))
     vector = {name: value for name, value in weights.tensors.items() if not name.startswith("fc8.")}

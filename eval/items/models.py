@@ -2,15 +2,19 @@
 
 import copy
 import hashlib
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Literal
+from types import ModuleType
+from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from torch import nn
 
 from vlx.api.protocols import Responder
+from vlx.asking import arguments_of_read
 from vlx.errors import VlxError
 from vlx.eval.items.uses import Uses, own_weights
 
@@ -19,6 +23,7 @@ ModelType = Literal["captioner", "vqa", "classifier", "responder"]
 
 Scores = Callable[[Any], torch.Tensor]
 """The scores that a model gives of some items."""
+
 PRECISIONS = {
     "float64": torch.float64,
     "float32": torch.float32,
@@ -57,26 +62,33 @@ def types_of(model: Any) -> tuple[ModelType, ...]:
 
     Raises VlxError where it does nothing that is evaluated.
     """
-    offers: tuple[tuple[str, ModelType], ...] = (
-        ("generate", "captioner"),
-        ("answers", "vqa"),
-        ("labels", "classifier"),
-    )
-    found: list[ModelType] = [model_type for name, model_type in offers if hasattr(model, name)]
-    found = found[:1]
+    found = [_first_type(model)]
     # A family of models that write may have some that take no question.
     if isinstance(model, Responder) and getattr(model, "takes_prompt", True):
         found.append("responder")
-    if not found:
-        raise VlxError(
-            f"{type(model).__name__} has neither generate (a captioner) nor answers (a VQA model) nor labels"
-        )
     return tuple(found)
 
 
 def type_of(model: Any) -> ModelType:
     """What a model does in the first place. Raises VlxError where it does nothing that is evaluated."""
     return types_of(model)[0]
+
+
+def _first_type(model: Any) -> ModelType:
+    takes = arguments_of_read(model)
+    if hasattr(model, "generate") or (hasattr(model, "respond") and not hasattr(model, "answers")):
+        return "captioner"
+    if hasattr(model, "answers"):
+        return "vqa"
+    if takes == 1 or (takes == 0 and hasattr(model, "labels")):
+        return "classifier"
+    if takes == 0:
+        raise VlxError(
+            f"{type(model).__name__} has neither generate (a captioner) nor answers (a VQA model) nor labels "
+            "(a classifier), and no read"
+        )
+    # Who gives no generate has still to say which texts are read: captions, or questions.
+    return "captioner" if "caption" in list(inspect.signature(model.read).parameters)[1] else "vqa"
 
 
 def with_controls(model: Any, seed: int = 0) -> Models:
@@ -143,9 +155,27 @@ def networks(model: Any) -> list[nn.Module]:
     """The networks that a model holds in its attributes, or the model itself where it is one."""
     if isinstance(model, nn.Module):
         return [model]
-    found = [value for value in vars(model).values() if isinstance(value, nn.Module)]
+    found = list({id(one): one for one in _held(model, 3)}.values())
     inner = {id(part) for network in found for part in network.modules() if part is not network}
     return [network for network in found if id(network) not in inner]
+
+
+def _held(value: object, depth: int) -> Iterator[nn.Module]:
+    """The networks in an object's attributes, in lists and dicts there, and in what these hold."""
+    inside: Iterable[object] = ()
+    if isinstance(value, Mapping):
+        inside = cast("Mapping[object, object]", value).values()
+    elif isinstance(value, list | tuple):
+        inside = cast("list[object]", value)
+    elif not isinstance(value, type | ModuleType):
+        slots = getattr(type(value), "__slots__", ())
+        named = [getattr(value, one, None) for one in ([slots] if isinstance(slots, str) else slots)]
+        inside = [*getattr(value, "__dict__", {}).values(), *named]
+    for one in inside:
+        if isinstance(one, nn.Module):
+            yield one
+        elif depth and not isinstance(one, str | bytes | int | float | torch.Tensor | np.ndarray):
+            yield from _held(one, depth - 1)
 
 
 def in_precision(model: Any, precision: str) -> Any:

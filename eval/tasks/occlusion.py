@@ -26,7 +26,7 @@ from vlx.eval.measures.maps import Map
 from vlx.eval.measures.occlusion import occlusion_correlation
 from vlx.eval.tasks.targets import answer_target
 from vlx.eval.tasks.task import Task
-from vlx.images.preprocess import AsIs
+from vlx.images.preprocess import AsIs, Preprocess
 from vlx.methods.occlusion.fills import checked_fill
 from vlx.methods.occlusion.of_pass import occlusion_maps
 from vlx.methods.occlusion.windows import SIDE, SIZE, STRIDE, Windows
@@ -83,7 +83,7 @@ def whole_target(options: Options, opened: Opened, at: int) -> Target | LeftOut:
 
 def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
     view = None
-    if hasattr(models.trained, "preprocess"):
+    if isinstance(getattr(models.trained, "preprocess", None), Preprocess):
         view = partial(prepared_view, models.trained)
         whole = models
         models = replace(

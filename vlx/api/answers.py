@@ -17,9 +17,9 @@ from vlx.api.given import (
     listed,
     one_for_each,
     opened_all,
-    read_by,
 )
 from vlx.api.protocols import Answerer, Responder
+from vlx.asking import read_of as read_by
 from vlx.errors import TextError, VlxError
 from vlx.explain import explain
 from vlx.explanation import Explanation
@@ -174,7 +174,8 @@ def _texts(
         same = [at for at, other in enumerate(questions) if other == question]
         whose = [at for at in same for _ in said[at]]
         texts = [text for at in same for text in said[at]]
-        passed = model.read([images[at] for at in whose], texts, [question] * len(whose))
+        given = ([images[at] for at in whose], texts, [question] * len(whose))
+        passed = read_by(model, "explain_answer", *given)
         results = iter(explain(passed, caption(), methods, chunk=chunk))
         for at in same:
             of_texts = [next(results) for _ in said[at]]

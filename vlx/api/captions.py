@@ -5,8 +5,10 @@ from typing import Any, cast, overload
 
 from PIL import Image
 
-from vlx.api.given import Methods, Picture, Some, listed, opened_all, read_by, responder
-from vlx.api.protocols import Captioner, OwnReader, Responder
+from vlx.api.given import Methods, Picture, Some, listed, opened_all, responder
+from vlx.api.protocols import Captioner, OwnReader, Reads, Responder
+from vlx.asking import read_of as read_by
+from vlx.asking import texts_of
 from vlx.errors import TextError, VlxError
 from vlx.explain import explain
 from vlx.explanation import Explanation
@@ -18,7 +20,7 @@ from vlx.passes.targets import Target, caption, phrase, word
 
 @overload
 def explain_captions(
-    model: Captioner,
+    model: Captioner | Responder | Reads,
     images: Sequence[Picture],
     captions: Sequence[str] | None = None,
     *,
@@ -31,7 +33,7 @@ def explain_captions(
 ) -> list[Explanation]: ...
 @overload
 def explain_captions(
-    model: Captioner,
+    model: Captioner | Responder | Reads,
     images: Sequence[Picture],
     captions: Sequence[str] | None = None,
     *,
@@ -43,7 +45,7 @@ def explain_captions(
     chunk: int | None = None,
 ) -> list[list[Explanation]]: ...
 def explain_captions(
-    model: Captioner,
+    model: Captioner | Responder | Reads,
     images: Sequence[Picture],
     captions: Sequence[str] | None = None,
     *,
@@ -73,7 +75,7 @@ def explain_captions(
 
 @overload
 def explain_caption(
-    model: Captioner,
+    model: Captioner | Responder | Reads,
     image: Picture,
     caption: str | None = None,
     *,
@@ -86,7 +88,7 @@ def explain_caption(
 ) -> Explanation: ...
 @overload
 def explain_caption(
-    model: Captioner,
+    model: Captioner | Responder | Reads,
     image: Picture,
     caption: str | None = None,
     *,
@@ -98,7 +100,7 @@ def explain_caption(
     chunk: int | None = None,
 ) -> list[Explanation]: ...
 def explain_caption(
-    model: Captioner,
+    model: Captioner | Responder | Reads,
     image: Picture,
     caption: str | None = None,
     *,
@@ -142,7 +144,7 @@ def explain_caption(
 
 
 def written(
-    model: Captioner | Responder,
+    model: Captioner | Responder | Reads,
     images: Sequence[Image.Image],
     prompt: str | Sequence[str] | None = None,
     beam: int | None = None,
@@ -151,12 +153,11 @@ def written(
 
     Raises TextError where it says nothing, VlxError where it takes no prompt.
     """
-    width = {} if beam is None else {"beam": beam}
     if prompt is None:
-        said = cast(Captioner, model).generate(images, **width)
+        said = texts_of(model, "generate", images, beam=beam)
     else:
         asked = [prompt] * len(images) if isinstance(prompt, str) else prompt
-        said = responder(model).respond(images, asked, **width)
+        said = texts_of(responder(model), "respond", images, asked, beam=beam)
     need_said(said)
     return said
 
@@ -171,7 +172,7 @@ def _given(model: Any, images: Sequence[Image.Image], captions: Sequence[str], p
             raise TextError("the given caption is empty; give one with words")
     if prompt is None:
         return read_by(model, "explain_caption", images, said)
-    return responder(model).read(images, said, [prompt] * len(said))
+    return read_by(responder(model), "explain_caption", images, said, [prompt] * len(said))
 
 
 def _own(model: Any, images: Sequence[Image.Image], prompt: str | None, beam: int | None) -> Pass:

@@ -1,6 +1,5 @@
 """What people give the calls: images, names, methods; and the reading of them by a model."""
 
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, SupportsIndex, cast
@@ -39,24 +38,6 @@ def opened_all(call: str, images: Sequence[Picture]) -> list[Image.Image]:
     if not found:
         raise VlxError(f"{call} needs images: the list is empty")
     return found
-
-
-def read_by(model: Any, call: str, *given: Sequence[Any]) -> Pass:
-    """What a model reads. Raises VlxError where it is no adapter, or one for another call."""
-    read = getattr(model, "read", None)
-    if not callable(read):
-        raise VlxError(
-            f"{type(model).__name__} has no method read: {call} explains adapters, such as vlx.load gives; "
-            "adapters/README.md shows how to write one"
-        )
-    try:
-        inspect.signature(read).bind(*given)
-    except TypeError:
-        raise VlxError(
-            f"{call} does not fit {type(model).__name__}, whose read is read{inspect.signature(read)}: use "
-            "explain_caption, explain_answer or explain_label"
-        ) from None
-    return cast(Pass, read(*given))
 
 
 def listed(given: Any) -> list[Any]:

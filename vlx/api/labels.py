@@ -14,9 +14,9 @@ from vlx.api.given import (
     listed,
     one_for_each,
     opened_all,
-    read_by,
 )
 from vlx.api.protocols import ImageClassifier, Matcher
+from vlx.asking import read_of as read_by
 from vlx.errors import VlxError
 from vlx.explain import explain
 from vlx.explanation import Explanation

@@ -1,6 +1,6 @@
 """What a model needs to have to be explained, call by call."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from PIL import Image
@@ -27,6 +27,16 @@ class OwnReader(Protocol):
 
     def read_own(self, images: Sequence[Image.Image], beam: int | None = None) -> Pass:
         """What `read` gives of the captions that `generate` writes, from one run of the CNN."""
+        ...
+
+
+@runtime_checkable
+class Reads(Protocol):
+    """What `explain_caption` needs where the caption is given."""
+
+    @property
+    def read(self) -> Callable[..., Pass]:
+        """Takes images and captions, and scores every word in one differentiable run."""
         ...
 
 

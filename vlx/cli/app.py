@@ -5,8 +5,10 @@ Each command has a file of its own beside this one. What is heavy is imported in
 
 import io
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 
@@ -18,9 +20,10 @@ from vlx.cli.evaluate import evaluate
 from vlx.cli.explaining import complain
 from vlx.cli.inspect import inspect
 from vlx.cli.models import models
+from vlx.cli.own_code import NAMED, own_line
 from vlx.cli.scenes import scenes
 from vlx.cli.vqa import vqa
-from vlx.errors import VlxError
+from vlx.errors import Notice, VlxError
 
 app = typer.Typer(
     name="vlx",
@@ -39,33 +42,52 @@ for command in (caption, vqa, classify, demo, models, inspect):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 if all went well, 1 for an error, 2 for wrong usage.
 
-    Every error that a person can act on is one line on standard error that begins with ``vlx:``.
+    Every error that a person can act on is one line on standard error that begins with ``vlx:``, and so is
+    an error inside a model of the user's own.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names and captions may hold anything
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(_status(arguments))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", Notice)
+        warnings.showwarning = partial(_shown, warnings.showwarning)
+        status = _status(arguments)
+    sys.exit(status)
 
 
 def _status(arguments: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
+    NAMED.set(any("python:" in part for part in given))
     try:
         status = app(given or ["--help"], prog_name="vlx", standalone_mode=False)
     except VlxError as error:
         return complain(error)
     except OSError as error:
-        return complain(f"{error.filename or 'a file'}: {error.strerror or error}")
+        return complain(own_line(error) or f"{error.filename or 'a file'}: {error.strerror or error}")
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     except Exception as error:
         # Errors of usage; which class they are depends on the version of typer.
         message = getattr(error, "format_message", None)
-        if message is None:
+        if message is not None:
+            return complain(f"{message()} (see vlx --help)", 2)
+        own = own_line(error)
+        if own is None:
             raise
-        return complain(f"{message()} (see vlx --help)", 2)
+        return complain(own)
     if status == 130:
         complain("interrupted")
     return status if isinstance(status, int) else 0
+
+
+def _shown(
+    others: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any, **more: Any
+) -> None:
+    """Print a warning: of vlx about what it took, as one line."""
+    if issubclass(category, Notice):
+        complain(message)
+    else:
+        others(message, category, *where, **more)
 
 
 def _version(wanted: bool) -> bool:

@@ -7,8 +7,18 @@ import typer
 from PIL import Image
 
 from vlx.api import explain_caption, written
+from vlx.asking import arguments_of_read
 from vlx.cli.arguments import Device, Images, Layers, Methods, Model, Out
-from vlx.cli.explaining import Explained, finish, listed, load_models, methods_named, number_or_text, run_all
+from vlx.cli.explaining import (
+    Asked,
+    Explained,
+    finish,
+    listed,
+    load_models,
+    methods_named,
+    number_or_text,
+    run_all,
+)
 from vlx.errors import VlxError
 from vlx.explanation import Explanation
 from vlx.methods.values import Method
@@ -42,13 +52,19 @@ def caption(
 ) -> None:
     """Explain the words of a caption, the model's own or yours."""
     paths, methods, chosen = listed(images), methods_named(method), chosen_words(words)
-    captioners = load_models([model], layer, device, ("generate",), "write captions", "scenes/captioner")
+    captioners = load_models([model], layer, device, captions, "write captions", "scenes/captioner")
     explained = caption_with(captioners, methods, text, chosen, beam, prompt)
     finish(run_all(paths, explained, out, "Captions, word by word"))
 
 
+def captions(model: Any) -> bool:
+    """Whether a model writes captions, or at least reads given ones."""
+    writes = hasattr(model, "generate") or hasattr(model, "respond")
+    return writes or (arguments_of_read(model) > 1 and not hasattr(model, "answers"))
+
+
 def caption_with(
-    models: Sequence[Any],
+    models: Sequence[Asked],
     methods: Sequence[Method],
     text: str | None,
     words: list[str | int] | None,
@@ -60,10 +76,10 @@ def caption_with(
     def explained(image: Image.Image) -> list[Explanation]:
         said = text
         if said is None and len(models) > 1:  # the same words at every layer
-            said = written(models[0], [image], prompt, beam)[0]
+            said = written(models[0][1], [image], prompt, beam)[0]
         return [
             found
-            for model in models
+            for _, model in models
             for found in explain_caption(
                 model, image, said, prompt=prompt, words=words, method=methods, beam=beam
             )

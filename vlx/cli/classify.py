@@ -7,8 +7,18 @@ import typer
 from PIL import Image
 
 from vlx.api import Matcher, explain_label, explain_match
+from vlx.asking import arguments_of_read
 from vlx.cli.arguments import Device, Images, Layers, Methods, Out
-from vlx.cli.explaining import Explained, finish, listed, load_models, methods_named, run_all
+from vlx.cli.explaining import (
+    Asked,
+    Explained,
+    finish,
+    listed,
+    load_models,
+    methods_named,
+    run_all,
+    told_apart,
+)
 from vlx.errors import VlxError
 from vlx.explanation import Explanation
 from vlx.methods.values import Method
@@ -34,18 +44,21 @@ def classify(
 ) -> None:
     """Explain classes that an image classifier gives."""
     paths, methods = listed(images), methods_named(method)
-    classifiers = load_models(
-        model, layer, device, ("labels", "compare"), "classify images", "torchvision/resnet50"
-    )
+    classifiers = load_models(model, layer, device, classifying, "classify images", "torchvision/resnet50")
     finish(run_all(paths, label_with(classifiers, methods, label), out, "Classes"))
 
 
-def label_with(models: Sequence[Any], methods: Sequence[Method], labels: Sequence[str] | None) -> Explained:
+def classifying(model: Any) -> bool:
+    """Whether a model scores classes of an image, or texts beside it."""
+    return hasattr(model, "labels") or hasattr(model, "compare") or arguments_of_read(model) == 1
+
+
+def label_with(models: Sequence[Asked], methods: Sequence[Method], labels: Sequence[str] | None) -> Explained:
     """Explain classes of an image by each model and method: the given ones, or each model's likeliest.
 
     A model that compares images with texts takes its classes from them.
     """
-    if not labels and any(isinstance(model, Matcher) for model in models):
+    if not labels and any(isinstance(model, Matcher) for _, model in models):
         raise VlxError("this model compares images with texts: give some, as in --label 'a red bus'")
 
     def of_one(model: Any, image: Image.Image) -> list[Explanation]:
@@ -53,4 +66,6 @@ def label_with(models: Sequence[Any], methods: Sequence[Method], labels: Sequenc
             return explain_match(model, image, labels or (), method=methods)
         return explain_label(model, image, labels or None, method=methods)
 
-    return lambda image: [found for model in models for found in of_one(model, image)]
+    return lambda image: told_apart(
+        [(name, found) for name, model in models for found in of_one(model, image)]
+    )

@@ -3,20 +3,23 @@
 import io
 import re
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import typer
 from PIL import Image
 
+from vlx.cli.own_code import own_line
 from vlx.errors import ImageError, TextError, UnknownChoice, VlxError
 from vlx.explanation import Explanation, write_whole
 from vlx.images.files import list_images, open_image
 from vlx.methods.values import Method, method_named
 from vlx.show.figures import comparison, differences
 
+Asked = tuple[str, Any]
+"""A model, after the name that it was asked for by."""
 Explained = Callable[[Image.Image], list[Explanation]]
 """What a command does with one image: one explanation for each method."""
 
@@ -48,29 +51,45 @@ def load_models(
     names: Sequence[str],
     layers: Sequence[str] | None,
     device: str,
-    needs: Sequence[str],
+    fits: Callable[[Any], bool],
     does: str,
     instead: str,
-) -> list[Any]:
+) -> list[Asked]:
     """Load models by name, each at its default layer or at all of some, and see that they do what is asked.
 
-    Models that call themselves alike, as one network with two files of weights, are numbered.
-    ``needs`` are attributes of which such models have one, ``does`` says what they do, ``instead`` names one.
+    ``fits`` tells whether a model does it, ``does`` says what it is, ``instead`` names a model that does.
     """
     from vlx.load import load
 
     if device != "auto":
         check_device(device)
     chosen = [number_or_text(layer) for layer in dict.fromkeys(layers or ())]
-    found: list[Any] = []
-    own = Counter[str]()
+    found: list[Asked] = []
     for name in dict.fromkeys(names):
         model = load(name, layer=chosen[0] if chosen else None, device=device)
-        if not any(hasattr(model, one) for one in needs):
+        if not fits(model):
             raise VlxError(f"{name} does not {does}: use another model, such as {instead}")
-        own[model.name] += 1
-        model.name += f" ({own[model.name]})" if own[model.name] > 1 else ""
-        found += [model, *(model.at(layer) for layer in chosen[1:])]
+        again = getattr(model, "at", None)
+        found.append((name, model))
+        for layer in chosen[1:]:
+            at_layer = again(layer) if callable(again) else load(name, layer=layer, device=device)
+            found.append((name, at_layer))
+    return found
+
+
+def told_apart(made: Sequence[tuple[str, Explanation]]) -> list[Explanation]:
+    """Explanations by models, each with the name that its model was asked for by.
+
+    Models that call themselves alike, as one network with two files of weights, are numbered.
+    """
+    asked: dict[str, list[str]] = {}
+    found: list[Explanation] = []
+    for name, one in made:
+        own = asked.setdefault(one.provenance.model, [])
+        own += [] if name in own else [name]
+        number = own.index(name) + 1
+        model = f"{one.provenance.model} ({number})" if number > 1 else one.provenance.model
+        found.append(replace(one, provenance=replace(one.provenance, model=model)))
     return found
 
 
@@ -82,8 +101,8 @@ def run_all(
 ) -> int:
     """Explain images one after another: print a table each, save to ``out``; how many failed.
 
-    An image that cannot be read, or a text that does not fit it, is reported in a line, and the rest
-    goes on. What would fail for every image ends the run.
+    An image that cannot be read, a text that does not fit it, or an error inside a model of the user's own
+    is reported in a line, and the rest goes on. What would fail for every image ends the run.
     """
     from tqdm import tqdm
 
@@ -94,10 +113,11 @@ def run_all(
     for path in tqdm(paths, unit="image", file=sys.stderr, disable=hidden):
         try:
             made = explained(open_image(path))
-        except UnknownChoice:
-            raise
-        except (ImageError, TextError) as error:
-            tqdm.write(f"vlx: {_about(path, error)}", file=sys.stderr)
+        except Exception as error:
+            told = _of_one_image(error)
+            if told is None:
+                raise
+            tqdm.write(f"vlx: {_about(path, told)}", file=sys.stderr)
             failed += 1
             continue
         alike = _alike(made)
@@ -188,8 +208,15 @@ def number_or_text(text: str) -> int | str:
     return int(text) if text.lstrip("-").isdecimal() else text
 
 
-def _about(path: Path, error: VlxError) -> str:
-    line = " ".join(str(error).split())
+def _of_one_image(error: Exception) -> str | None:
+    """What to say of an error that may be of this image alone; None of one that ends the run."""
+    if isinstance(error, ImageError | TextError) and not isinstance(error, UnknownChoice):
+        return str(error)
+    return None if isinstance(error, VlxError) else own_line(error)
+
+
+def _about(path: Path, told: str) -> str:
+    line = " ".join(told.split())
     return line if str(path) in line else f"{path}: {line}"
 
 

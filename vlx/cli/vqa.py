@@ -8,8 +8,9 @@ import typer
 from PIL import Image
 
 from vlx.api import explain_answer
+from vlx.asking import arguments_of_read
 from vlx.cli.arguments import Device, Layers, Methods, Models, Out
-from vlx.cli.explaining import Explained, finish, load_models, methods_named, run_all
+from vlx.cli.explaining import Asked, Explained, finish, load_models, methods_named, run_all, told_apart
 from vlx.explanation import Explanation
 from vlx.methods.values import Method
 
@@ -29,7 +30,6 @@ def vqa(
 ) -> None:
     """Explain answers to a question about an image."""
     methods = methods_named(method)
-    answering = ("answers", "respond")
     answerers = load_models(
         model or ["scenes/vqa"], layer, device, answering, "answer questions", "scenes/vqa"
     )
@@ -37,16 +37,24 @@ def vqa(
     finish(run_all([image], explained, out, "Answers side by side"))
 
 
+def answering(model: Any) -> bool:
+    """Whether a model scores its answers to a question, or writes one."""
+    told = hasattr(model, "answers") or hasattr(model, "respond")
+    return told or (arguments_of_read(model) > 1 and not hasattr(model, "generate"))
+
+
 def answer_with(
-    models: Sequence[Any], methods: Sequence[Method], question: str, answers: Sequence[str] | None
+    models: Sequence[Asked], methods: Sequence[Method], question: str, answers: Sequence[str] | None
 ) -> Explained:
     """Explain answers to a question by each model and method: the given ones, or each model's likeliest."""
 
     def explained(image: Image.Image) -> list[Explanation]:
-        return [
-            found
-            for model in models
-            for found in explain_answer(model, image, question, answers or None, method=methods)
-        ]
+        return told_apart(
+            [
+                (name, found)
+                for name, model in models
+                for found in explain_answer(model, image, question, answers or None, method=methods)
+            ]
+        )
 
     return explained

@@ -17,7 +17,7 @@ from tests.adapters.conformance import CAPTION_CHECKS, CHECKS, Case, check_patch
 from tests.adapters.tiny_resnet import tiny_resnet
 from vlx.adapters.families.ruotianluo import PREPROCESS, load_ruotianluo
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
-from vlx.errors import CheckpointError
+from vlx.errors import CheckpointError, Notice
 from vlx.images.preprocess import Squash
 
 SPOKEN = ("a", "dog", "cat", "on", "the", "grass", "red", "bike")
@@ -293,3 +293,14 @@ def test_damaged_files_are_told(tmp_path, name):
     assert f"{name} is truncated at exactly 1,048,576 bytes" in refusal(tmp_path)
     (tmp_path / name).unlink()
     assert f"{name}" in refusal(tmp_path)
+
+
+def test_the_best_and_the_last_of_a_training_lie_in_one_folder(tmp_path):
+    write(tmp_path, "fc", 0)
+    for best, last in (("model-best.pth", "model.pth"), ("infos_fc-best.pkl", "infos_fc.pkl")):
+        (tmp_path / last).write_bytes(b"another")
+        assert (tmp_path / best).is_file()
+    state = {f"model.{name}": one for name, one in torch.load(tmp_path / "model-best.pth").items()}
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "model-best.pth")
+    with pytest.warns(Notice, match="is read"):
+        assert vlx.load(f"ruotianluo:{tmp_path}").generate(PHOTOS[:1])

@@ -22,7 +22,7 @@ from vlx.adapters.families import students
 from vlx.adapters.families.students import UDACITY, YUNJEY, find_student_files, load_student
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.adapters.parts.roles import decoder_of, encoder_of
-from vlx.errors import CheckpointError
+from vlx.errors import CheckpointError, Notice
 from vlx.images.preprocess import Squash
 
 CAPTIONS = ("a dog on the grass .", "red bike", "the cat , a zebra")
@@ -228,6 +228,10 @@ def test_files_are_found_by_epoch(tmp_path):
     assert [path.name for path in (found.encoder, found.decoder, found.vocabulary)] == [
         "encoder-10.pkl", "decoder-10.pkl", "vocab.pkl",
     ]  # fmt: skip
+    for role in ("encoder", "decoder"):
+        (tmp_path / "models" / f"{role}-best.pkl").touch()
+    with pytest.warns(Notice, match=r"holds decoder-best.pkl and decoder-1.pkl, .* is read"):
+        assert find_student_files(tmp_path).encoder.name == "encoder-best.pkl"
     (tmp_path / "empty").mkdir()
     with pytest.raises(
         CheckpointError, match=r"no encoder….pkl and decoder….pkl of one epoch and no vocab.pkl"
@@ -386,3 +390,12 @@ def test_nothing_in_a_file_is_run(sound, tmp_path, monkeypatch):
         assert name in refusal(tmp_path)
         Path(name).write_bytes(kept)
     assert not Path("harmed").exists()
+
+
+def test_the_files_of_a_training_are_read(student, tmp_path):
+    plain = student().model
+    encoder, decoder = files.write_student(tmp_path)
+    for role, module in (("encoder", encoder), ("decoder", decoder)):
+        state = {f"module.{name}": value for name, value in module.state_dict().items()}
+        torch.save({"epoch": 3, "state_dict": state, "optimizer": {"state": {}}}, tmp_path / f"{role}-3.pkl")
+    assert loaded(tmp_path).generate(PHOTOS[:1]) == plain.generate(PHOTOS[:1])

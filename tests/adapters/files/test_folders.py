@@ -3,7 +3,7 @@
 import pytest
 
 from vlx.adapters.files.folders import only_file
-from vlx.errors import CheckpointError
+from vlx.errors import CheckpointError, Notice
 
 
 def test_the_one_file_is_found(tmp_path):
@@ -24,3 +24,32 @@ def test_none_or_several_are_told(tmp_path):
         only_file(tmp_path, "*.t7", "*.pth")
     with pytest.raises(CheckpointError, match=r"no folder .*nowhere: it should hold \*\.pth$"):
         only_file(tmp_path / "nowhere", "*.pth")
+
+
+@pytest.mark.parametrize(
+    ("best", "last", "pattern"),
+    [
+        ("BEST_checkpoint_coco.pth.tar", "checkpoint_coco.pth.tar", "*.pth.tar"),
+        ("model-best.pth", "model.pth", "model*.pth"),
+        ("best.pth", "last.pth", "*.pth"),
+        ("model_best.pth.tar", "checkpoint.pth.tar", "*.pth.tar"),
+        ("infos_fc-best.pkl", "infos_fc.pkl", "infos*.pkl"),
+        ("best-epoch=3-val_loss=0.10.ckpt", "last.ckpt", "*.ckpt"),
+    ],
+)
+def test_the_best_of_a_training_is_taken_and_told(best, last, pattern, tmp_path):
+    for name in (best, last):
+        (tmp_path / name).touch()
+    with pytest.warns(Notice, match=f"holds {best} and {last}: {best} is read"):
+        assert only_file(tmp_path, pattern).name == best
+
+
+def test_several_that_are_called_best_are_told(tmp_path):
+    for name in ("best_acc.pth", "best_loss.pth", "last.pth"):
+        (tmp_path / name).touch()
+    with pytest.raises(CheckpointError, match=r"holds 3 files \*\.pth: best_acc\.pth, best_loss\.pth, last"):
+        only_file(tmp_path, "*.pth")
+    for name in ("bestow.pth", "abest.pth"):
+        (tmp_path / name).touch()
+    with pytest.raises(CheckpointError, match="holds 5 files"):
+        only_file(tmp_path, "*.pth")

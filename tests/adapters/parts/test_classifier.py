@@ -1,5 +1,7 @@
 """Classifiers: any torchvision model and layer, classes by name and index, and weight files."""
 
+import re
+import warnings
 from urllib.error import URLError
 
 import numpy as np
@@ -15,9 +17,10 @@ import vlx
 from tests.adapters import small
 from tests.adapters.conformance import CHECKS, SIGNED, Case
 from vlx.adapters.families.torchvision import load_torchvision
+from vlx.adapters.inspect import inspect
 from vlx.adapters.nets.backbones import torchvision_network
 from vlx.adapters.parts.classifier import Classifier
-from vlx.errors import CheckpointError, LayerError, UnknownChoice, VlxError
+from vlx.errors import CheckpointError, LayerError, Notice, UnknownChoice, VlxError
 from vlx.images.preprocess import Preprocess, ShortSide, Squash
 
 NAMES = ("cat", "tiger cat", "dog", "hot dog", "car")
@@ -290,3 +293,56 @@ def test_networks_that_return_more_than_logits(make):
     found = vlx.explain_label(Classifier(Returning(), NAMES, SMALL, layer="net.1"), photo, ["dog"])
     expected = vlx.explain_label(Classifier(grey_network(), NAMES, SMALL, layer="1"), photo, ["dog"])
     assert np.array_equal(found.raw, expected.raw)
+
+
+def test_weights_of_a_training_are_read_and_explained(tmp_path):
+    network = torchvision_network("squeezenet1_1", classes=3)
+    state = network.state_dict()
+    pixels = torch.rand(1, 3, 64, 64)
+    wanted = network.eval()(pixels)
+    (tmp_path / "runs").mkdir()
+    lightning = {"state_dict": {f"model.{name}": value for name, value in state.items()}, "epoch": 3}
+    torch.save(lightning, tmp_path / "runs" / "best.ckpt")
+    torch.save({"state_dict": {}}, tmp_path / "runs" / "last.ckpt")
+    for file in ("runs/best.ckpt", "runs"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Notice)
+            loaded = vlx.load(f"torchvision/squeezenet1_1:{tmp_path / file}")
+        assert torch.allclose(loaded.network(pixels), wanted)
+    assert inspect(tmp_path / "runs" / "best.ckpt").family == "torchvision/squeezenet1_1"
+
+
+def test_densenets_of_their_first_publication_are_read(tmp_path):
+    network = torchvision_network("densenet121", classes=3)
+    today = network.state_dict()
+    old = {re.sub(r"(denselayer\d+\.\w+?)(\d)\.", r"\1.\2.", name): one for name, one in today.items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    torch.save(old, tmp_path / "w.pth")
+    assert len(load_torchvision("densenet121", str(tmp_path / "w.pth")).labels) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"features.0.bias": None}, r"1 missing \(features.0.bias\)"),
+        ({"head.weight": torch.ones(2)}, r"1 unknown \(head.weight\)"),
+        ({"classifier.1.bias": torch.ones(4)}, "it is of 3 classes, the network of 4"),
+        (
+            {"classifier.1.bias": None},
+            r"so it is not a squeezenet1_1: it does not fit",
+        ),
+    ],
+)
+def test_what_does_not_fit_in_a_checkpoint_is_one_line(change, said, tmp_path):
+    state = {**torchvision_network("squeezenet1_1", classes=3).state_dict(), **change}
+    kept = {name: value for name, value in state.items() if value is not None}
+    torch.save({"model": {f"module.{name}": value for name, value in kept.items()}}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=said) as caught:
+        load_torchvision("squeezenet1_1", str(tmp_path / "w.pth"))
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_network_say_of_which(tmp_path):
+    torch.save({"net": torchvision_network("squeezenet1_0", classes=3).state_dict()}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=r"; it is a torchvision/squeezenet1_0$"):
+        load_torchvision("squeezenet1_1", str(tmp_path / "w.pth"))
