@@ -12,10 +12,11 @@ import copy
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -23,7 +24,6 @@ import numpy as np
 import torch
 
 import vlx
-import vlx.eval.items.batch
 from benchmarks.speed import RUNS, alternating
 from vlx.adapters.files.weights import ready
 from vlx.adapters.nets.backbones import torchvision_network, without_classifier
@@ -31,6 +31,7 @@ from vlx.adapters.nets.recurrent import caption_network
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.adapters.parts.vocabulary import padded
 from vlx.eval.data.folder import look
+from vlx.eval.items import batch, opened
 from vlx.eval.items.item import Item, checked
 from vlx.eval.items.models import with_controls
 from vlx.eval.items.options import Options
@@ -73,17 +74,17 @@ def bare(model: CNNLSTMCaptioner, items: Sequence[Item]) -> Callable[[], object]
 
     @torch.no_grad()
     def run() -> object:
-        opened = [open_image(path) for path, _ in pairs]
-        pixels, _ = stack_images(model.preprocess, opened, next(network.parameters()))
+        photos = [open_image(path) for path, _ in pairs]
+        pixels, _ = stack_images(model.preprocess, photos, next(network.parameters()))
         return network(pixels, ids)
 
     return run
 
 
 @contextmanager
-def timed(names: Sequence[str]) -> Iterator[dict[str, float]]:
-    """Seconds spent in functions of `vlx.eval.items.batch` while the block runs."""
-    spent = dict.fromkeys(names, 0.0)
+def timed(parts: Mapping[ModuleType, Sequence[str]]) -> Iterator[dict[str, float]]:
+    """Seconds spent in functions that modules call by these names while the block runs."""
+    spent = {name: 0.0 for names in parts.values() for name in names}
 
     def clocked(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
         def run(*given: Any, **named: Any) -> Any:
@@ -95,8 +96,10 @@ def timed(names: Sequence[str]) -> Iterator[dict[str, float]]:
 
         return run
 
-    changed = {name: clocked(name, getattr(vlx.eval.items.batch, name)) for name in names}
-    with mock.patch.multiple(vlx.eval.items.batch, **changed):
+    with ExitStack() as stack:
+        for module, names in parts.items():
+            changed = {name: clocked(name, getattr(module, name)) for name in names}
+            stack.enter_context(mock.patch.multiple(module, **changed))
         yield spent
 
 
@@ -119,7 +122,8 @@ def print_pointing(model: CNNLSTMCaptioner, runs: int) -> None:
             f"{base / value:5.2f} of the bare forward's speed"
         )
     began = time.perf_counter()
-    with timed(["read", "explain", "activation_maps", "open_image"]) as spent:
+    parts = {batch: ["explain", "activation_maps"], opened: ["read", "open_image"]}
+    with timed(parts) as spent:
         POINTING.rows(with_control, items, [vlx.grad_cam], OPTIONS)
     whole = time.perf_counter() - began
     told = ", ".join(f"{name} {value / whole:.1%}" for name, value in spent.items())

@@ -17,7 +17,7 @@ CAPTIONS, INSTANCES = "COCO captions", "COCO instances"
 DENSECAP, REGIONS = "DenseCap results", "Visual Genome regions"
 QUESTIONS, ANSWERS = "VQA v{} questions", "VQA v{} annotations"
 
-_LISTS = re.compile(rb'"(images|annotations|questions|results)"\s*:\s*\[')
+_LISTS = re.compile(rb'"(images|annotations|questions|results|categories)"\s*:\s*\[')
 _KEY = re.compile(rb'"([^"\\]{1,40})"\s*:')
 _FIRST_KEY = re.compile(rb'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:')
 _BETWEEN = re.compile(r"[\s,]*")
@@ -80,7 +80,7 @@ def _lists(text: Bytes) -> dict[str, Mapping[str, Any]]:
         name = match[1].decode()
         if name not in found:
             found[name] = _record(text, match.end())
-        if name != "images" or "sentences" in found["images"]:
+        if "sentences" in found[name] or (found[name] and name not in ("images", "categories")):
             break
     return found
 
@@ -139,6 +139,10 @@ def _of_annotations(found: Mapping[str, Mapping[str, Any]]) -> Content | None:
         return Content(None, "keypoints of COCO, not instances")
     if {"image_id", "category_id"} <= set(first) and {"bbox", "segmentation"} & set(first):
         return _read(INSTANCES)
+    if not first and "file_name" in found.get("images", {}):  # images may well show none of the categories
+        kind = set(found.get("categories", {}))
+        if {"id", "name"} <= kind and not {"keypoints", "isthing"} & kind:
+            return _read(INSTANCES)
     return Content(None, f"annotations of another format ({_keys(first)})", sure=bool(first))
 
 

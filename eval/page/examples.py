@@ -12,9 +12,10 @@ from scipy import ndimage
 
 from vlx.errors import VlxError
 from vlx.eval.data.hat import read_human_map
-from vlx.eval.items.batch import LeftOut, answers_of, maps_of, read_items
+from vlx.eval.items.batch import maps_of
 from vlx.eval.items.item import Item, seed_of
 from vlx.eval.items.models import Models
+from vlx.eval.items.opened import LeftOut, answers_of, read_items
 from vlx.eval.items.options import Options
 from vlx.eval.items.truth import HumanFiles, Region, Segments, box_on_file, mask_of
 from vlx.eval.measures.maps import Map

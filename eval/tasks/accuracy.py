@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vlx.errors import VlxError
-from vlx.eval.items.batch import Opened, again, read_items
 from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, ModelType
+from vlx.eval.items.opened import Opened, again, read_items
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import SCORE, Row, left_out, row_of
 from vlx.eval.items.sources import answered_items

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from vlx.eval.data.hat import read_human_map
-from vlx.eval.items.batch import Opened, Scoring, answers_of, scored_rows
+from vlx.eval.items.batch import Scoring, scored_rows
 from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, ModelType
+from vlx.eval.items.opened import Opened, answers_of
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import Row
 from vlx.eval.items.sources import attention_items

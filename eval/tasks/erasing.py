@@ -12,9 +12,10 @@ import torch
 from scipy import ndimage
 
 from vlx.errors import VlxError
-from vlx.eval.items.batch import LeftOut, Opened, Scoring, answers_of, scored_rows
+from vlx.eval.items.batch import Scoring, scored_rows
 from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, ModelType
+from vlx.eval.items.opened import LeftOut, Opened, answers_of
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import Row
 from vlx.eval.measures.faithfulness import Curve, deletion, insertion

@@ -16,9 +16,10 @@ from PIL import Image
 
 from vlx.errors import VlxError
 from vlx.eval.data.folder import DataFolder
-from vlx.eval.items.batch import LeftOut, Opened, Scoring, answers_of, scored_rows
+from vlx.eval.items.batch import Scoring, scored_rows
 from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, ModelType
+from vlx.eval.items.opened import LeftOut, Opened, answers_of
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import Row
 from vlx.eval.items.sources import caption_items, image_items, question_items

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 
 from vlx.eval.data.folder import DataFolder
 from vlx.eval.data.lexicon import visual_words
-from vlx.eval.items.batch import LeftOut, Opened, TargetMap, again, maps_of, read_items
+from vlx.eval.items.batch import TargetMap, maps_of
 from vlx.eval.items.control_maps import activation_maps, control_maps
 from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, ModelType
+from vlx.eval.items.opened import LeftOut, Opened, again, read_items
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import SCORE, Row, left_out, row_of
 from vlx.eval.items.sources import image_items, question_items, word_items

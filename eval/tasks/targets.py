@@ -2,7 +2,7 @@
 
 from vlx.errors import UnknownChoice
 from vlx.eval.data.lexicon import visual_words
-from vlx.eval.items.batch import LeftOut, Opened
+from vlx.eval.items.opened import LeftOut, Opened
 from vlx.eval.items.options import Options
 from vlx.passes.targets import Target, answer, caption, label, word
 

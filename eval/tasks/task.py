@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 
 from vlx.errors import VlxError
 from vlx.eval.data.folder import DataFolder
-from vlx.eval.items.batch import LeftOut, Opened
 from vlx.eval.items.control_maps import CONTROLS
 from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, ModelType, types_of
+from vlx.eval.items.opened import LeftOut, Opened
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import SCORE, Row
 from vlx.methods.values import Method

@@ -10,6 +10,7 @@ import pytest
 from vlx.eval.data.content import content_of
 from vlx.eval.data.published import SOURCES
 
+NAMED = {"id": 2, "name": "dog", "supercategory": "animal"}
 IMAGES = [{"id": 1, "file_name": "1.jpg", "height": 9, "width": 9}]
 SAID = {"image_id": 1, "id": 1, "caption": "a"}
 VQA = {"question_id": 10, "image_id": 1, "question": "why ?"}
@@ -22,6 +23,10 @@ READ: dict[str, tuple[Any, str]] = {
     "instances": ({"images": IMAGES, "annotations": [OBJECT], "categories": []}, "COCO instances"),
     "boxes alone": (
         {"annotations": [{"image_id": 1, "category_id": 2, "bbox": [1, 1, 2, 2]}]}, "COCO instances",
+    ),
+    "no instances": ({"images": IMAGES, "annotations": [], "categories": [NAMED]}, "COCO instances"),
+    "no instances first": (
+        {"annotations": [], "categories": [NAMED], "info": {}, "images": IMAGES}, "COCO instances",
     ),
     "densecap": ({"opt": {}, "results": [{"img_name": "a", "boxes": []}]}, "DenseCap results"),
     "regions": ([{"id": 1, "regions": [{"phrase": "a", "x": 1}]}], "Visual Genome regions"),
@@ -41,6 +46,15 @@ OTHER: dict[str, tuple[Any, str]] = {
     "detections": ([{"image_id": 1, "category_id": 1, "bbox": [], "score": 1}], "detections"),
     "keypoints": ({"annotations": [{**OBJECT, "keypoints": []}]}, "keypoints"),
     "panoptic": ({"annotations": [{"image_id": 1, "segments_info": []}]}, "panoptic"),
+    "no keypoints": (
+        {"images": IMAGES, "annotations": [], "categories": [{**NAMED, "keypoints": []}]},
+        "another format",
+    ),
+    "no segments": (
+        {"images": IMAGES, "annotations": [], "categories": [{**NAMED, "isthing": 1}]},
+        "another format",
+    ),
+    "no captions": ({"images": IMAGES, "annotations": []}, "another format"),
     "image infos": ({"images": IMAGES, "categories": []}, "without annotations"),
     "VG objects": ([{"image_id": 1, "objects": []}], "objects of Visual Genome"),
     "VG answers": ([{"id": 1, "qas": []}], "questions and answers of Visual Genome"),

@@ -31,6 +31,7 @@ from vlx.eval.measures.controls import centre_prior
 from vlx.eval.measures.maps import area_average
 from vlx.eval.measures.pointing import pointing_hit
 from vlx.eval.measures.statistics import Outcome
+from vlx.eval.runs import isolated
 from vlx.eval.tasks.all import TASKS
 from vlx.eval.tasks.attention import ATTENTION
 from vlx.eval.tasks.boxes import BOXES
@@ -194,8 +195,9 @@ def test_a_text_at_fault_spoils_no_other_of_its_image(vqa: Models, world: Path) 
 
     broken.network.answered = fails
     broken = broken.at(broken.layer)
-    rows = rows_of(OCCLUSION, replace(vqa, trained=broken), mates)
+    rows = isolated.rows_of(OCCLUSION, replace(vqa, trained=broken), mates, (grad_cam,), OPTIONS)
     plain = rows_of(OCCLUSION, vqa, mates)
+    assert rows[1].outcomes[SCORE].left_out == "not_finite"
     assert "a score that is not finite" in rows[1].detail
     for mine, theirs in zip((*rows[:1], *rows[2:]), (*plain[:1], *plain[2:]), strict=True):
         same(mine.outcomes["every_pixel"], theirs.outcomes["every_pixel"])
