@@ -8,7 +8,7 @@ from torch import nn
 import vlx
 from tests.adapters import small
 from vlx.adapters.parts.classifier import Classifier
-from vlx.api.given import read_by
+from vlx.asking import read_of
 from vlx.errors import VlxError
 from vlx.images import Preprocess, Squash
 from vlx.methods.values import as_method
@@ -96,7 +96,7 @@ def test_targets_add_up_and_divide():
 
 def test_the_wrong_model_is_told_in_one_line():
     with pytest.raises(VlxError, match="Sequential has no method read"):
-        read_by(network(), "explain_label", [PHOTO])
+        read_of(network(), "explain_label", [PHOTO])
     with pytest.raises(VlxError, match=r"explain_label does not fit .*questions.*use explain_caption"):
         vlx.explain_label(small.vqa(), PHOTO)
     with pytest.raises(VlxError, match="for one image use explain_caption"):

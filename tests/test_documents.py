@@ -1,14 +1,16 @@
 """Every block of every README runs: Python as printed, lines of the shell through the command line."""
 
+import importlib
 import json
 import re
 import shlex
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+import torchvision
 import typer.main
 from click.testing import CliRunner
 from PIL import Image
@@ -91,13 +93,15 @@ def test_every_block_is_of_a_kind_that_is_run() -> None:
 @pytest.mark.parametrize("path", READMES, ids=named)
 def test_the_python_of_a_readme_runs(path: Path, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From top to bottom; models that would be downloaded are tiny ones of their class."""
+    torch.manual_seed(0)
     shown: list[Image.Image] = []
     monkeypatch.setattr(Image.Image, "show", lambda self, *_: shown.append(self))
     load = vlx.load
     monkeypatch.setattr(
         vlx, "load", lambda name, **more: (small if name.startswith("hf:") else load)(name, **more)
     )
-    space: dict[str, Any] = {"vlx": vlx}
+    net, x = torchvision.models.resnet18(num_classes=10), torch.randn(2, 3, 128, 192)  # a reader's own
+    space: dict[str, Any] = {"vlx": vlx, "torch": torch, "net": net, "x": x}
     found = blocks(path, "python")
     assert found
     for block in found:
@@ -164,15 +168,16 @@ def test_what_a_document_names_of_vlx_exists(path: Path) -> None:
 
 
 def _found(name: str) -> bool:
-    import importlib
-
-    held: Any = SimpleNamespace(vlx=vlx)
+    """Whether a name can be reached by attributes of vlx, or of a module, as that which a function hides."""
     parts = name.split(".")
-    for at, part in enumerate(parts):
-        if not hasattr(held, part):
-            try:
-                importlib.import_module(".".join(parts[: at + 1]))
-            except ImportError:
+    for at in range(len(parts), 0, -1):
+        try:
+            held: Any = importlib.import_module(".".join(parts[:at]))
+        except ImportError:
+            continue
+        for part in parts[at:]:
+            if not hasattr(held, part):
                 return False
-        held = getattr(held, part)
-    return True
+            held = getattr(held, part)
+        return True
+    return False

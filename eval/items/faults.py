@@ -103,7 +103,7 @@ class Faults:
 def told(faults: Mapping[str, Fault], reasons: Iterable[str]) -> list[str]:
     """One line a reason, the most frequent first: how many items, and what is wrong with the first.
 
-    >>> told({"no_image": Fault(2, "7", "no image 7.jpg")}, DAMAGED)
+    >>> told({"no_image": Fault(2, "7", "no image 7.jpg")}, {"no_image"})
     ['no_image 2, the first: no image 7.jpg']
     """
     wanted = set(reasons)

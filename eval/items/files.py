@@ -35,6 +35,7 @@ def files_digest(items: Iterable[Item]) -> str:
 def file_digest(path: Path) -> str:
     """The SHA-256 of a file, or why there is none.
 
+    >>> from pathlib import Path
     >>> file_digest(Path("no such file"))
     'FileNotFoundError'
     """

@@ -62,11 +62,11 @@ def types_of(model: Any) -> tuple[ModelType, ...]:
 
     Raises VlxError where it does nothing that is evaluated.
     """
-    found = [_first_type(model)]
     # A family of models that write may have some that take no question.
-    if isinstance(model, Responder) and getattr(model, "takes_prompt", True):
-        found.append("responder")
-    return tuple(found)
+    if not isinstance(model, Responder) or not getattr(model, "takes_prompt", True):
+        return (_first_type(model),)
+    more = any(hasattr(model, name) for name in ("generate", "answers", "labels"))
+    return (_first_type(model), "responder") if more else ("responder",)
 
 
 def type_of(model: Any) -> ModelType:

@@ -121,7 +121,10 @@ def error_of(residuals: Float[np.ndarray, " group"]) -> float | None:
 
 
 def check_bootstrap(level: float, resamples: int) -> None:
-    """Raises VlxError for a level or a number of resamples that no bootstrap has."""
+    """Raises VlxError for a level or a number of resamples that no bootstrap has.
+
+    >>> check_bootstrap(0.95, 10_000)
+    """
     if not 0 < level < 1 or resamples < 1:
         raise VlxError(f"level {level} and {resamples} resamples: expected 0 < level < 1, >= 1")
 
@@ -142,7 +145,11 @@ def _means(
 
 
 def draws(count: int, seed: int, resamples: int) -> Iterator[tuple[slice, Float[np.ndarray, "draw group"]]]:
-    """How often each of ``count`` groups is drawn, for some resamples after others, and for which."""
+    """How often each of ``count`` groups is drawn, for some resamples after others, and for which.
+
+    >>> [(rows, times.sum(1).tolist()) for rows, times in draws(3, seed=0, resamples=2)]
+    [(slice(0, 2, None), [3.0, 3.0])]
+    """
     generator = np.random.default_rng(seed)
     step = max(1, _CHUNK // count)
     for start in range(0, resamples, step):

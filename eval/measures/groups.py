@@ -33,6 +33,7 @@ def mean_by_clusters(
     What varies is which clusters, for example images, there are: they are drawn, each with its items of every
     group, and the groups stay. n, SD and standard error are those of the groups' means.
 
+    >>> from vlx.eval.measures.statistics import Outcome
     >>> values = [Outcome(1.0), Outcome(3.0), Outcome(4.0)]
     >>> found = mean_by_clusters(values, ["dog", "dog", "cat"], ["image 1", "image 2", "image 1"])
     >>> found.mean, found.clusters
@@ -125,6 +126,7 @@ def macro_error(parts: Sequence[Sample], groups: int) -> float | None:
     As `clustered_error`, each item with its share in the mean of its part over the number of parts. None
     where there are fewer than two groups or no part.
 
+    >>> from vlx.eval.measures.bootstrap import clustered_error
     >>> values, at = np.array([0.0, 2.0]), np.array([0, 1])
     >>> macro_error([(values, at)], 2) == clustered_error(values, at)
     True

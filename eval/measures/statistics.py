@@ -305,7 +305,11 @@ def _finite(values: np.ndarray, at: np.ndarray) -> Sample:
 
 
 def cluster_key(cluster: Cluster) -> tuple[str, Cluster]:
-    """By which clusters are sorted, numbers before texts."""
+    """By which clusters are sorted, numbers before texts.
+
+    >>> sorted(["b", 2, "a", 10], key=cluster_key)
+    [2, 10, 'a', 'b']
+    """
     return type(cluster).__name__, cluster
 
 

@@ -116,7 +116,7 @@ def test_the_guides_vqa_model_and_responder_answer(run: Run) -> None:
     status, _, err = run("caption", "photo.jpg", "--model", asked[-1])
     assert (status, err) == (
         1,
-        "vlx: MyResponder has no method generate: give the text that is to be explained\n",
+        "vlx: MyResponder writes no captions: give one, or use explain_answer or explain_label\n",
     )
 
 
@@ -137,6 +137,13 @@ def test_the_guides_classifier_at_two_layers(run: Run) -> None:
     assert "my classifier" not in out  # one model: nothing to tell apart
 
 
+@pytest.mark.usefixtures("desk")
+def test_a_responder_without_generate_is_asked_no_captions(run: Run) -> None:
+    given = ("--model", "python:my_models:responder", "--out", "runs")
+    said = "vlx: pointing needs a captioner, and MyResponder is a responder\n"
+    assert run("evaluate", "pointing", *given) == (1, "", said)
+
+
 @pytest.mark.parametrize(
     ("model", "task", "more"),
     [
@@ -148,7 +155,8 @@ def test_the_guides_classifier_at_two_layers(run: Run) -> None:
         ("below", "occlusion", ["--window", "112", "--stride", "112"]),
         ("classifier", "sanity", []),
         ("classifier", "occlusion", ["--window", "32", "--stride", "32"]),
-        ("responder", "pointing", []),
+        ("responder", "attention", []),
+        ("responder", "occlusion", ["--window", "112", "--stride", "112"]),
     ],
 )
 def test_the_documents_adapters_are_evaluated(
@@ -288,7 +296,7 @@ def test_a_module_that_makes_no_model_is_one_line(
 
 
 def test_an_error_of_vlx_itself_keeps_its_traceback(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vlx.api.explain", None)
+    monkeypatch.setattr("vlx.api.captions.explain", None)
     with pytest.raises(TypeError):
         main(["caption", str(desk / "photo.jpg"), "--caption", "a dog"])
 
@@ -314,7 +322,10 @@ def test_a_model_is_told_by_what_it_reads() -> None:
     assert type_of(made(read=lambda images, questions: 0)) == "vqa"
     assert type_of(made(read=lambda images, captions: 0)) == "captioner"
     assert type_of(made(read=lambda images, texts: 0, generate=lambda images: 0)) == "captioner"
-    assert type_of(made(read=lambda i, c, p=None: 0, respond=lambda images, prompts: 0)) == "captioner"
+    writes = made(read=lambda i, c, p=None: 0, respond=lambda images, prompts: 0)
+    assert type_of(writes) == "responder"
+    writes.takes_prompt = False
+    assert type_of(writes) == "captioner"
     own = made(read=lambda images, questions: 0)
     own.labels = ["yes", "no"]  # what it calls its answers
     assert type_of(own) == "vqa"

@@ -19,7 +19,7 @@ from vlx.api.given import (
     opened_all,
 )
 from vlx.api.protocols import Answerer, Responder
-from vlx.asking import read_of as read_by
+from vlx.asking import read_of
 from vlx.errors import TextError, VlxError
 from vlx.explain import explain
 from vlx.explanation import Explanation
@@ -143,7 +143,7 @@ def _explained(
             )
         found = _texts(model, images, asked, named, as_methods(method), chunk)
         return [one[0] for one in found] if isinstance(method, str | Method) else found
-    passed = read_by(model, "explain_answer", images, asked)
+    passed = read_of(model, "explain_answer", images, asked)
     if targets is not None:
         return explain(passed, listed(targets), method, chunk=chunk)
     wanted = [choice_targets(passed, item, names) for item, names in enumerate(named)]
@@ -175,7 +175,7 @@ def _texts(
         whose = [at for at in same for _ in said[at]]
         texts = [text for at in same for text in said[at]]
         given = ([images[at] for at in whose], texts, [question] * len(whose))
-        passed = read_by(model, "explain_answer", *given)
+        passed = read_of(model, "explain_answer", *given)
         results = iter(explain(passed, caption(), methods, chunk=chunk))
         for at in same:
             of_texts = [next(results) for _ in said[at]]

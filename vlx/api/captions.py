@@ -7,8 +7,7 @@ from PIL import Image
 
 from vlx.api.given import Methods, Picture, Some, listed, opened_all, responder
 from vlx.api.protocols import Captioner, OwnReader, Reads, Responder
-from vlx.asking import read_of as read_by
-from vlx.asking import texts_of
+from vlx.asking import read_of, texts_of
 from vlx.errors import TextError, VlxError
 from vlx.explain import explain
 from vlx.explanation import Explanation
@@ -171,8 +170,8 @@ def _given(model: Any, images: Sequence[Image.Image], captions: Sequence[str], p
         if not text.strip():
             raise TextError("the given caption is empty; give one with words")
     if prompt is None:
-        return read_by(model, "explain_caption", images, said)
-    return read_by(responder(model), "explain_caption", images, said, [prompt] * len(said))
+        return read_of(model, "explain_caption", images, said)
+    return read_of(responder(model), "explain_caption", images, said, [prompt] * len(said))
 
 
 def _own(model: Any, images: Sequence[Image.Image], prompt: str | None, beam: int | None) -> Pass:

@@ -16,7 +16,7 @@ from vlx.api.given import (
     opened_all,
 )
 from vlx.api.protocols import ImageClassifier, Matcher
-from vlx.asking import read_of as read_by
+from vlx.asking import read_of
 from vlx.errors import VlxError
 from vlx.explain import explain
 from vlx.explanation import Explanation
@@ -151,7 +151,7 @@ def _explained(
 ) -> list[Any]:
     """Of each image an Explanation, or one for each of several methods."""
     named = one_for_each(labels, len(images), "classes")
-    passed = read_by(model, "explain_label", images)
+    passed = read_of(model, "explain_label", images)
     if targets is not None:
         return explain(passed, listed(targets), method, chunk=chunk)
     wanted = [choice_targets(passed, item, names) for item, names in enumerate(named)]
