@@ -147,10 +147,13 @@ def test_the_command_line_runs_a_model_once_for_all_methods():
     methods = [vlx.grad_cam, vlx.hires_cam, vlx.grad_cam_pp, vlx.layer_cam, vlx.xgrad_cam]
     photo = vlx.open_image(PHOTO)
     for model, explained in (
-        (one := classifier(), label_with([one], methods, None)),
-        (one := small.vqa(), answer_with([one], methods, "is there a dog ?", None)),
-        (one := small.captioner(), caption_with([one], methods, None, None, None, None)),
-        (one := small.captioner(), caption_with([one], methods, one.generate([photo])[0], None, None, None)),
+        (one := classifier(), label_with([("", one)], methods, None)),
+        (one := small.vqa(), answer_with([("", one)], methods, "is there a dog ?", None)),
+        (one := small.captioner(), caption_with([("", one)], methods, None, None, None, None)),
+        (
+            one := small.captioner(),
+            caption_with([("", one)], methods, one.generate([photo])[0], None, None, None),
+        ),
     ):
         runs = counted(getattr(model.network, "cnn", model.network))
         assert [found.provenance.method for found in explained(photo)] == [m.name for m in methods]

@@ -4,7 +4,6 @@ Pixels change on the network input, as the windows of the occlusion do: curves a
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -22,7 +21,7 @@ from vlx.eval.measures.faithfulness import Curve, deletion, insertion
 from vlx.eval.measures.maps import Map
 from vlx.eval.measures.pointing import flat
 from vlx.eval.measures.statistics import Outcome
-from vlx.eval.tasks.occlusion import items_for, on_input, prepared_view, whole_target
+from vlx.eval.tasks.occlusion import for_input, items_for, whole_target
 from vlx.eval.tasks.task import Task
 from vlx.images.bilinear import linear_weights
 from vlx.images.frame import Frame
@@ -67,13 +66,7 @@ def protocol(erase: Erase, options: Options, model_type: ModelType) -> str:
 
 def _task(name: str, title: str, erase: Erase) -> Task:
     def rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
-        view = None
-        if hasattr(models.trained, "preprocess"):
-            view = partial(prepared_view, models.trained)
-            whole = models
-            models = replace(
-                whole, trained=on_input(whole.trained), make_shuffled=lambda: on_input(whole.shuffled)
-            )
+        models, view = for_input(models)
         return scored_rows(
             models, items, methods, task.columns, partial(whole_target, options),
             partial(_scoring, erase, options), seed=options.seed, view=view,

@@ -83,18 +83,25 @@ def whole_target(options: Options, opened: Opened, at: int) -> Target | LeftOut:
 
 
 def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
-    view = None
-    if isinstance(getattr(models.trained, "preprocess", None), Preprocess):
-        view = partial(prepared_view, models.trained)
-        whole = models
-        models = replace(
-            whole, trained=on_input(whole.trained), make_shuffled=lambda: on_input(whole.shuffled)
-        )
+    models, view = for_input(models)
     known = cache(partial(_falls, options))  # images with several texts are hidden once; forgotten after
     return scored_rows(
         models, items, methods, OCCLUSION.columns, partial(whole_target, options),
         partial(_scoring, options, known), seed=options.seed, view=view, answers=answers_of(models, options),
     )  # fmt: skip
+
+
+def for_input(models: Models) -> tuple[Models, Callable[[Image.Image], Image.Image] | None]:
+    """The models for images that are prepared as their network input, and what prepares them.
+
+    Where the model does not say how it prepares images, the models as they are, for photos.
+    """
+    if not isinstance(getattr(models.trained, "preprocess", None), Preprocess):
+        return models, None
+    changed = replace(
+        models, trained=on_input(models.trained), make_shuffled=lambda: on_input(models.shuffled)
+    )
+    return changed, partial(prepared_view, models.trained)
 
 
 def on_input(model: Any) -> Any:

@@ -153,10 +153,10 @@ def test_a_responder_without_generate_is_asked_no_captions(run: Run) -> None:
         ("vqa", "attention", []),
         ("vqa", "sanity", []),
         ("below", "occlusion", ["--window", "112", "--stride", "112"]),
+        ("below", "insertion", []),
         ("classifier", "sanity", []),
         ("classifier", "occlusion", ["--window", "32", "--stride", "32"]),
         ("responder", "attention", []),
-        ("responder", "occlusion", ["--window", "112", "--stride", "112"]),
     ],
 )
 def test_the_documents_adapters_are_evaluated(

@@ -11,6 +11,7 @@ from vlx.asking import read_of, texts_of
 from vlx.errors import TextError, VlxError
 from vlx.explain import explain
 from vlx.explanation import Explanation
+from vlx.images.files import open_image
 from vlx.methods.values import Method, grad_cam
 from vlx.passes.forward import Pass
 from vlx.passes.reading import need_said
@@ -65,11 +66,7 @@ def explain_captions(
     ('an', 'umbrella')
     """
     opened = opened_all("explain_captions", images)
-    passed = (
-        _own(model, opened, prompt, beam) if captions is None else _given(model, opened, captions, prompt)
-    )
-    wanted = [_caption_targets(reading, words, targets) for reading in passed.readings]
-    return explain(passed, wanted, method, chunk=chunk)
+    return _explained(model, opened, captions, prompt, words, targets, method, beam, chunk)
 
 
 @overload
@@ -129,17 +126,7 @@ def explain_caption(
     ['grad_cam', 'hires_cam']
     """
     given = None if caption is None else [caption]
-    return explain_captions(
-        model,
-        [image],
-        given,
-        prompt=prompt,
-        words=words,
-        targets=targets,
-        method=method,
-        beam=beam,
-        chunk=chunk,
-    )[0]
+    return _explained(model, [open_image(image)], given, prompt, words, targets, method, beam, chunk)[0]
 
 
 def written(
@@ -159,6 +146,25 @@ def written(
         said = texts_of(responder(model), "respond", images, asked, beam=beam)
     need_said(said)
     return said
+
+
+def _explained(
+    model: Any,
+    images: list[Image.Image],
+    captions: Sequence[str] | None,
+    prompt: str | None,
+    words: Some | None,
+    targets: Sequence[Target] | Target | None,
+    method: Method | str | Methods,
+    beam: int | None,
+    chunk: int | None,
+) -> list[Any]:
+    """Of each image an Explanation, or one for each of several methods."""
+    passed = (
+        _own(model, images, prompt, beam) if captions is None else _given(model, images, captions, prompt)
+    )
+    wanted = [_caption_targets(reading, words, targets) for reading in passed.readings]
+    return explain(passed, wanted, method, chunk=chunk)
 
 
 def _given(model: Any, images: Sequence[Image.Image], captions: Sequence[str], prompt: str | None) -> Pass:

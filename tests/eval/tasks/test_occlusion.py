@@ -7,8 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.eval import small
 from vlx.errors import VlxError
-from vlx.eval.tasks.occlusion import on_input, prepared_view
+from vlx.eval.items.models import with_controls
+from vlx.eval.tasks.occlusion import for_input, on_input, prepared_view
 from vlx.images.preprocess import Preprocess, ShortSide, Squash
 
 
@@ -37,3 +39,13 @@ def test_a_view_prepared_again_is_the_same_network_input(preprocess: Preprocess)
 def test_a_model_that_does_not_say_how_it_prepares_images_is_refused() -> None:
     with pytest.raises(VlxError, match="needs a model with a preprocess"):
         on_input(SimpleNamespace(name="x"))
+
+
+def test_a_preprocess_of_another_kind_is_left_alone() -> None:
+    for model in (SimpleNamespace(name="x"), SimpleNamespace(name="x", preprocess=lambda image: image)):
+        models = with_controls(model)
+        assert for_input(models) == (models, None)
+    models = with_controls(small.vqa())
+    changed, view = for_input(models)
+    assert view is not None
+    assert changed.trained.preprocess != models.trained.preprocess
