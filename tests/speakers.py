@@ -36,7 +36,8 @@ class Speaker:
                 pixels, partial(vlx.output_at, self.model.cnn, self.layer.removeprefix("cnn.")),
                 partial(self._rescored, ids),
             ),
-            shortcuts=seen.shortcuts, model="speaker", layer=seen.layer,
+            shortcuts=seen.shortcuts, above=seen.above(self.model, pixels, ids), model="speaker",
+            layer=seen.layer,
         )  # fmt: skip
 
     def _rescored(self, ids: Tensor, pixels: Tensor, position: int) -> Tensor:

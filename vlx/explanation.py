@@ -39,6 +39,16 @@ class Explained:
     """Probability of the words or of the answer; None for a composed target."""
     words: tuple[int, ...] = ()
     """Positions of its words in the caption, from 0; empty for answers and classes."""
+    blank: float | None = None
+    """The score of the same text where the features show nothing; None where it was not asked for."""
+    error: float | None = None
+    """How far gradients times features along a path lie from ``from_image``, which they should add up to;
+    None for other methods, and where only the mean of the gradients was computed."""
+
+    @property
+    def from_image(self) -> float | None:
+        """How much of the score comes from the image: ``score - blank``, in nats for words; else None."""
+        return None if self.blank is None else self.score - self.blank
 
 
 @own(versions=dict)

@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor, nn
 
@@ -89,6 +89,12 @@ def of_item(inputs: Inputs, position: int, pixels: Float[Tensor, "batch 3 height
     return {**rows, "pixel_values": pixels}
 
 
+def copies(inputs: Inputs, position: int, count: int) -> Inputs:
+    """The inputs of one item of a batch, as often as asked."""
+    rows = {name: value[position : position + 1] for name, value in inputs.items()}
+    return {name: row.expand(count, *row.shape[1:]) for name, row in rows.items()}
+
+
 @in_turn
 @contextmanager
 def first_alone(encoder: nn.Module | None) -> Generator[None, None, None]:
@@ -156,3 +162,21 @@ class Layouts:
 
     def _measure(self, size: Size) -> Layout:
         return measured(lambda picture: views_of(self._prepare(picture), self._processor), size)
+
+
+def unpacked(batch: int, packed: Float[Tensor, "all *feature"]) -> Float[Tensor, "batch some *feature"]:
+    """Features with a batch axis, of those that all lie together."""
+    return packed.unflatten(0, (batch, -1))
+
+
+def packed(features: Float[Tensor, "batch some *feature"]) -> Float[Tensor, "all *feature"]:
+    """And together again."""
+    return features.flatten(0, 1)
+
+
+def rows_of_text(
+    rows: Int[Tensor, "batch step"], length: int, hidden: Float[Tensor, "batch row hidden"]
+) -> Float[Tensor, "batch step hidden"]:
+    """Rows of a text of some length; where the model put image tokens in front, they come first."""
+    at = rows.to(hidden.device) + hidden.shape[1] - length
+    return hidden.gather(1, at[:, :, None].expand(-1, -1, hidden.shape[2]))

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
@@ -26,7 +26,10 @@ from vlx.adapters.huggingface.inputs import (
     first_alone,
     moved,
     of_item,
+    packed,
     repeated,
+    rows_of_text,
+    unpacked,
 )
 from vlx.adapters.huggingface.order import need_whole_images, raster_order
 from vlx.adapters.huggingface.prompts import (
@@ -42,7 +45,7 @@ from vlx.adapters.huggingface.prompts import (
 from vlx.adapters.huggingface.refusals import need_room, reading, refuse_signs, room_of
 from vlx.adapters.huggingface.texts import Said, TokenNames, emitted, said_by, tokens_of, words_of
 from vlx.errors import LayerError, TextError, VlxError
-from vlx.passes.capture import capture
+from vlx.passes.capture import Seen, again, capture
 from vlx.passes.forward import Below, Pass, log_probabilities
 from vlx.passes.mean_gradient import on_tokens
 from vlx.passes.prepare import prepared
@@ -155,9 +158,23 @@ class Speaker:
             grid=grid,
             below=below,
             shortcuts=seen.shortcuts,
+            above=again(seen, partial(self._scored, items), partial(self._steps_of, items)),
             model=self.name,
             layer=self.layer,
         )
+
+    def _copies(self, item: _Item, count: int) -> tuple[list[_Item], Inputs]:
+        return [item] * count, moved(self.model, collated([item.inputs] * count, self._pad()))
+
+    def _steps_of(self, items: Sequence[_Item], position: int, count: int) -> Any:
+        return self._steps(*self._copies(items[position], count))
+
+    def _scored(
+        self, items: Sequence[_Item], seen: Seen, position: int, count: int
+    ) -> Float[Tensor, "count step token"]:
+        with reading(self.model):
+            self.model(**self._copies(items[position], count)[1])
+        return log_probabilities(seen.logits)
 
     def _rescored(
         self,
@@ -259,7 +276,7 @@ class Speaker:
         most = max(len(item.ids) for item in items)
         rows = torch.tensor([[item.first + min(t, len(item.ids)) for t in range(most + 1)] for item in items])
         length = inputs["decoder_input_ids" if self.family.decoder else "input_ids"].shape[1]
-        return partial(_rows, rows, length)
+        return partial(rows_of_text, rows, length)
 
     def _reading(self, item: _Item, prompt: str) -> Reading:
         words = words_of(self.parts.tokenizer, item.ids, item.before)
@@ -293,28 +310,12 @@ class Speaker:
 
     def _batched(self, batch: int, inputs: Inputs, layout: Layout) -> Site:
         """The site with a batch axis, where the model packs all patches or tiles of a batch together."""
-        packed = inputs["pixel_values"].ndim == 2
-        if packed and not self._default:
+        patches = inputs["pixel_values"].ndim == 2
+        if patches and not self._default:
             raise LayerError(
                 f"layer {self.layer} holds its patches in another order than the image: leave layer out, "
                 "and the merged features are taken, which are in order"
             )
-        if not packed and len(layout.tiles) == 1:
+        if not patches and len(layout.tiles) == 1:
             return self._site
-        return replace(self._site, unpack=partial(_unpacked, batch), pack=_packed)
-
-
-def _unpacked(batch: int, packed: Float[Tensor, "all *feature"]) -> Float[Tensor, "batch some *feature"]:
-    return packed.unflatten(0, (batch, -1))
-
-
-def _packed(features: Float[Tensor, "batch some *feature"]) -> Float[Tensor, "all *feature"]:
-    return features.flatten(0, 1)
-
-
-def _rows(
-    rows: Int[Tensor, "batch step"], length: int, hidden: Float[Tensor, "batch row hidden"]
-) -> Float[Tensor, "batch step hidden"]:
-    """Rows of a text of some length; where the model put image tokens in front, they come first."""
-    at = rows.to(hidden.device) + hidden.shape[1] - length
-    return hidden.gather(1, at[:, :, None].expand(-1, -1, hidden.shape[2]))
+        return replace(self._site, unpack=partial(unpacked, batch), pack=packed)

@@ -11,11 +11,11 @@ from PIL import Image
 from torch import Tensor
 
 from vlx.adapters.huggingface.families import joint_inputs
-from vlx.adapters.huggingface.inputs import Layouts, collated, moved, of_item
+from vlx.adapters.huggingface.inputs import Layouts, collated, copies, moved, of_item
 from vlx.adapters.huggingface.prompts import Inputs, Parts
 from vlx.adapters.huggingface.refusals import need_room, reading, refuse_signs, room_of
 from vlx.errors import LayerError, TextError
-from vlx.passes.capture import capture
+from vlx.passes.capture import Seen, again, capture
 from vlx.passes.forward import Below, Pass, logit_scores, token_grid
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Reading, choices_of
@@ -80,10 +80,17 @@ class ViltAnswerer:
                 colour=self._layouts.colour,
             ),
             shortcuts=seen.shortcuts,
+            above=again(seen, partial(self._scored, inputs)),
             quantity="logit",
             model=self.name,
             layer=self.layer,
         )
+
+    def _scored(
+        self, inputs: Inputs, _seen: Seen, position: int, count: int
+    ) -> Float[Tensor, "count 1 choice"]:
+        with _in_order(self.model.vilt.embeddings):
+            return logit_scores(self.model(**copies(inputs, position, count)).logits)
 
     def _rescored(
         self, inputs: Inputs, pixels: Float[Tensor, "batch 3 height width"], position: int

@@ -13,18 +13,19 @@ from torch import Tensor, nn
 from vlx.adapters.huggingface.families import image_inputs, module_named
 from vlx.adapters.huggingface.frames import Layout
 from vlx.adapters.huggingface.grids import grid_of
-from vlx.adapters.huggingface.inputs import Layouts, collated, encoded, moved
+from vlx.adapters.huggingface.inputs import Layouts, collated, copies, encoded, moved
 from vlx.adapters.huggingface.order import need_whole_images, raster_order
 from vlx.adapters.huggingface.prompts import Inputs, Parts
 from vlx.adapters.huggingface.refusals import need_room, reading, refuse_signs
 from vlx.adapters.nets.backbones import default_layer
 from vlx.errors import LayerError, TextError
-from vlx.passes.capture import Seen, capture
+from vlx.passes.capture import Seen, again, capture
 from vlx.passes.forward import Below, Pass, logit_scores
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Odds, Reading, choices_of
 from vlx.passes.site import Layer, Site, find_layer
 
+_OF_TEXTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 _FIRST_NORM = re.compile(r"\.(layer_norm_?1|layernorm_before|norm1)$")
 
 
@@ -180,10 +181,19 @@ def _pass(
         if direct
         else None,
         shortcuts=seen.shortcuts,
+        above=again(seen, partial(_scored, adapter, inputs)),
         quantity="logit",
         model=adapter.name,
         layer=adapter.layer,
     )
+
+
+def _scored(
+    adapter: ImageModel | ImageText, inputs: Inputs, _seen: Seen, position: int, count: int
+) -> Float[Tensor, "count 1 choice"]:
+    """Scores of copies of an item; texts that are compared serve all images."""
+    own = {name: value for name, value in inputs.items() if name not in _OF_TEXTS}
+    return adapter.scored({**inputs, **copies(own, position, count)})
 
 
 def _rescored(

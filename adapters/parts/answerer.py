@@ -47,7 +47,7 @@ def read_answers(model: AnswerClassifier, images: Sequence[Image.Image], questio
     ids, lengths, unknown = encode_questions(model, images, questions)
     with capture(model.network, Site(model.module, everywhere=on_maps)) as seen:
         asked = model.network.asked(ids, lengths)
-        scores = logit_scores(model.network.answered(pixels, *asked))
+        scores = _scores(model.network, pixels, *asked)
     choices = choices_of("answer", model.answers)
     return Pass(
         features=seen.features,
@@ -66,6 +66,7 @@ def read_answers(model: AnswerClassifier, images: Sequence[Image.Image], questio
             colour=model.preprocess.colour,
         ),
         shortcuts=seen.shortcuts,
+        above=seen.above(partial(_scores, model.network), pixels, *asked),
         quantity="logit",
         model=model.name,
         layer=model.layer,
@@ -89,8 +90,14 @@ def encode_questions(
     return model.vocabulary.encode_questions(questions, model.longest, device)
 
 
+def _scores(
+    network: Any, pixels: Float[Tensor, "batch 3 height width"], *asked: Tensor
+) -> Float[Tensor, "batch 1 choice"]:
+    return logit_scores(network.answered(pixels, *asked))
+
+
 def _rescored(
     network: Any, asked: Sequence[Tensor], pixels: Float[Tensor, "batch 3 height width"], position: int
 ) -> Float[Tensor, "batch 1 choice"]:
     with prepared(network), torch.no_grad():
-        return logit_scores(network.answered(pixels, *(part[position : position + 1] for part in asked)))
+        return _scores(network, pixels, *(part[position : position + 1] for part in asked))

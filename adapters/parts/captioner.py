@@ -112,7 +112,7 @@ class CNNLSTMCaptioner:
         encoded, ids = self._encoded(captions, pixels.device)
         site = Site(self._module, everywhere=on_maps)
         with capture(self._whole, site, vocabulary=self.network.vocabulary) as seen:
-            scores = log_probabilities(self.network(pixels, ids))
+            scores = self._scores(pixels, ids)
         return self._passed(images, frames, pixels, encoded, ids, seen, scores)
 
     def read_own(self, images: Sequence[Image.Image], beam: int | None = None) -> Pass:
@@ -129,7 +129,7 @@ class CNNLSTMCaptioner:
             need_said(captions)
             encoded, ids = self._encoded(captions, pixels.device)
             with _already_seen(self._whole, image), cut_at(self._whole, seen, network.vocabulary):
-                scores = log_probabilities(network(pixels, ids))
+                scores = self._scores(pixels, ids)
         return self._passed(images, frames, pixels, encoded, ids, seen, scores)
 
     def _encoded(
@@ -164,15 +164,21 @@ class CNNLSTMCaptioner:
                 colour=self.preprocess.colour,
             ),
             shortcuts=seen.shortcuts,
+            above=seen.above(self._scores, pixels, ids),
             model=self.name,
             layer=self.layer,
         )
+
+    def _scores(
+        self, pixels: Float[Tensor, "batch 3 height width"], ids: Int[Tensor, "batch step"]
+    ) -> Float[Tensor, "batch steps word"]:
+        return log_probabilities(self.network(pixels, ids))
 
     def _rescored(
         self, ids: Int[Tensor, "item step"], pixels: Float[Tensor, "batch 3 height width"], position: int
     ) -> Float[Tensor, "batch steps word"]:
         with prepared(self._whole), torch.no_grad():
-            return log_probabilities(self.network(pixels, ids[position].expand(len(pixels), -1)))
+            return self._scores(pixels, ids[position].expand(len(pixels), -1))
 
     def generate(self, images: Sequence[Image.Image], beam: int | None = None) -> list[str]:
         """Write one caption for each image: greedy with a beam of 1, else the best of the beam."""

@@ -85,10 +85,14 @@ class Classifier:
                 colour=self.preprocess.colour,
             ),
             shortcuts=seen.shortcuts,
+            above=seen.above(self._scores, pixels),
             quantity="logit",
             model=self.name,
             layer=self.layer,
         )
+
+    def _scores(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 choice"]:
+        return logit_scores(self.network(pixels))
 
     def _rescored(
         self, pixels: Float[Tensor, "batch 3 height width"], _position: int

@@ -195,12 +195,32 @@ def check_rescore(case: Case) -> None:
     assert state_of(case.network) == before
 
 
+def check_above(case: Case) -> None:
+    """The part above the layer, run again on an item's own features, gives its scores."""
+    run = case.read()
+    assert run.above is not None
+    before = state_of(case.network)
+    for position, reading in enumerate(run.readings):
+        last = reading.end or (reading.words[-1] if reading.words else None)
+        steps = 1 if last is None else last.steps[-1] + 1
+        own = run.features[position].detach()
+        for _ in range(2):  # the first time of all it runs in full too
+            again = run.with_features(position, torch.stack([own, own * 0, own]))
+            assert again.batch == 3
+            for row in (0, 2):
+                case.close(again.scores[row, :steps].detach(), run.scores[position, :steps].detach())
+            assert not torch.equal(again.scores[1], again.scores[0])
+    assert state_of(case.network) == before
+
+
 def check_methods(case: Case) -> None:
     """Every method gives finite maps of the grid's or the input's shape, on the original image."""
     run = case.read()
     side = None if run.below is None else min(run.below.pixels.shape[2:])
     hiding = [] if side is None else [vlx.occlusion_with(size=side // 3, stride=side // 2)]
-    for method in (*(method for method in vlx.METHODS if method.windows is None), *hiding):
+    slow = (vlx.occlusion, vlx.rise, vlx.score_cam, vlx.ablation_cam, vlx.smooth_gradient)
+    served = [method for method in vlx.METHODS if method not in slow and (run.above or not method.path)]
+    for method in (*served, *hiding):
         for result, image in zip(vlx.explain(run, targets_of(run), method), case.images, strict=True):
             plane = run.grid(run.features).shape[-2:]
             if method.rule or method.windows:
@@ -355,7 +375,7 @@ def check_generated(case: Case) -> None:
 
 
 CHECKS = (
-    check_parts, check_batch, check_padding, check_pixels, check_rescore, check_methods, check_patch,
-    check_manners, check_late_failures, check_nothing_below, check_nothing_stays,
+    check_parts, check_batch, check_padding, check_pixels, check_rescore, check_above, check_methods,
+    check_patch, check_manners, check_late_failures, check_nothing_below, check_nothing_stays,
 )  # fmt: skip
 CAPTION_CHECKS = (check_steps, check_later_words, check_sums, check_generated)

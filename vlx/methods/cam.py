@@ -66,7 +66,22 @@ def hires_cam(activations: Planes, gradients: Planes) -> Map:
     tensor([[ 0.,  0.],
             [ 0., 32.]])
     """
-    return torch.einsum("...kij,...kij->...ij", activations, gradients).relu()
+    return gradient_times_activation(activations, gradients).relu()
+
+
+def gradient_times_activation(activations: Planes, gradients: Planes) -> Map:
+    """Gradient times activation at each place, summed over channels, signed.
+
+    Of the mean gradients along a path, and what the features differ by from its start, it is the map of
+    integrated gradients (Sundararajan et al. 2017, arXiv 1703.01365, Eq. 1), at a layer.
+
+    >>> activations = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])
+    >>> gradients = torch.tensor([[[-4.0, 0.0], [0.0, 8.0]]])
+    >>> gradient_times_activation(activations, gradients)
+    tensor([[-4.,  0.],
+            [ 0., 32.]])
+    """
+    return torch.einsum("...kij,...kij->...ij", activations, gradients)
 
 
 def grad_cam_pp(activations: Planes, gradients: Planes) -> Map:
@@ -98,6 +113,26 @@ def layer_cam(activations: Planes, gradients: Planes) -> Map:
     tensor([[1., 5.]])
     """
     return torch.einsum("...kij,...kij->...ij", activations, gradients.relu()).relu()
+
+
+def eigen_cam(activations: Planes, gradients: Planes) -> Map:
+    """The Eigen-CAM map (Muhammad and Yeasin 2020, arXiv 2008.00299): the first principal part.
+
+    It is the same for every target, so it serves as a control: what a method gains over it, the target gave.
+    Its sign, which is open, is that of the larger part.
+
+    >>> activations = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])
+    >>> eigen_cam(activations, activations)
+    tensor([[1., 2.],
+            [3., 4.]])
+    """
+    places = activations.flatten(-2)  # (*target, channel, place)
+    first = torch.linalg.svd(places, full_matrices=False).U[..., :, 0]
+    plane = torch.einsum("...kij,...k->...ij", activations, first)
+    plane = plane * plane.sum((-2, -1), keepdim=True).sign()
+    return plane.expand(
+        torch.broadcast_shapes(plane.shape, (*gradients.shape[:-3], *plane.shape[-2:]))
+    ).relu()
 
 
 def xgrad_cam(activations: Planes, gradients: Planes) -> Map:

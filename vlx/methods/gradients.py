@@ -113,13 +113,16 @@ def pixel_gradients(
             f"but {tuple(features.shape)} from its pixels"
         )
     with as_captured(passed.features), ruled([features], rule) as relus:
-        planes = [_pixels_of(features, pixels, seed) for seed in head.values]
+        planes = [pixels_of(features, pixels, seed) for seed in head.values]
     if rule is not None:
         need_relus(relus + head.relus, passed.model)
     return torch.stack(planes), relus + head.relus
 
 
-def _pixels_of(features: Tensor, pixels: Tensor, seed: Tensor) -> Tensor:
+def pixels_of(
+    features: Float[Tensor, "batch *feature"], pixels: Float[Tensor, "batch 3 height width"], seed: Tensor
+) -> Float[Tensor, "batch 3 height width"]:
+    """Carry gradients at the features down to the pixels that they were computed from."""
     largest = float(seed.abs().max())
     # A power of two, so exact: keeps small gradients of half-precision models from vanishing.
     scale = 2.0 ** -math.floor(math.log2(largest)) if largest > 0 else 1.0

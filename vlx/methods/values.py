@@ -8,15 +8,18 @@ has ``windows`` to hide, and needs neither features nor gradients.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, cast
 
 from torch import Tensor
 
 from vlx.errors import VlxError, near_names
-from vlx.methods import cam
+from vlx.methods import cam, perturbed, smooth
 from vlx.methods.guided import Rule, deconvolution_rule, guided_rule
 from vlx.methods.occlusion.fills import NAMES, checked_fill, fill_name
 from vlx.methods.occlusion.windows import SIZE, STRIDE, Windows
+from vlx.methods.path import Baseline, Nodes, Path
+from vlx.methods.perturbed import Perturbed
 
 plain_rule = Rule("plain", lambda grad_input, _grad_output: grad_input)
 """The true gradient; nothing is rewritten."""
@@ -37,6 +40,11 @@ class Method:
     windows: Windows | None = None
     needs_mean_only: bool = False
     """Whether ``cam`` takes of the gradients only their mean over places."""
+    perturbed: Perturbed | None = None
+    """Maps of an item's targets from changed images or features, which are scored anew."""
+    path: Path | None = None
+    """The path along which gradients are averaged; ``cam`` is then given what the features differ by from
+    those at its start, in the place of activations."""
 
     @property
     def guidance(self) -> Rule | None:
@@ -49,6 +57,7 @@ hires_cam = Method("hires_cam", cam.hires_cam)
 grad_cam_pp = Method("grad_cam_pp", cam.grad_cam_pp)
 layer_cam = Method("layer_cam", cam.layer_cam)
 xgrad_cam = Method("xgrad_cam", cam.xgrad_cam)
+eigen_cam = Method("eigen_cam", cam.eigen_cam)
 gradient = Method("gradient", rule=plain_rule)
 guided_backprop = Method("guided_backprop", rule=guided_rule)
 deconvolution = Method("deconvolution", rule=deconvolution_rule)
@@ -56,6 +65,12 @@ guided_grad_cam = Method("guided_grad_cam", cam.grad_cam, guided_rule, needs_mea
 deconvolution_grad_cam = Method(
     "deconvolution_grad_cam", cam.grad_cam, deconvolution_rule, needs_mean_only=True
 )
+ablation_cam = Method("ablation_cam", perturbed=perturbed.ablation_cam)
+score_cam = Method("score_cam", perturbed=perturbed.score_cam)
+rise = Method("rise", perturbed=perturbed.rise)
+smooth_gradient = Method("smooth_gradient", perturbed=smooth.smooth_gradient)
+integrated_gradients = Method("integrated_gradients", cam.gradient_times_activation, path=Path())
+integrated_grad_cam = Method("integrated_grad_cam", cam.grad_cam, needs_mean_only=True, path=Path())
 occlusion = Method("occlusion", windows=Windows())
 
 
@@ -82,6 +97,45 @@ def grad_cam_with(
     if not parts:
         return grad_cam
     return Method("_".join(["grad_cam", *parts]), ablated, needs_mean_only=pool == "mean" and not absolute)
+
+
+def integrated_with(
+    method: Method = integrated_gradients,
+    *,
+    nodes: int = 3,
+    rule: Nodes = "midpoint",
+    baseline: Baseline = "zero",
+    tolerance: float | None = None,
+) -> Method:
+    """A method on features along a path of features, whose gradients are averaged over ``nodes``.
+
+    ``rule`` places them, ``baseline`` is where the path begins, and with ``tolerance`` nodes are doubled
+    until gradients times features add up to what they must, up to so many nats; see `vlx.methods.path.Path`.
+    Raises VlxError for a method that needs no gradients at features.
+
+    >>> vlx.integrated_with(nodes=8, rule="gauss").name
+    'integrated_gradients_8_gauss'
+    >>> vlx.integrated_with(vlx.layer_cam).name
+    'integrated_layer_cam_3'
+    """
+    if method.cam is None or method.rule is not None:
+        raise VlxError(f"{method.name} has no map on features alone: give one such as vlx.layer_cam")
+    name = method.name if method.name.startswith("integrated_") else f"integrated_{method.name}"
+    known = getattr(baseline, "__name__", "own") if callable(baseline) else baseline
+    parts = [name, str(nodes), *([rule] if rule != "midpoint" else []), *([known] if known != "zero" else [])]
+    parts += [f"within_{tolerance:g}"] if tolerance is not None else []
+    return replace(method, name="_".join(parts), path=Path(nodes, rule, baseline, tolerance))
+
+
+def rise_with(*, count: int = 4000, cells: int = 7, shown: float = 0.5, seed: int = 0) -> Method:
+    """RISE with so many random masks of ``cells`` x ``cells``, each shown with probability ``shown``.
+
+    >>> vlx.rise_with(count=500).name
+    'rise_500'
+    """
+    masked = partial(perturbed.rise, count=count, cells=cells, shown=shown, seed=seed)
+    others = [f"{value:g}" for value, usual in ((cells, 7), (shown, 0.5), (seed, 0)) if value != usual]
+    return Method("_".join(["rise", str(count), *others]), perturbed=masked)
 
 
 def occlusion_with(
@@ -119,11 +173,18 @@ METHODS = (
     grad_cam_pp,
     layer_cam,
     xgrad_cam,
+    eigen_cam,
     gradient,
     guided_backprop,
     deconvolution,
     guided_grad_cam,
     deconvolution_grad_cam,
+    integrated_gradients,
+    integrated_grad_cam,
+    ablation_cam,
+    score_cam,
+    rise,
+    smooth_gradient,
     occlusion,
 )
 """Every method with its usual settings."""

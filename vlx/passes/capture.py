@@ -6,18 +6,20 @@ on the model is put back when the block ends, also after an exception.
 """
 
 import weakref
-from collections.abc import Callable, Generator, MutableMapping
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from vlx.errors import LayerError
-from vlx.passes.forward import Cut, Shortcuts
+from vlx.passes.at_layer import at_layer
+from vlx.passes.beneath import Beneath
+from vlx.passes.forward import Above, Again, Cut, Shortcuts
 from vlx.passes.mean_gradient import Everywhere, taken_beside
 from vlx.passes.prepare import prepared
 from vlx.passes.site import Layer, Site, find_layer
@@ -36,6 +38,7 @@ class Seen:
     _everywhere: Everywhere | None = None
     _cut: Cut | None = None
     _logits: Tensor | None = None
+    _call: "_Call | None" = None
 
     @property
     def features(self) -> Tensor:
@@ -59,6 +62,39 @@ class Seen:
             raise LayerError("the vocabulary layer was not reached: run the model inside the block")
         return self._logits
 
+    def above(self, score: Callable[..., Tensor], *inputs: Tensor) -> Above:
+        """How other features are scored in the place of these: ``above`` of the Pass.
+
+        ``score(*inputs)`` runs the model and gives the scores of the Pass; the inputs have the batch first.
+        It is given copies of those of one item. What lies below the layer does not run again, where the
+        scores show on its first use that it can be left out.
+
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        >>> pixels = torch.ones(1, 3, 8, 8)
+        >>> with vlx.capture(net, "0") as seen:
+        ...     scores = net(pixels)[:, None]
+        >>> above = seen.above(lambda pixels: net(pixels)[:, None], pixels)
+        >>> above(0, torch.zeros(2, 4, 6, 6)).scores.shape
+        torch.Size([2, 1, 4])
+        """
+
+        def of_item(_seen: Seen, position: int, count: int) -> Tensor:
+            rows = (given[position : position + 1] for given in inputs)
+            return score(*(row.expand(count, *row.shape[1:]) for row in rows))
+
+        return again(self, of_item)
+
+
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """What `capture` was asked for."""
+
+    model: nn.Module
+    site: Site
+    vocabulary: Layer | None
+    beneath: Beneath
+
 
 @contextmanager
 def capture(
@@ -68,6 +104,7 @@ def capture(
     vocabulary: Layer | None = None,
     steps: Callable[[Tensor], Tensor] | None = None,
     create_graph: bool = False,
+    features: Tensor | None = None,
 ) -> Generator[Seen, None, None]:
     """Make the layer's output a leaf while the model runs in the block.
 
@@ -75,7 +112,8 @@ def capture(
     otherwise. With ``vocabulary`` the graph is cut a second time at the input of that layer, so that
     gradients of many words share the work above it; its input's rows must be independent steps.
     ``steps`` picks from that input, (batch, row, hidden), the rows that are scored, (batch, step, hidden):
-    the vocabulary layer sees no others, so its logits are (batch, step, choice).
+    the vocabulary layer sees no others, so its logits are (batch, step, choice). With ``features`` the model
+    goes on with these, in the place of the layer's own.
 
     With ``create_graph`` the features are no leaf but keep the graph below them, and parameters record
     gradients, so that maps can be differentiated: hand it on in the Pass.
@@ -92,13 +130,21 @@ def capture(
     """
     site = layer if isinstance(layer, Site) else Site(layer)
     name, module = find_layer(model, site.layer)
-    seen = Seen(name)
+    beneath = Beneath(model, module, through=site.side == "output")
+    seen = Seen(name, _call=_Call(model, replace(site, layer=module), vocabulary, beneath))
     _need_gradients(model)
     _need_hooks(model, name)
+
+    def cut(found: Tensor) -> Tensor:
+        if create_graph:
+            return _keep_features(model, seen, site, found)
+        return _cut_features(model, seen, site, site.unpack(found) if features is None else features)
+
     with ExitStack() as stack:
         stack.enter_context(prepared(model, frozen=not create_graph))
-        cut = _keep_features if create_graph else _cut_features
-        stack.enter_context(_at(name, module, site, lambda found: cut(model, seen, site, found)))
+        stack.enter_context(at_layer(name, module, site, cut, beneath.at_layer))
+        if features is None and not (site.call or create_graph):
+            stack.enter_context(beneath.watched())
         if site.everywhere is not None:
             stack.enter_context(taken_beside(model, lambda: seen._everywhere))  # pyright: ignore[reportPrivateUsage]
         if vocabulary is not None:
@@ -116,6 +162,8 @@ def cut_at(
     As ``vocabulary`` and ``steps`` there; for models that also run that layer to write the text.
     """
     at, top = find_layer(model, vocabulary)
+    if seen._call is not None:  # pyright: ignore[reportPrivateUsage]
+        seen._call = replace(seen._call, vocabulary=vocabulary)  # pyright: ignore[reportPrivateUsage]
     with ExitStack() as stack:
         hook = _vocabulary_hook(seen, at, steps)
         stack.callback(top.register_forward_pre_hook(hook, prepend=True).remove)
@@ -139,7 +187,7 @@ def output_at(model: nn.Module, layer: Layer | Site, *inputs: Any, **named: Any)
     def stop(found: Tensor) -> Tensor:
         raise _Reached(site.unpack(found))
 
-    with prepared(model), _at(name, module, site, stop):
+    with prepared(model), at_layer(name, module, site, stop):
         try:
             model(*inputs, **named)
         except _Reached as reached:
@@ -156,71 +204,6 @@ class _Reached(BaseException):
 
 
 @contextmanager
-def _at(
-    name: str, module: nn.Module, site: Site, use: Callable[[Tensor], Tensor]
-) -> Generator[None, None, None]:
-    calls = 0
-
-    def chosen() -> bool:
-        nonlocal calls
-        calls += 1
-        if site.call is None and calls > 1:
-            raise LayerError(
-                f"layer {name} runs several times: pick a run with Site(…, call=0), 1, …, "
-                "or name another layer"
-            )
-        return site.call is None or calls - 1 == site.call
-
-    def after(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-        return _replaced(output, name, site.field, use) if chosen() else None
-
-    def before(_module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        if not chosen():
-            return None
-        if inputs:
-            return _replaced(inputs, name, None, use), named
-        return inputs, dict(_replaced(dict(named), name, site.field, use))
-
-    # Before the model's own hooks: some models collect their features by hooks of this kind.
-    if site.side == "output":
-        handle = module.register_forward_hook(after, prepend=True)
-    else:
-        handle = module.register_forward_pre_hook(before, prepend=True, with_kwargs=True)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-def _replaced(given: Any, name: str, field: str | None, use: Callable[[Tensor], Tensor]) -> Any:
-    """What a layer gave, with the tensor that is meant replaced by ``use`` of it."""
-    if isinstance(given, tuple | list) and given and isinstance(given[0], Tensor):
-        return _replaced_in(given, name, field, use)
-    if isinstance(given, MutableMapping):  # the outputs of transformers are mappings
-        fields = cast("MutableMapping[str, Any]", given)
-        tensors = [key for key, value in fields.items() if isinstance(value, Tensor)]
-        if field in tensors or (field is None and tensors):
-            fields[field or tensors[0]] = use(fields[field or tensors[0]])
-            return fields
-    if not (isinstance(given, Tensor) and given.is_floating_point()):
-        raise LayerError(f"layer {name} gives {type(given).__name__}, not a tensor of floats")
-    return use(given)
-
-
-def _replaced_in(
-    given: "tuple[Any, ...] | list[Any]", name: str, field: str | None, use: Callable[[Tensor], Tensor]
-) -> Any:
-    """Several tensors with one replaced: the first, or that of a namedtuple's field; all of the same type."""
-    names: tuple[str, ...] = getattr(given, "_fields", ())
-    at = 0 if field is None or not names else names.index(field) if field in names else -1
-    if at < 0 or not isinstance(given[at], Tensor):
-        raise LayerError(f"layer {name} gives no tensor {field!r}; its fields are {', '.join(names)}")
-    parts = [use(part) if number == at else part for number, part in enumerate(given)]
-    kind: Any = type(given)
-    return kind(*parts) if names else kind(parts)
-
-
-@contextmanager
 def as_captured(features: Tensor) -> Generator[None, None, None]:
     """Hold the model that gave the features of a `capture` as it was held then: backward may run it again."""
     known = _captured.get(features)
@@ -229,8 +212,45 @@ def as_captured(features: Tensor) -> Generator[None, None, None]:
         yield
 
 
+ScoreItem = Callable[[Seen, int, int], Tensor]
+"""Runs the model on so many copies of the item at a position, and gives their scores."""
+StepsOfItem = Callable[[int, int], Callable[[Tensor], Tensor]]
+"""What `capture` takes as ``steps``, for so many copies of the item at a position."""
+
+_skips: "weakref.WeakKeyDictionary[nn.Module, dict[str, bool]]" = weakref.WeakKeyDictionary()
+"""Of models, by layer, whether their scores are the same when what lies below the layer does not run."""
+
+
+def again(seen: Seen, score: ScoreItem, steps: StepsOfItem | None = None) -> Above:
+    """As `Seen.above`, for models that are given the rows to be scored, or do not return their scores."""
+    call = seen._call  # pyright: ignore[reportPrivateUsage]
+    assert call is not None
+
+    def once(position: int, features: Tensor, skip: bool) -> Again:
+        count = len(features)
+        kept = steps(position, count) if steps else None
+        skipped = call.beneath.skipped(position, count, len(seen.features)) if skip else nullcontext()
+        seeing = capture(call.model, call.site, vocabulary=call.vocabulary, steps=kept, features=features)
+        with seeing as found, skipped:
+            scores = score(found, position, count)
+        return Again(found.features, scores, found.shortcuts)
+
+    def above(position: int, features: Tensor) -> Again:
+        known, name = _skips.setdefault(call.model, {}), find_layer(call.model, call.site.layer)[0]
+        if name not in known:
+            whole = once(position, features, False)
+            with suppress(Exception):
+                short = once(position, features, call.beneath.reached)
+                known[name] = torch.allclose(short.scores, whole.scores, 1e-3, 1e-3)
+            known.setdefault(name, False)
+            return whole
+        return once(position, features, known[name])
+
+    return above
+
+
 def _cut_features(model: nn.Module, seen: Seen, site: Site, found: Tensor) -> Tensor:
-    seen._features = site.unpack(found).detach().clone().requires_grad_()  # pyright: ignore[reportPrivateUsage]
+    seen._features = found.detach().clone().requires_grad_()  # pyright: ignore[reportPrivateUsage]
     _captured[seen.features] = weakref.ref(model), True
     if site.everywhere is not None:
         seen._everywhere = site.everywhere(seen.features)  # pyright: ignore[reportPrivateUsage]

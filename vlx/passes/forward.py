@@ -115,6 +115,20 @@ class Shortcuts:
 
 
 @dataclass(frozen=True, eq=False)
+class Again:
+    """The part above the layer, run on other features: see `Pass.above`."""
+
+    features: Float[Tensor, "node *feature"]
+    """A leaf of the graph."""
+    scores: Float[Tensor, "node step choice"]
+    shortcuts: Shortcuts = Shortcuts()
+
+
+Above = Callable[[int, Tensor], Again]
+"""Scores features (node, *feature) with the text of the item at a position."""
+
+
+@dataclass(frozen=True, eq=False)
 class Pass:
     """One differentiable run: features, and the scores that depend on them.
 
@@ -138,6 +152,9 @@ class Pass:
     """What lies below the features; without it only methods on features work."""
     shortcuts: Shortcuts = Shortcuts()
     """Handed on from `vlx.capture` as they are: ``seen.shortcuts``."""
+    above: Above | None = None
+    """Runs the part above the layer again, as ``seen.above(…)`` of `vlx.capture` makes it; without it no
+    method serves that follows a path of features, and no evidence is had."""
     quantity: Quantity = "log-probability"
     """What a score is."""
     model: str = "model"
@@ -223,6 +240,30 @@ class Pass:
     def batch(self) -> int:
         """How many images and texts ran together."""
         return len(self.features)
+
+    def with_features(self, position: int, features: Float[Tensor, "node *feature"]) -> "Pass":
+        """A Pass of other features in the place of those of one item, with its text: an item for each.
+
+        Raises VlxError where the Pass cannot run the part above the layer again.
+        """
+        if self.above is None:
+            raise VlxError(
+                f"{self.model} gives no way to run again what lies above layer {self.layer}: give its Pass "
+                "above=seen.above(…), or use a method of one gradient, such as grad_cam"
+            )
+        again = self.above(position, features)
+        one = slice(position, position + 1)
+        return replace(
+            self,
+            features=again.features,
+            scores=again.scores,
+            readings=self.readings[one] * len(features),
+            frames=self.frames[one] * len(features),
+            images=self.images[one] * len(features),
+            below=None,
+            shortcuts=again.shortcuts,
+            above=None,
+        )
 
 
 def _rows(cut: Cut, scores: Float[Tensor, "batch step choice"]) -> Int[Tensor, "batch step"]:

@@ -24,11 +24,18 @@ _TITLES = {
     "grad_cam_pp": "Grad-CAM++",
     "layer_cam": "LayerCAM",
     "xgrad_cam": "XGrad-CAM",
+    "eigen_cam": "Eigen-CAM (no target)",
     "gradient": "Gradient",
     "guided_backprop": "Guided backpropagation",
     "deconvolution": "Deconvolution",
     "guided_grad_cam": "Guided Grad-CAM",
     "deconvolution_grad_cam": "Deconvolution Grad-CAM",
+    "ablation_cam": "Ablation-CAM",
+    "score_cam": "Score-CAM",
+    "rise": "RISE",
+    "smooth_gradient": "SmoothGrad",
+    "integrated_gradients": "Integrated gradients",
+    "integrated_grad_cam": "Integrated Grad-CAM",
     "occlusion": "Occlusion",
 }
 _GRADIENTS = {True: "one batched product", False: "one target after another", None: "none"}

@@ -25,7 +25,7 @@ def speaker(request):
     "check",
     [
         conformance.check_batch, conformance.check_padding, conformance.check_later_words,
-        conformance.check_nothing_stays,
+        conformance.check_nothing_stays, conformance.check_above,
     ],
 )  # fmt: skip
 def test_conforms(speaker, check):

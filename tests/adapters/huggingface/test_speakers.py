@@ -49,7 +49,8 @@ def case(speaker):
     "check",
     [
         conformance.check_batch, conformance.check_padding, conformance.check_later_words,
-        conformance.check_sums, conformance.check_rescore, conformance.check_nothing_stays,
+        conformance.check_sums, conformance.check_rescore, conformance.check_above,
+        conformance.check_nothing_stays,
     ],
 )  # fmt: skip
 def test_conforms(speaker, check):

@@ -17,7 +17,12 @@ from tests.passes.test_unwrap import peft_model
 from vlx.adapters.huggingface import load_huggingface, wrap
 from vlx.errors import CheckpointError, LayerError, TextError, UnknownChoice, VlxError
 
-CHECKS = (conformance.check_parts, conformance.check_batch, conformance.check_nothing_stays)
+CHECKS = (
+    conformance.check_parts,
+    conformance.check_batch,
+    conformance.check_nothing_stays,
+    conformance.check_above,
+)
 
 
 def gradients_at_places(run):

@@ -1,0 +1,221 @@
+"""The maps of a Pass by several methods, which share what they take of it alike."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vlx.errors import LayerError, VlxError
+from vlx.methods.gradients import (
+    Gradients,
+    Terms,
+    any_nonzero,
+    gradients,
+    mean_gradients,
+    pixel_gradients,
+    values_of,
+)
+from vlx.methods.guided import Rule
+from vlx.methods.occlusion.of_pass import occlusion_maps
+from vlx.methods.occlusion.windows import Windows
+from vlx.methods.path import along
+from vlx.methods.path import blank as blank_features
+from vlx.methods.perturbed import Perturbed
+from vlx.methods.values import Method, plain_rule
+from vlx.passes.forward import Pass
+from vlx.passes.targets import Resolved
+
+
+@dataclass(frozen=True, eq=False)
+class Maps:
+    """The maps of one method, and how they were computed."""
+
+    raw: Float[Tensor, "target batch *plane"]
+    scores: Float[Tensor, "target batch"]
+    batched: bool | None = None
+    relus: int = 0
+    """How many ReLUs followed a guided rule."""
+    blank: Float[Tensor, "target batch"] | None = None
+    """The scores of the same texts where the features show nothing."""
+    error: Float[Tensor, "target batch"] | None = None
+    """How far gradients times features along a path lie from what they add up to."""
+
+
+class _Shared:
+    """What methods take of one Pass alike, made once; one set of gradients is held at a time."""
+
+    def __init__(self, passed: Pass, terms: Terms, chunk: int | None) -> None:
+        self.passed, self.terms, self.chunk = passed, terms, chunk
+        self._head: tuple[Rule | None, int, Gradients] | None = None
+        self._pixels: tuple[Rule | None, tuple[Tensor, int]] | None = None
+
+    def head(self, rule: Rule | None) -> Gradients:
+        """The gradients at the features by a rule."""
+        kept = self._head
+        if kept is None or kept[0] is not rule or kept[2].values._version != kept[1]:  # changed by a method
+            self._head = None  # room first
+            found = gradients(self.passed, self.terms, rule=rule, chunk=self.chunk)
+            kept = self._head = rule, found.values._version, found
+        return kept[2]
+
+    def pixels(self, rule: Rule | None) -> tuple[Tensor, int]:
+        """The gradients at the pixels by a rule, and how many ReLUs followed it."""
+        if self._pixels is None or self._pixels[0] is not rule:
+            self._pixels = None
+            self._pixels = rule, pixel_gradients(self.passed, self.head(rule), rule)
+        return self._pixels[1]
+
+
+def maps_by_method(
+    passed: Pass, resolved: Sequence[Sequence[Resolved]], methods: Sequence[Method], chunk: int | None
+) -> Iterator[tuple[int, Maps]]:
+    """The maps of each method by its position, as they are made."""
+    for method in methods:
+        if not (method.windows or method.cam or method.rule or method.perturbed):
+            raise VlxError(f"method {method.name} has neither a map on features nor a rule for pixels")
+    shared = _Shared(passed, [[target.terms for target in item] for item in resolved], chunk)
+    on_grid = _cams(shared, methods)
+    for at in _by_rule(methods):
+        method = methods[at]
+        if method.windows is not None:
+            yield at, _hidden(passed, resolved, method.windows)
+        elif method.perturbed is not None:
+            yield at, _perturbed(passed, resolved, method.perturbed)
+        elif method.path is not None:
+            yield at, _along(passed, resolved, method, chunk)
+        elif method.rule is not None:
+            yield at, _at_pixels(shared, method.guidance, on_grid.get(at))
+        else:
+            yield at, on_grid[at]
+
+
+def _by_rule(methods: Sequence[Method]) -> list[int]:
+    """The methods by their positions, those of one rule one after another; first those without any."""
+    rules = list({id(method.guidance): None for method in methods if method.guidance is not None})
+    order = {rule: number for number, rule in enumerate(rules, 1)}
+    return sorted(range(len(methods)), key=lambda at: order.get(id(methods[at].guidance), 0))
+
+
+def _cams(shared: _Shared, methods: Sequence[Method]) -> dict[int, Maps]:
+    """Maps on the feature grid, by the positions of the methods that have one; from the same gradients."""
+    passed = shared.passed
+    asked = {at: method for at, method in enumerate(methods) if method.cam and method.path is None}
+    if not asked:
+        return {}
+    _need_places(passed)
+    in_full = any(not method.needs_mean_only for method in asked.values())
+    in_full = in_full or any(method.rule is plain_rule for method in methods)
+    means = None if in_full else mean_gradients(passed, shared.terms, chunk=shared.chunk)
+    return {at: _on_grid(shared, method, means) for at, method in asked.items()}
+
+
+def _need_places(passed: Pass) -> None:
+    """Raise LayerError where the features have a single place."""
+    shape = passed.grid(passed.features.detach()).shape
+    if shape[-2] * shape[-1] < 2:
+        raise LayerError(
+            f"layer {passed.layer} has a single place ({tuple(shape)}): name a layer below its pooling"
+        )
+
+
+def _on_grid(shared: _Shared, method: Method, means: Gradients | None) -> Maps:
+    """The maps of one method on the feature grid."""
+    passed, found = shared.passed, means or shared.head(None)
+    at_places = found.values if means else passed.grid(found.values)
+    if not any_nonzero(at_places) and any_nonzero(found.values):
+        raise LayerError(
+            f"at layer {passed.layer} the class token alone has a gradient: name a layer before the last "
+            "attention, such as the first norm of the last block"
+        )
+    features = passed.features if passed.create_graph else passed.features.detach()
+    # A copy: a method of the user's own may change what it is given.
+    features = passed.grid(features).to(at_places.dtype, copy=True)
+    return Maps(_mapped(method, features[None], at_places), found.scores, found.batched)
+
+
+def _mapped(
+    method: Method, activations: Float[Tensor, "one batch channel row col"], at_places: Tensor
+) -> Float[Tensor, "target batch row col"]:
+    """What a method makes of activations and gradients. Raises VlxError where these are no maps."""
+    assert method.cam is not None
+    raw: Any = method.cam(activations, at_places)
+    expected = (*at_places.shape[:2], *activations.shape[-2:])
+    if isinstance(raw, Tensor) and raw.shape == (1, *expected[1:]):
+        raw = raw.expand(expected)  # of the activations alone, which are the same for all targets
+    if not isinstance(raw, Tensor) or raw.shape != expected:
+        given = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
+        raise VlxError(
+            f"method {method.name} gives {given}, not maps (target, batch, row, col) of shape {expected}"
+        )
+    return raw
+
+
+def _at_pixels(shared: _Shared, rule: Rule | None, on_grid: Maps | None) -> Maps:
+    """Gradients at the pixels by a rule, multiplied with the maps on the grid where there are any."""
+    pixels, relus = shared.pixels(rule)
+    if on_grid is None:
+        head = shared.head(rule)
+        return Maps(pixels, head.scores, head.batched, relus)
+    # Every frame of a batch has the same input size.
+    placed = shared.passed.frames[0].on_input(on_grid.raw)
+    return Maps(pixels * placed[:, :, None], on_grid.scores, on_grid.batched, relus)
+
+
+def _along(passed: Pass, resolved: Sequence[Sequence[Resolved]], method: Method, chunk: int | None) -> Maps:
+    """Maps of the mean gradients along a path of features, one item after the other."""
+    path, count = method.path, max(map(len, resolved), default=0)
+    assert path is not None
+    _need_places(passed)
+    scores = values_of(passed, [[target.terms for target in item] for item in resolved], count)
+    blank, error, maps = torch.zeros_like(scores), torch.zeros_like(scores), list[Tensor]()
+    batched = exact = True
+    for b, targets in enumerate(resolved):
+        terms = [target.terms for target in targets]
+        found = along(passed, b, terms, path, mean_only=method.needs_mean_only, chunk=chunk)
+        at_places = found.gradients if found.error is None else passed.grid(found.gradients)
+        change = passed.grid(found.change[None]).to(at_places.dtype)
+        maps.append(_mapped(method, change[None], at_places[:, None])[:, 0])
+        blank[: len(terms), b] = found.at_baseline
+        exact, batched = exact and found.error is not None, batched and found.batched
+        if found.error is not None:
+            error[: len(terms), b] = found.error
+    return Maps(_padded(maps, count), scores, batched, 0, blank, error if exact else None)
+
+
+def with_evidence(passed: Pass, resolved: Sequence[Sequence[Resolved]], made: Maps) -> Maps:
+    """The same, with the scores of features of 0 unless it has some; as it is where the Pass cannot tell."""
+    if made.blank is not None or passed.above is None:
+        return made
+    count, found = max(map(len, resolved), default=0), list[Tensor]()
+    for b, targets in enumerate(resolved):
+        with torch.no_grad():
+            run = passed.with_features(b, blank_features(passed, b)[None])
+            found.append(values_of(run, [[target.terms for target in targets]], count))
+    return replace(made, blank=torch.cat(found, 1))
+
+
+def _perturbed(passed: Pass, resolved: Sequence[Sequence[Resolved]], maps: Perturbed) -> Maps:
+    """Maps and scores of a method that changes what a model sees, one item after the other."""
+    count = max(map(len, resolved), default=0)
+    terms = [[target.terms for target in item] for item in resolved]
+    raw = [maps(passed, b, item) for b, item in enumerate(terms)]
+    return Maps(_padded(raw, count), values_of(passed, terms, count))
+
+
+def _hidden(passed: Pass, resolved: Sequence[Sequence[Resolved]], windows: Windows) -> Maps:
+    """Occlusion maps and scores."""
+    count = max(map(len, resolved), default=0)
+    found = occlusion_maps(passed, dict(enumerate(resolved)), windows).values()
+    scores = values_of(passed, [[target.terms for target in item] for item in resolved], count)
+    return Maps(_padded([torch.from_numpy(maps) for maps in found], count), scores)
+
+
+def _padded(
+    items: Sequence[Float[Tensor, "_target *plane"]], count: int
+) -> Float[Tensor, "target batch *plane"]:
+    """The maps of all items beside one another; those of short items are followed by 0."""
+    filled = [torch.cat([maps, maps.new_zeros(count - len(maps), *maps.shape[1:])]) for maps in items]
+    return torch.stack(filled, 1)
