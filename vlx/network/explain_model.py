@@ -14,7 +14,7 @@ from vlx.methods.values import Method, as_method, grad_cam
 from vlx.network.habits import need_network, need_no_layer, need_one_layer, with_habits
 from vlx.network.inputs import Call, Inputs, call_of
 from vlx.network.targets import Values, need_gradient, values_of
-from vlx.passes.capture import Seen, capture, output_at
+from vlx.passes.capture import Seen, again, capture, output_at
 from vlx.passes.default_layer import default_layer
 from vlx.passes.forward import Below, Grid, Pass
 from vlx.passes.places import places
@@ -102,6 +102,7 @@ def explain_model(
             rescore=partial(_rescored, network, call, value),
             cnn=network if call.alone else None,
         ),
+        above=None if create_graph else again(seen, partial(_again, network, call, value)),
         quantity="logit",
         model=type(network).__name__,
         layer=seen.layer,
@@ -130,6 +131,14 @@ def _need_items(seen: Seen, call: Call) -> None:
 def _encoded(network: nn.Module, site: Site, call: Call, pixels: Tensor) -> Tensor:
     other = call.with_pixels(pixels)
     return output_at(network, site, *other.positional, **other.named)
+
+
+def _again(
+    network: nn.Module, call: Call, value: Values, _seen: Seen, position: int, count: int
+) -> Float[Tensor, "count 1 1"]:
+    """The scores of copies of an item."""
+    pixels = call.pixels[position].expand(count, *call.pixels.shape[1:])
+    return _scores(value(call.with_pixels(pixels, position).of(network), [position] * count))
 
 
 def _rescored(

@@ -139,7 +139,8 @@ def _beside(model: nn.Module, layer: nn.Module) -> list[nn.Module]:
         for child in module.children() if module is not layer else ():
             if child not in way:
                 found[child] = found.get(child, 0) + 1
-    return [module for module, times in found.items() if times == 1]
+    scripted = torch.jit.ScriptModule  # takes no hooks
+    return [module for module, times in found.items() if times == 1 and not isinstance(module, scripted)]
 
 
 def _is_batch(given: Any) -> bool:
