@@ -50,8 +50,10 @@ from vlx.methods.values import (
     xgrad_cam,
 )
 from vlx.network import explain_model
-from vlx.passes.capture import capture, output_at
-from vlx.passes.forward import Below, Cut, Pass, Shortcuts, conv_grid, log_probabilities, token_grid
+from vlx.passes.at_layer import output_at
+from vlx.passes.capture import capture
+from vlx.passes.cut import Cut
+from vlx.passes.forward import Below, Pass, Shortcuts, conv_grid, log_probabilities, token_grid
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Choices, Reading, Word
 from vlx.passes.site import Site, find_layer

@@ -3,6 +3,7 @@
 import importlib.metadata
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, cast, overload
 
@@ -11,8 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vlx.check.first_use import checks_of
 from vlx.errors import VlxError
 from vlx.explanation import Explained, Explanation, Provenance
+from vlx.images.frame import Frame
 from vlx.methods.maps import Maps, maps_by_method, with_evidence
 from vlx.methods.values import Method, as_methods, grad_cam
 from vlx.passes.forward import Pass
@@ -130,11 +133,18 @@ def _result(
     explained = tuple(_of_target(target, made, at, b, shares, reading) for at, target in enumerate(resolved))
     return Explanation(
         image=passed.images[b],
-        frame=passed.frames[b],
+        frame=_frame(passed.frames[b], method, raw),
         raw=raw[: len(resolved)].detach().cpu().float().numpy(),  # is copied, which frees the rest
         targets=explained,
         provenance=Provenance(
-            passed.model, passed.layer, method.name, passed.quantity, made.batched, made.relus, _versions()
+            passed.model,
+            passed.layer,
+            method.name,
+            passed.quantity,
+            made.batched,
+            made.relus,
+            _versions(),
+            checks_of(passed),
         ),
         words=tuple(word.text for word in reading.words),
         prompt=reading.prompt,
@@ -151,6 +161,14 @@ def _of_target(
     error = None if made.error is None else float(made.error[at, b])
     share = _probability(target, score, shares, reading)
     return Explained(target.name, score, share, target.words, blank, error)
+
+
+def _frame(frame: Frame, method: Method, maps: Float[Tensor, "target *plane"]) -> Frame:
+    """Maps at the pixels of the network input divide it, wherever the places of the layer look."""
+    on_grid = method.cam is not None and method.rule is None
+    if method.perturbed is not None:  # on the grid or at the pixels, as it likes
+        on_grid = tuple(maps.shape[-2:]) != frame.input_size
+    return frame if on_grid else replace(frame, centres=None)
 
 
 def _shares(reading: Reading, logits: Float[Tensor, " choice"]) -> Float[Tensor, " choice"] | None:

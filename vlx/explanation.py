@@ -51,7 +51,7 @@ class Explained:
         return None if self.blank is None else self.score - self.blank
 
 
-@own(versions=dict)
+@own(versions=dict, checks=dict)
 @dataclass(frozen=True)
 class Provenance:
     """How an explanation was made.
@@ -70,6 +70,8 @@ class Provenance:
     guided_relus: int = 0
     """How many ReLUs a guided rule rewrote; 0 where no such rule was used."""
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
+    checks: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What checks of the adapter found: each by its name, its outcome (pass, fail, not applicable) first."""
 
 
 @own(image=Image.Image.copy, raw=np.array)
@@ -206,7 +208,7 @@ class Explanation:
         facts: dict[str, Any] = {
             "format": FORMAT,
             "provenance": {**asdict(self.provenance), "versions": dict(self.provenance.versions)},
-            "frame": asdict(self.frame),
+            "frame": {name: value for name, value in asdict(self.frame).items() if value is not None},
             "words": self.words,
             "prompt": self.prompt,
             "unknown": self.unknown,
@@ -292,7 +294,7 @@ def _read(json_path: Path, npz_path: Path) -> Explanation:
         raise VlxError(f"its raw maps are of type {raw.dtype}, not floats")
     return Explanation(
         image=decode_image(photo, "its image"),
-        frame=Frame(*(tuple(facts["frame"][key]) for key in ("image_size", "input_size", "box"))),
+        frame=_frame(**facts["frame"]),
         raw=raw,
         targets=tuple(_explained(**target) for target in facts["targets"]),
         provenance=Provenance(**facts["provenance"]),
@@ -301,6 +303,11 @@ def _read(json_path: Path, npz_path: Path) -> Explanation:
         unknown=tuple(facts["unknown"]),
         predicted=tuple((name, float(share)) for name, share in facts["predicted"]),
     )
+
+
+def _frame(*, centres: Any = None, **sides: Any) -> Frame:
+    placed = None if centres is None else (tuple(centres[0]), tuple(centres[1]))  # older files have none
+    return Frame(**{name: tuple(side) for name, side in sides.items()}, centres=placed)
 
 
 def _png(image: Image.Image) -> bytes:

@@ -17,7 +17,7 @@ from vlx.adapters.huggingface.order import need_whole_images
 from vlx.adapters.huggingface.prompts import Inputs
 from vlx.errors import ImageError
 from vlx.images.frame import Size
-from vlx.passes.capture import output_at
+from vlx.passes.at_layer import output_at
 from vlx.passes.site import Site
 from vlx.passes.turns import in_turn
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from vlx.adapters.parts.vocabulary import Vocabulary
 from vlx.errors import TextError
 from vlx.images.preprocess import Preprocess, stack_images
-from vlx.passes.capture import capture, output_at
+from vlx.passes.at_layer import output_at
+from vlx.passes.capture import capture
 from vlx.passes.forward import Below, Pass, logit_scores
 from vlx.passes.mean_gradient import on_maps
 from vlx.passes.prepare import prepared

@@ -16,7 +16,8 @@ from vlx.adapters.parts.vocabulary import Vocabulary, padded
 from vlx.errors import TextError, VlxError
 from vlx.images.frame import Frame
 from vlx.images.preprocess import Preprocess, stack_images
-from vlx.passes.capture import Seen, capture, cut_at, output_at
+from vlx.passes.at_layer import output_at
+from vlx.passes.capture import Seen, capture, cut_at
 from vlx.passes.forward import Below, Pass, log_probabilities
 from vlx.passes.mean_gradient import on_maps
 from vlx.passes.prepare import prepared

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from vlx.adapters.nets.backbones import channels_of, input_size, zeros
 from vlx.errors import CheckpointError
 from vlx.images.preprocess import Preprocess, stack_images
-from vlx.passes.capture import capture, output_at
+from vlx.passes.at_layer import output_at
+from vlx.passes.capture import capture
 from vlx.passes.default_layer import default_layer
 from vlx.passes.forward import Below, Pass, logit_scores
 from vlx.passes.outputs import class_logits

@@ -13,7 +13,8 @@ from torch import nn
 import vlx
 from tests import tiny
 from vlx.errors import LayerError
-from vlx.passes.capture import capture, output_at
+from vlx.passes.at_layer import output_at
+from vlx.passes.capture import capture
 from vlx.passes.mean_gradient import on_maps
 from vlx.passes.prepare import prepared
 from vlx.passes.site import Site, find_layer

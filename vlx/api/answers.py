@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, overload
 
 import numpy as np
@@ -20,11 +21,13 @@ from vlx.api.given import (
 )
 from vlx.api.protocols import Answerer, Responder
 from vlx.asking import read_of
+from vlx.check.first_use import question_on_first_use
 from vlx.errors import TextError, VlxError
 from vlx.explain import explain
 from vlx.explanation import Explanation
 from vlx.images.files import open_image
 from vlx.methods.values import Method, as_methods, grad_cam
+from vlx.passes.forward import Pass
 from vlx.passes.targets import Target, caption
 
 
@@ -144,10 +147,15 @@ def _explained(
         found = _texts(model, images, asked, named, as_methods(method), chunk)
         return [one[0] for one in found] if isinstance(method, str | Method) else found
     passed = read_of(model, "explain_answer", images, asked)
+    question_on_first_use(passed, lambda other: read_of(model, "explain_answer", images[:1], [other]))
     if targets is not None:
         return explain(passed, listed(targets), method, chunk=chunk)
     wanted = [choice_targets(passed, item, names) for item, names in enumerate(named)]
     return explain(passed, wanted, method, chunk=chunk)
+
+
+def _asked_else(model: Responder, image: Image.Image, text: str, question: str) -> Pass:
+    return model.read([image], [text], [question])
 
 
 def _texts(
@@ -176,6 +184,7 @@ def _texts(
         texts = [text for at in same for text in said[at]]
         given = ([images[at] for at in whose], texts, [question] * len(whose))
         passed = read_of(model, "explain_answer", *given)
+        question_on_first_use(passed, partial(_asked_else, model, images[whose[0]], texts[0]))
         results = iter(explain(passed, caption(), methods, chunk=chunk))
         for at in same:
             of_texts = [next(results) for _ in said[at]]

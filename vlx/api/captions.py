@@ -8,6 +8,7 @@ from PIL import Image
 from vlx.api.given import Methods, Picture, Some, listed, opened_all, responder
 from vlx.api.protocols import Captioner, OwnReader, Reads, Responder
 from vlx.asking import read_of, texts_of
+from vlx.check.first_use import words_on_first_use
 from vlx.errors import TextError, VlxError
 from vlx.explain import explain
 from vlx.explanation import Explanation
@@ -163,6 +164,7 @@ def _explained(
     passed = (
         _own(model, images, prompt, beam) if captions is None else _given(model, images, captions, prompt)
     )
+    words_on_first_use(passed, lambda text: _given(model, images[:1], [text], prompt))
     wanted = [_caption_targets(reading, words, targets) for reading in passed.readings]
     return explain(passed, wanted, method, chunk=chunk)
 

@@ -1,4 +1,4 @@
-"""The command line: ``vlx caption``, ``vqa``, ``classify``, ``evaluate``, ``data``, ``inspect`` and more.
+"""The command line: ``vlx caption``, ``vqa``, ``classify``, ``check``, ``evaluate``, ``data`` and more.
 
 Each command has a file of its own beside this one. What is heavy is imported inside the commands.
 """
@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from vlx.cli.caption import caption
+from vlx.cli.check import check
 from vlx.cli.classify import classify
 from vlx.cli.data import data
 from vlx.cli.demo import demo
@@ -35,7 +36,7 @@ app = typer.Typer(
 app.add_typer(scenes, name="scenes")
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(data, name="data")
-for command in (caption, vqa, classify, demo, models, inspect):
+for command in (caption, vqa, classify, check, demo, models, inspect):
     app.command()(command)
 
 

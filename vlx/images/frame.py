@@ -4,8 +4,11 @@ Coordinates are (row, col) and continuous: pixel i covers [i, i + 1), so its cen
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -16,6 +19,8 @@ from vlx.images.bilinear import linear_weights
 
 Size = tuple[int, int]
 """Height and width in pixels."""
+Centres = tuple[tuple[float, ...], tuple[float, ...]]
+"""Where the rows and the columns of a grid lie, by their middles in pixels of the network input."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,10 @@ class Frame:
 
     ``box`` is (top, left, bottom, right) in pixels of the original image. It is the whole image after a
     plain resize, a part of it after a crop, and reaches beyond it after padding.
+
+    The cells of a map divide the network input evenly, unless it has as many rows and columns as
+    ``centres``, which then say where its cells look. Of a convolution without padding, the outer cells do
+    not reach the border of the input.
 
     >>> frame = vlx.Frame.resized((200, 400), (100, 100))
     >>> frame.to_image(50.0, 50.0)
@@ -35,6 +44,7 @@ class Frame:
     image_size: Size
     input_size: Size
     box: tuple[float, float, float, float]
+    centres: Centres | None = None
 
     def __post_init__(self) -> None:
         top, left, bottom, right = self.box
@@ -42,6 +52,8 @@ class Frame:
             raise VlxError(f"sizes must be positive: image {self.image_size}, input {self.input_size}")
         if not (top < bottom and left < right and all(map(math.isfinite, self.box))):
             raise VlxError(f"the box {self.box} is empty or not finite: give (top, left, bottom, right)")
+        if self.centres is not None and not all(map(_rising, self.centres)):
+            raise VlxError(f"the centres of cells {self.centres} do not rise from the first to the last")
 
     @staticmethod
     def resized(image_size: Size, input_size: Size) -> "Frame":
@@ -53,7 +65,7 @@ class Frame:
         down, across = self._pixel()
         first_row, first_col = self.box[0] + top * down, self.box[1] + left * across
         box = (first_row, first_col, first_row + height * down, first_col + width * across)
-        return replace(self, input_size=(height, width), box=box)
+        return replace(self, input_size=(height, width), box=box, centres=None)
 
     def to_image(self, row: float, col: float) -> tuple[float, float]:
         """A point of the network input as a point of the original image."""
@@ -68,7 +80,7 @@ class Frame:
     def on_image(
         self, maps: Float[Tensor, "*target row col"], *, align_corners: bool = False
     ) -> Float[Tensor, "*target height width"]:
-        """Maps whose cells divide the network input, on the pixels of the original image.
+        """Maps on the network input, on the pixels of the original image.
 
         Bilinear between the centres of cells, constant beyond the outermost centres, zero outside
         the box. With ``align_corners`` the outermost cells' centres lie on the outermost pixels of the
@@ -77,19 +89,34 @@ class Frame:
         >>> frame = vlx.Frame.resized((1, 4), (1, 2))
         >>> frame.on_image(torch.tensor([[0.0, 4.0]]))
         tensor([[0., 1., 3., 4.]])
+        >>> near = vlx.Frame((1, 4), (1, 2), frame.box, centres=((0.5,), (0.5, 1.0)))
+        >>> near.on_image(torch.tensor([[0.0, 4.0]]))
+        tensor([[0., 2., 4., 4.]])
         """
         top, left, bottom, right = self.box
-        rows = _weights(maps.shape[-2], self.image_size[0], top, bottom, align_corners).to(maps)
-        cols = _weights(maps.shape[-1], self.image_size[1], left, right, align_corners).to(maps)
-        return rows @ maps @ cols.T
+        placed = None if align_corners else self._placed(maps)
+        rows, cols = (
+            _weights(maps.shape[axis - 2], self.image_size[axis], first, last, align_corners)
+            if placed is None
+            else _centred(placed[axis], self.input_size[axis], self.image_size[axis], first, last)
+            for axis, first, last in ((0, top, bottom), (1, left, right))
+        )
+        return rows.to(maps) @ maps @ cols.to(maps).T
 
     def on_input(self, maps: Float[Tensor, "*target row col"]) -> Float[Tensor, "*target height width"]:
-        """Maps whose cells divide the network input, bilinear on its pixels.
+        """Maps on the network input, bilinear on its pixels.
 
         >>> frame = vlx.Frame.resized((1, 8), (1, 4))
         >>> frame.on_input(torch.tensor([[0.0, 4.0]]))
         tensor([[0., 1., 3., 4.]])
         """
+        placed = self._placed(maps)
+        if placed is not None:
+            rows, cols = (
+                _centred(line, length, length, 0.0, float(length)).to(maps)
+                for line, length in zip(placed, self.input_size, strict=True)
+            )
+            return rows @ maps @ cols.T
         flat = maps.reshape(-1, 1, *maps.shape[-2:])
         wide = F.interpolate(flat, self.input_size, mode="bilinear", align_corners=False)
         return wide.reshape(*maps.shape[:-2], *self.input_size)
@@ -105,6 +132,10 @@ class Frame:
         cols = _inside(self.image_size[1], left, right)
         return rows[:, None] & cols[None, :]
 
+    def _placed(self, maps: Tensor) -> Centres | None:
+        """The centres of a map's cells, where they are those of this frame."""
+        return self.centres if self.centres and tuple(map(len, self.centres)) == maps.shape[-2:] else None
+
     def _pixel(self) -> tuple[float, float]:
         """Height and width of one pixel of the network input, in pixels of the original image."""
         top, left, bottom, right = self.box
@@ -114,6 +145,20 @@ class Frame:
 def _inside(length: int, first: float, last: float) -> Bool[Tensor, " pixel"]:
     centres = torch.arange(length, dtype=torch.float64) + 0.5
     return (centres > first) & (centres < last)
+
+
+def _rising(line: Sequence[float]) -> bool:
+    return len(line) > 0 and all(map(math.isfinite, line)) and all(a < b for a, b in pairwise(line))
+
+
+def _centred(
+    line: Sequence[float], pixels: int, length: int, first: float, last: float
+) -> Float[Tensor, "pixel cell"]:
+    """As `_weights`, for cells whose centres lie at these pixels of the network input."""
+    centres = torch.arange(length, dtype=torch.float64) + 0.5
+    at = (centres - first) / (last - first) * pixels
+    weights = torch.from_numpy(linear_weights(np.interp(at.numpy(), line, np.arange(len(line))), len(line)))
+    return weights * _inside(length, first, last)[:, None]
 
 
 def _weights(

@@ -16,7 +16,8 @@ from torch import Tensor
 from vlx.errors import LayerError, NumericError, VlxError
 from vlx.methods.guided import Rule, need_relus, ruled
 from vlx.passes.capture import as_captured
-from vlx.passes.forward import Cut, Pass
+from vlx.passes.cut import Cut
+from vlx.passes.forward import Pass
 from vlx.passes.targets import Term
 
 Terms = Sequence[Sequence[tuple[Term, ...]]]

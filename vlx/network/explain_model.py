@@ -14,7 +14,8 @@ from vlx.methods.values import Method, as_method, grad_cam
 from vlx.network.habits import need_network, need_no_layer, need_one_layer, with_habits
 from vlx.network.inputs import Call, Inputs, call_of
 from vlx.network.targets import Values, need_gradient, values_of
-from vlx.passes.capture import Seen, again, capture, output_at
+from vlx.passes.at_layer import output_at
+from vlx.passes.capture import Seen, again, capture
 from vlx.passes.default_layer import default_layer
 from vlx.passes.forward import Below, Grid, Pass
 from vlx.passes.places import places

@@ -7,7 +7,8 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from vlx.errors import LayerError
-from vlx.passes.site import Site
+from vlx.passes.prepare import prepared
+from vlx.passes.site import Layer, Site, find_layer
 
 
 @contextmanager
@@ -58,6 +59,38 @@ def at_layer(
         yield
     finally:
         handle.remove()
+
+
+def output_at(model: nn.Module, layer: Layer | Site, *inputs: Any, **named: Any) -> Tensor:
+    """The output of a layer on some inputs, in the graph of those inputs; nothing above it runs.
+
+    Of a layer that runs several times it is the first, unless a `Site` says otherwise. Raises
+    LayerError as `capture` does.
+
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+    >>> vlx.output_at(net, "0", torch.ones(1, 3, 8, 8)).shape
+    torch.Size([1, 4, 6, 6])
+    """
+    site = layer if isinstance(layer, Site) else Site(layer, call=0)
+    name, module = find_layer(model, site.layer)
+
+    def stop(found: Tensor) -> Tensor:
+        raise _Reached(site.unpack(found))
+
+    with prepared(model), at_layer(name, module, site, stop):
+        try:
+            model(*inputs, **named)
+        except _Reached as reached:
+            return reached.output
+    raise LayerError(f"layer {name} was not reached: it takes no part in this run")
+
+
+class _Reached(BaseException):
+    """Ends a run at the layer; no model's own handler of Exception may catch it."""
+
+    def __init__(self, output: Tensor) -> None:
+        super().__init__()
+        self.output = output
 
 
 def _replaced(given: Any, name: str, field: str | None, use: Callable[[Tensor], Tensor]) -> Any:

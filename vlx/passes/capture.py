@@ -19,7 +19,9 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from vlx.errors import LayerError
 from vlx.passes.at_layer import at_layer
 from vlx.passes.beneath import Beneath
-from vlx.passes.forward import Above, Again, Cut, Shortcuts
+from vlx.passes.cut import Cut
+from vlx.passes.fields.measured import watched
+from vlx.passes.forward import Above, Again, Shortcuts
 from vlx.passes.mean_gradient import Everywhere, taken_beside
 from vlx.passes.prepare import prepared
 from vlx.passes.site import Layer, Site, find_layer
@@ -136,14 +138,20 @@ def capture(
     _need_hooks(model, name)
 
     def cut(found: Tensor) -> Tensor:
-        if create_graph:
-            return _keep_features(model, seen, site, found)
-        return _cut_features(model, seen, site, site.unpack(found) if features is None else features)
+        given = site.unpack(found) if features is None else features
+        kept = (_keep_features if create_graph else _cut_features)(model, seen, site, given)
+        if watch is not None:
+            watch.reached(found, site.unpack, seen.features)
+        return kept
 
     with ExitStack() as stack:
         stack.enter_context(prepared(model, frozen=not create_graph))
+        first = features is None  # other features are of no picture, and what led to them may not run
+        watch = (
+            stack.enter_context(watched(model, (name, site.side, site.field, site.call))) if first else None
+        )
         stack.enter_context(at_layer(name, module, site, cut, beneath.at_layer))
-        if features is None and not (site.call or create_graph):
+        if first and not (site.call or create_graph):
             stack.enter_context(beneath.watched())
         if site.everywhere is not None:
             stack.enter_context(taken_beside(model, lambda: seen._everywhere))  # pyright: ignore[reportPrivateUsage]
@@ -171,38 +179,6 @@ def cut_at(
         yield
 
 
-def output_at(model: nn.Module, layer: Layer | Site, *inputs: Any, **named: Any) -> Tensor:
-    """The output of a layer on some inputs, in the graph of those inputs; nothing above it runs.
-
-    Of a layer that runs several times it is the first, unless a `Site` says otherwise. Raises
-    LayerError as `capture` does.
-
-    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
-    >>> vlx.output_at(net, "0", torch.ones(1, 3, 8, 8)).shape
-    torch.Size([1, 4, 6, 6])
-    """
-    site = layer if isinstance(layer, Site) else Site(layer, call=0)
-    name, module = find_layer(model, site.layer)
-
-    def stop(found: Tensor) -> Tensor:
-        raise _Reached(site.unpack(found))
-
-    with prepared(model), at_layer(name, module, site, stop):
-        try:
-            model(*inputs, **named)
-        except _Reached as reached:
-            return reached.output
-    raise LayerError(f"layer {name} was not reached: it takes no part in this run")
-
-
-class _Reached(BaseException):
-    """Ends a run at the layer; no model's own handler of Exception may catch it."""
-
-    def __init__(self, output: Tensor) -> None:
-        super().__init__()
-        self.output = output
-
-
 @contextmanager
 def as_captured(features: Tensor) -> Generator[None, None, None]:
     """Hold the model that gave the features of a `capture` as it was held then: backward may run it again."""
@@ -210,6 +186,12 @@ def as_captured(features: Tensor) -> Generator[None, None, None]:
     model, frozen = (None, True) if known is None else (known[0](), known[1])
     with nullcontext() if model is None else prepared(model, frozen=frozen):
         yield
+
+
+def model_of(features: Tensor) -> nn.Module | None:
+    """The model that gave the features of a `capture`; None for others, and where it is gone."""
+    known = _captured.get(features)
+    return None if known is None else known[0]()
 
 
 ScoreItem = Callable[[Seen, int, int], Tensor]
@@ -262,7 +244,7 @@ def _cut_features(model: nn.Module, seen: Seen, site: Site, found: Tensor) -> Te
 
 
 def _keep_features(model: nn.Module, seen: Seen, site: Site, found: Tensor) -> Tensor:
-    features = site.unpack(found).clone()
+    features = found.clone()
     seen._features = features if features.requires_grad else features.requires_grad_()  # pyright: ignore[reportPrivateUsage]
     _captured[seen.features] = weakref.ref(model), False
     return site.pack(seen.features.clone())

@@ -1,16 +1,18 @@
 """One differentiable run of a model on a batch of images and texts."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
 from vlx.errors import LayerError, VlxError
 from vlx.images.frame import Frame
+from vlx.passes.cut import Cut, step_rows
+from vlx.passes.fields.measured import centres_of
 from vlx.passes.reading import Reading
 
 _MOST = 1.05  # what probabilities may add up to, in half precision too
@@ -51,25 +53,6 @@ def token_grid(rows: int, cols: int, skip: int = 0) -> Grid:
         return patches.unflatten(-1, (rows, cols))
 
     return view
-
-
-@dataclass(frozen=True, eq=False)
-class Cut:
-    """A second cut of the graph, at the input of the vocabulary layer.
-
-    ``above`` is that input in the graph of the features, ``leaf`` a detached copy from which the
-    scores are computed. Rows must not mix: each gives the scores of one step of one item.
-
-    >>> run = captioner.read([vlx.open_image(photo)], ["a traffic light"])
-    >>> run.shortcuts.cut.leaf.is_leaf, run.shortcuts.cut.above.is_leaf
-    (True, False)
-    """
-
-    above: Float[Tensor, "*row hidden"]
-    leaf: Float[Tensor, "*row hidden"]
-    rows: Int[Tensor, " step"] | Int[Tensor, "batch step"] | None = None
-    """The row that gives each step: of each item by itself, or of all rows in their order; None where the
-    shape tells. A Pass works it out: rows may be (batch, step, hidden), time first, or flattened."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +128,8 @@ class Pass:
     scores: Float[Tensor, "batch step choice"]
     readings: tuple[Reading, ...]
     frames: tuple[Frame, ...]
+    """Where the network input lies on each image; the Pass adds where the places of its grid look, as
+    `vlx.capture` measured it, if that is elsewhere than cells that divide the input evenly."""
     images: tuple[Image.Image, ...] = ()
     """The original images, RGB; a Pass of tensors alone has none, and then no `Explanation`."""
     grid: Grid = conv_grid
@@ -159,6 +144,8 @@ class Pass:
     """What a score is."""
     model: str = "model"
     layer: str = "layer"
+    placed: str = field(default="", init=False)
+    """A line on where the places of the grid look, or why that is not known."""
     create_graph: bool = False
     """Whether gradients and maps record how they were made, as ``vlx.capture(…, create_graph=True)`` did of
     the features: they can then be differentiated."""
@@ -183,12 +170,22 @@ class Pass:
                 f"{len(self.images)} images"
             )
         if cut:
-            located = replace(cut, rows=_rows(cut, self.scores))
+            located = replace(cut, rows=step_rows(cut, self.scores))
             object.__setattr__(self, "shortcuts", replace(self.shortcuts, cut=located))
         self._check_readings()
         self._check_quantity()
         if self.grid is conv_grid and self.features.ndim == 4:
             self._check_axes()
+        self._place()
+
+    def _place(self) -> None:
+        """Say in the frames where the places look, if the run told."""
+        sizes = {frame.input_size for frame in self.frames}
+        found, told = centres_of(self.features, self.grid, sizes.pop()) if len(sizes) == 1 else (None, "")
+        object.__setattr__(self, "placed", told)
+        if found is not None:
+            frames = tuple(replace(frame, centres=found) for frame in self.frames)
+            object.__setattr__(self, "frames", frames)
 
     def _check_quantity(self) -> None:
         """Log-probabilities of all choices at a step are those of 1 in all, however they are rounded."""
@@ -253,7 +250,7 @@ class Pass:
             )
         again = self.above(position, features)
         one = slice(position, position + 1)
-        return replace(
+        found = replace(
             self,
             features=again.features,
             scores=again.scores,
@@ -264,45 +261,8 @@ class Pass:
             shortcuts=again.shortcuts,
             above=None,
         )
-
-
-def _rows(cut: Cut, scores: Float[Tensor, "batch step choice"]) -> Int[Tensor, "batch step"]:
-    """The row behind each step of each item, of all rows of a cut in their order.
-
-    Raises LayerError where the rows are other ones than the steps, or mix.
-    """
-    batch, steps = scores.shape[:2]
-    lead, count = cut.leaf.shape[:-1], cut.leaf[..., 0].numel()
-    known = cut.rows is not None and cut.rows.ndim == 2
-    if cut.rows is not None and cut.rows.shape == (batch, steps):
-        return cut.rows
-    items = torch.arange(batch, device=scores.device)[:, None]
-    if cut.rows is not None and not known:
-        return items * (count // batch) + cut.rows.to(scores.device)
-    if known or count != batch * steps:
-        raise LayerError(
-            f"the vocabulary layer saw {count} rows for {batch * steps} steps: pick the rows that are "
-            "scored with steps= in vlx.capture, or leave vocabulary out"
-        )
-    at = torch.arange(steps, device=scores.device)[None]
-    item_first, time_first = items * steps + at, at * batch + items
-    if batch == 1 or steps == 1 or (len(lead) > 1 and batch != steps):
-        return item_first if lead[0] == batch or steps == 1 else time_first
-    found = _rows_of(cut, scores, batch - 1, 0)
-    for rows in (item_first, time_first):
-        if found == [int(rows[batch - 1, 0])]:
-            return rows
-    raise LayerError(
-        f"the rows {found} of the vocabulary layer's input give one step: leave vocabulary out for this model"
-    )
-
-
-def _rows_of(cut: Cut, scores: Float[Tensor, "batch step choice"], item: int, step: int) -> list[int]:
-    """The rows on which the scores of a step depend, told by their gradients."""
-    with torch.inference_mode(False), torch.enable_grad():
-        mixed = scores[item, step] @ torch.linspace(1, 2, scores.shape[2]).to(scores)
-        (gradient,) = torch.autograd.grad(mixed, cut.leaf, retain_graph=True)
-    return gradient.flatten(0, -2).ne(0).any(-1).nonzero()[:, 0].tolist()
+        object.__setattr__(found, "placed", self.placed)  # the same places, as their frames say
+        return found
 
 
 def log_probabilities(logits: Float[Tensor, "*lead choice"]) -> Float[Tensor, "*lead choice"]:

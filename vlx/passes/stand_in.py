@@ -8,6 +8,13 @@ from torch import nn
 
 from vlx.passes.turns import in_turn
 
+_standing: list[nn.Module] = []
+
+
+def any_stood_in(model: nn.Module) -> bool:
+    """Whether a part of a model runs another forward just now, so that a run tells nothing of the model."""
+    return any(module is other for module in model.modules() for other in _standing)
+
 
 @in_turn
 @contextmanager
@@ -15,9 +22,11 @@ def stand_in(network: nn.Module, forward: Callable[..., Any]) -> Generator[None,
     """Let a network run another forward in the block; after it the network has its own again."""
     own = vars(network).get("forward")
     network.forward = forward
+    _standing.append(network)
     try:
         yield
     finally:
+        _standing.remove(network)
         del network.forward
         if own is not None:
             network.forward = own

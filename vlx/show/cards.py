@@ -94,6 +94,7 @@ def _view(explanation: Explanation, with_layer: bool) -> dict[str, Any]:
     made = explanation.provenance
     method = _TITLES.get(made.method, made.method)
     size, box = explanation.frame.image_size, explanation.frame.box
+    down, across = _centres(explanation.frame, explanation.raw.shape[-2:])
     own = scales(explanation)
     drawn = [
         _gradient(raw) if explanation.at_pixels else {"grid": _quantised(raw, scale)}
@@ -122,9 +123,20 @@ def _view(explanation: Explanation, with_layer: bool) -> dict[str, Any]:
         "box": [side / size[axis % 2] for axis, side in enumerate(box)],
         "rows": explanation.raw.shape[-2],
         "cols": explanation.raw.shape[-1],
+        "down": down,
+        "across": across,
         "pixels": explanation.at_pixels,
         "maps": maps,
     }
+
+
+def _centres(frame: Frame, shape: tuple[int, ...]) -> list[list[float] | None]:
+    """The centres of rows and of columns as shares of the network input, where cells do not divide it."""
+    if frame.centres is None or tuple(map(len, frame.centres)) != shape:
+        return [None, None]
+    return [
+        [at / length for at in line] for line, length in zip(frame.centres, frame.input_size, strict=True)
+    ]
 
 
 def _gradient(raw: Float[np.ndarray, "3 height width"]) -> dict[str, Any]:

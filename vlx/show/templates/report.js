@@ -17,11 +17,18 @@
 
   // For each pixel along one axis: the two cells around its centre and the share of the second one.
   // Outside the part that the model saw there is no cell.
-  function axis(length, first, last, cells) {
+  function between(value, line) { // the position of a value among rising ones
+    const above = line.findIndex((one) => one >= value);
+    if (above < 0) return line.length - 1;
+    return above && above - 1 + (value - line[above - 1]) / (line[above] - line[above - 1]);
+  }
+
+  function axis(length, first, last, cells, centres) {
     return Array.from({ length }, (_, pixel) => {
       const at = (pixel + 0.5) / length;
       if (at <= first || at >= last) return null;
-      const place = Math.min(Math.max(((at - first) / (last - first)) * cells - 0.5, 0), cells - 1);
+      const share = (at - first) / (last - first);
+      const place = centres ? between(share, centres) : Math.min(Math.max(share * cells - 0.5, 0), cells - 1);
       const below = Math.floor(place);
       return [below, Math.min(below + 1, cells - 1), place - below];
     });
@@ -31,8 +38,8 @@
     const [top, left, bottom, right] = view.box;
     const grid = new Uint16Array(bytes(map.grid).buffer);
     const colours = map.signed ? tables.signed : tables.plain;
-    const down = axis(canvas.height, top, bottom, view.rows);
-    const across = axis(canvas.width, left, right, view.cols);
+    const down = axis(canvas.height, top, bottom, view.rows, view.down);
+    const across = axis(canvas.width, left, right, view.cols, view.across);
     const context = canvas.getContext("2d");
     const image = context.createImageData(canvas.width, canvas.height);
     down.forEach((row, y) => across.forEach((col, x) => {

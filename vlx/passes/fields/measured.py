@@ -1,0 +1,219 @@
+"""Measure the fields of a layer's features once, while the model runs anyway, and keep them.
+
+`capture` watches for the first module that is given a picture, follows fields from there to the layer, and
+keeps what it found for as long as the model lives, for this layer and this size of picture.
+"""
+
+import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils._python_dispatch import (
+    _get_current_dispatch_mode as current_mode,  # pyright: ignore[reportPrivateUsage]
+)
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from vlx.errors import VlxError
+from vlx.images.frame import Centres, Size
+from vlx.passes.fields.field import Field
+from vlx.passes.fields.following import Following
+from vlx.passes.stand_in import any_stood_in
+
+SWITCH = "VLX_PLACES"
+"""The environment variable that turns measuring off, where it is 0: cells then divide the input evenly."""
+_EVEN = 0.04  # cells within which centres are where they would be if the cells divided the input evenly
+
+_kept: WeakKeyDictionary[nn.Module, dict[Any, "Seen"]] = WeakKeyDictionary()
+_of_features = WeakTensorKeyDictionary()
+
+
+class Seen:
+    """The field of one item's features, None where it could not be followed, and the picture's size."""
+
+    def __init__(self, size: Size, field: Field | None) -> None:
+        self.size, self.field = size, field
+
+
+class Watch:
+    """Watches one run of a model, from the picture to a layer."""
+
+    def __init__(self, model: nn.Module, site: tuple[Any, ...]) -> None:
+        self._known = _kept.setdefault(model, {})
+        self._site = (*site, _structure(model))
+        self._size: Size | None = None
+        self._following: Following | None = None
+
+    def begin(self, picture: Float[Tensor, "batch channel height width"]) -> None:
+        """The model was given a picture: follow it, where this is the first of its size."""
+        self._size = (picture.shape[2], picture.shape[3])
+        if (self._site, self._size) not in self._known:
+            self._following = Following(picture)
+            self._following.__enter__()
+
+    def reached(self, found: Tensor, unpack: Callable[[Tensor], Tensor], features: Tensor) -> None:
+        """The run has come to the layer, whose tensor became these features."""
+        if self._size is None:
+            return
+        if self._following is not None:
+            field = self._following.field(found)
+            self.end()
+            self._known[self._site, self._size] = Seen(self._size, _unpacked(field, unpack, features))
+        known = self._known.get((self._site, self._size))
+        if known is not None and known.field is not None and known.field.top.shape == features.shape[1:]:
+            _of_features[features] = known
+
+    def end(self) -> None:
+        """Follow no further."""
+        following, self._following = self._following, None
+        if following is None:
+            return
+        following.stop()
+        if current_mode() is following:
+            following.__exit__(None, None, None)
+
+
+@contextmanager
+def watched(model: nn.Module, site: tuple[Any, ...]) -> Generator[Watch, None, None]:
+    """Watch the run of a model in the block, where that is not switched off; ``site`` names the layer."""
+    watch = Watch(model, site)
+    handles: list[Any] = []
+
+    def before(_module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        picture = next((one for one in (*inputs, *named.values()) if _is_picture(one)), None)
+        if picture is not None and handles:
+            _remove(handles)
+            watch.begin(picture)
+
+    if os.environ.get(SWITCH) != "0" and not (_compiled(model) or any_stood_in(model)):
+        handles += [one.register_forward_pre_hook(before, with_kwargs=True) for one in _seeing(model)]
+    try:
+        yield watch
+    finally:
+        _remove(handles)
+        watch.end()
+
+
+def centres_of(
+    features: Tensor, grid: Callable[[Tensor], Tensor], input_size: Size
+) -> tuple[Centres | None, str]:
+    """Where the places of a grid look, and a line that says so or says why it is not known.
+
+    None where that is not known, where it is where cells would be that divide the network input evenly, and
+    where places do not lie in rows and columns; the line tells which.
+    """
+    seen: Seen | None = _of_features.get(features)
+    if seen is None or seen.field is None:
+        return None, "not measured: the way from the picture to the layer could not be followed"
+    if seen.size != input_size:
+        return None, f"not measured: the model reads pictures of {seen.size[0]} x {seen.size[1]}, in pieces"
+    centres = _middles(seen.field, grid)
+    if centres is None:
+        return None, "not measured: the layer's places have no rows and columns"
+    if not all(bool(line.isfinite().all()) for line in centres):
+        return None, _EMPTY
+    rows, cols = (line.unique() for line in centres)
+    pairs = torch.stack([line.flatten() for line in centres], 1)
+    if len(pairs.unique(dim=0)) < len(pairs):
+        return None, "not measured: several places look at the same part of the picture"
+    if (len(rows), len(cols)) != centres[0].shape or not bool(
+        (centres[0] == rows[:, None]).all() and (centres[1] == cols[None]).all()
+    ):
+        return None, _WRONG
+    shift, cells = _shift(input_size, (rows, cols))
+    if cells <= _EVEN:
+        return None, "the cells divide the network input evenly"
+    told = f"up to {shift:.1f} pixels ({cells:.2f} cells) from cells that divide the network input evenly"
+    return (tuple(rows.tolist()), tuple(cols.tolist())), told
+
+
+def _shift(input_size: Size, lines: tuple[Tensor, Tensor]) -> tuple[float, float]:
+    """How far the centres lie from those of cells that divide the input, at most: in pixels, and in cells."""
+    pixels, cells = 0.0, 0.0
+    for length, line in zip(input_size, lines, strict=True):
+        side = length / len(line)
+        even = (torch.arange(len(line), dtype=torch.float64) + 0.5) * side
+        off = float((line - even).abs().max())
+        pixels, cells = max(pixels, off), max(cells, off / side)
+    return pixels, cells
+
+
+_EMPTY = "some places of the grid are none of the picture, as a class token is"
+_WRONG = "the places of the grid do not lie row by row where they look"
+
+
+def is_out_of_order(told: str) -> bool:
+    """Whether a line of `centres_of` says that a grid holds other things than places, or in another order."""
+    return told in (_WRONG, _EMPTY)
+
+
+def _middles(field: Field, grid: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor] | None:
+    """Rows and columns of the middle of what each place of the grid is computed from."""
+    try:
+        top, bottom, left, right = (_near(grid(edge[None])[0]).double() for edge in field.edges)
+    except (VlxError, RuntimeError, LookupError):  # none, or only of the device; who needs them is told
+        return None
+    top, left = top.amin(0), left.amin(0)
+    bottom, right = bottom.amax(0), right.amax(0)
+    return (top + bottom) / 2, (left + right) / 2
+
+
+def _near(edge: Tensor) -> Tensor:
+    """On the CPU; a model on another device waits for it once, when its places are first followed."""
+    return edge if edge.is_cpu else edge.cpu()
+
+
+def _unpacked(field: Field | None, unpack: Callable[[Tensor], Tensor], features: Tensor) -> Field | None:
+    """The field of the first item of a batch, on its own memory."""
+    if field is None:
+        return None
+    try:
+        found = field.moved(lambda edge: _near(unpack(edge)[0]))
+    except Exception:  # what takes features apart may refuse other numbers
+        return None
+    return found if found.top.shape == features.shape[1:] else None
+
+
+def _seeing(model: nn.Module) -> list[nn.Module]:
+    """The modules through which a picture can enter: convolutions, and what holds any."""
+    named = dict(model.named_modules())
+    within = {""}
+    for name, module in named.items():
+        if isinstance(module, nn.Conv2d):
+            parts = name.split(".")
+            within |= {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
+    return [module for name, module in named.items() if name in within]
+
+
+def _is_picture(given: Any) -> bool:
+    return (
+        isinstance(given, Tensor)
+        and given.ndim == 4
+        and given.is_floating_point()
+        and given.shape[1] in (1, 3, 4)
+        and min(given.shape[2:]) > 1
+    )
+
+
+def _compiled(model: nn.Module) -> bool:
+    return any(hasattr(module, "_orig_mod") for module in model.modules())
+
+
+def _structure(model: nn.Module) -> int:
+    """What tells two states of a model apart whose windows slide otherwise."""
+    names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+    windows = [
+        (name, *(str(getattr(module, one, None)) for one in names))
+        for name, module in model.named_modules()
+        if hasattr(module, "kernel_size")
+    ]
+    return hash(tuple(windows))
+
+
+def _remove(handles: list[Any]) -> None:
+    while handles:
+        handles.pop().remove()
