@@ -1,7 +1,7 @@
 """Models of transformers that write text about an image: captioners, generative VQA, chat models."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ from vlx.adapters.huggingface.inputs import (
     rows_of_text,
     unpacked,
 )
+from vlx.adapters.huggingface.items import Item, rows_of
 from vlx.adapters.huggingface.order import need_whole_images, raster_order
 from vlx.adapters.huggingface.prompts import (
     Continuation,
@@ -51,20 +52,6 @@ from vlx.passes.mean_gradient import on_tokens
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Reading, Word, choices_of
 from vlx.passes.site import Layer, Site, find_layer
-
-
-@dataclass(frozen=True, eq=False)
-class _Item:
-    """One image with what is said of it, ready to be read."""
-
-    inputs: Inputs
-    ids: tuple[int, ...]
-    first: int
-    """The position in the text whose row predicts the first token."""
-    end: int | None
-    """The token that ends what is said, where it is known."""
-    before: str = ""
-    """The end of the prompt that the first token spells too."""
 
 
 class Speaker:
@@ -163,14 +150,14 @@ class Speaker:
             layer=self.layer,
         )
 
-    def _copies(self, item: _Item, count: int) -> tuple[list[_Item], Inputs]:
+    def _copies(self, item: Item, count: int) -> tuple[list[Item], Inputs]:
         return [item] * count, moved(self.model, collated([item.inputs] * count, self._pad()))
 
-    def _steps_of(self, items: Sequence[_Item], position: int, count: int) -> Any:
+    def _steps_of(self, items: Sequence[Item], position: int, count: int) -> Any:
         return self._steps(*self._copies(items[position], count))
 
     def _scored(
-        self, items: Sequence[_Item], seen: Seen, position: int, count: int
+        self, items: Sequence[Item], seen: Seen, position: int, count: int
     ) -> Float[Tensor, "count step token"]:
         with reading(self.model):
             self.model(**self._copies(items[position], count)[1])
@@ -178,7 +165,7 @@ class Speaker:
 
     def _rescored(
         self,
-        items: Sequence[_Item],
+        items: Sequence[Item],
         inputs: Inputs,
         pixels: Float[Tensor, "batch 3 height width"],
         position: int,
@@ -228,7 +215,7 @@ class Speaker:
             refuse_signs(self.parts.tokenizer, self.parts.joint, prompt)
         return [self.family.ask.format(prompt) for prompt in prompts]
 
-    def _item(self, image: Image.Image, said: str, prompt: str) -> _Item:
+    def _item(self, image: Image.Image, said: str, prompt: str) -> Item:
         own = said_by(self.parts.tokenizer, said)
         if own is None:
             refuse_signs(self.parts.tokenizer, self.parts.joint, said)
@@ -240,7 +227,7 @@ class Speaker:
                 need_room(self._room, item.inputs[name].shape[1], text)
         return item
 
-    def _decoded(self, image: Image.Image, own: Said | None, given: str, prompt: str) -> _Item:
+    def _decoded(self, image: Image.Image, own: Said | None, given: str, prompt: str) -> Item:
         """What is said in a decoder of its own."""
         inputs = self._prepared(image, prompt)
         if own is not None:
@@ -248,9 +235,9 @@ class Speaker:
         else:
             ids, end = (*self._opening(), *tokens_of(self.parts.tokenizer, given)), None
         text = torch.tensor([[start_token(self.model), *ids]])
-        return _Item({**inputs, "decoder_input_ids": text}, ids, 0, end)
+        return Item({**inputs, "decoder_input_ids": text}, ids, 0, end)
 
-    def _spoken(self, image: Image.Image, own: Said | None, given: str, prompt: str) -> _Item:
+    def _spoken(self, image: Image.Image, own: Said | None, given: str, prompt: str) -> Item:
         """What is said behind the prompt, in one sequence."""
         prompting = self.family.prompting
         if own is not None:
@@ -261,7 +248,7 @@ class Speaker:
         inputs = shortened(self._read(image, found.context), found.dropped)
         inputs = continued(inputs, found.instead, {})
         whole = continued(inputs, found.ids, self.family.types)
-        return _Item(whole, found.ids, inputs["input_ids"].shape[1] - 1, found.end, found.swallowed)
+        return Item(whole, found.ids, inputs["input_ids"].shape[1] - 1, found.end, found.swallowed)
 
     def _opening(self) -> list[int]:
         """What a decoder emits before the words: BOS, where it does not start with it."""
@@ -271,14 +258,11 @@ class Speaker:
         front, end = added(self.parts.tokenizer)
         return front if start_token(self.model) in end else []  # as BART and TrOCR learnt it
 
-    def _steps(self, items: Sequence[_Item], inputs: Inputs) -> Any:
-        """Row ``first + t`` of each item's text predicts its token t, and the row after the last its end."""
-        most = max(len(item.ids) for item in items)
-        rows = torch.tensor([[item.first + min(t, len(item.ids)) for t in range(most + 1)] for item in items])
+    def _steps(self, items: Sequence[Item], inputs: Inputs) -> Any:
         length = inputs["decoder_input_ids" if self.family.decoder else "input_ids"].shape[1]
-        return partial(rows_of_text, rows, length)
+        return partial(rows_of_text, rows_of(items), length)
 
-    def _reading(self, item: _Item, prompt: str) -> Reading:
+    def _reading(self, item: Item, prompt: str) -> Reading:
         words = words_of(self.parts.tokenizer, item.ids, item.before)
         token = item.end if item.end in self._ends else (self._ends or [None])[0]
         end = None if token is None else Word("END", (len(item.ids),), (token,))

@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 import vlx
 from tests import tiny
 from tests.speakers import Speaker
+from vlx.explain import raw_maps
 from vlx.methods import perturbed
 from vlx.methods.cam import eigen_cam
 
@@ -140,3 +141,19 @@ def test_eigen_cam_is_the_first_principal_part() -> None:
 def test_what_a_pass_lacks_is_said(run: vlx.Pass, method: vlx.Method) -> None:
     with pytest.raises(vlx.VlxError, match="gives no way"):
         vlx.explain(replace(run, above=None, below=None), [vlx.word(0)], method)
+
+
+PERTURBED = [vlx.ablation_cam, vlx.score_cam, vlx.rise_with(count=4), vlx.smooth_gradient]
+
+
+@pytest.mark.parametrize("method", PERTURBED, ids=lambda method: method.name)
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
+def test_maps_have_the_precision_of_those_of_other_methods(
+    precision: torch.dtype, method: vlx.Method
+) -> None:
+    speaker = Speaker()
+    speaker.model.to(precision)
+    run = speaker.read([picture(1)], [TEXT])
+    resolved = [[vlx.word(0).resolve(run.readings[0])]]
+    assert raw_maps(run, resolved, method).dtype == precision
+    assert raw_maps(run, resolved, vlx.grad_cam).dtype == precision

@@ -201,7 +201,8 @@ def _perturbed(passed: Pass, resolved: Sequence[Sequence[Resolved]], maps: Pertu
     """Maps and scores of a method that changes what a model sees, one item after the other."""
     count = max(map(len, resolved), default=0)
     terms = [[target.terms for target in item] for item in resolved]
-    raw = [maps(passed, b, item) for b, item in enumerate(terms)]
+    wide = torch.promote_types(passed.features.dtype, torch.float32)  # as gradients have it
+    raw = [maps(passed, b, item).to(wide) for b, item in enumerate(terms)]
     return Maps(_padded(raw, count), values_of(passed, terms, count))
 
 
