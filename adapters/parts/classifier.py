@@ -92,9 +92,6 @@ class Classifier:
             layer=self.layer,
         )
 
-    def _scores(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 choice"]:
-        return logit_scores(self.network(pixels))
-
     def _rescored(
         self, pixels: Float[Tensor, "batch 3 height width"], _position: int
     ) -> Float[Tensor, "batch 1 choice"]:

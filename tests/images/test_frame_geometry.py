@@ -14,6 +14,8 @@ from vlx import Frame, VlxError
 from vlx.images.preprocess import LongSide, Preprocess, ShortSide, Squash
 
 SMALL = st.integers(1, 9)
+# Checking the types of sequences, beartype looks at one item by `random`; the frames do not depend on it.
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 
 
 def random_maps(*shape: int, seed: int = 0) -> torch.Tensor:
