@@ -133,7 +133,7 @@ def _task(
         return names[given]
     if not isinstance(data, DataFolder):
         truth = next((item.truth for item in data if item.truth is not None), None)
-        by_truth = {Region: BOXES, Segments: POINTING, HumanFiles: ATTENTION}
+        by_truth: dict[type, Task] = {Region: BOXES, Segments: POINTING, HumanFiles: ATTENTION}
         return by_truth.get(type(truth), OCCLUSION) if truth is not None else OCCLUSION
     for task in TASKS:
         served: list[ModelType] = [one for one in task.model_types if one in does]
