@@ -136,13 +136,14 @@ def markdown(found: Measured) -> str:
 
 def short(found: Measured) -> str:
     """The means, or the medians and the means, with the intervals of the first by image, for a terminal."""
-    rows = [("", *(("median", "95% interval", "mean") if found.median else ("mean", "95% interval")), "n")]
+    numbers = ["median", "95% interval", "mean"] if found.median else ["mean", "95% interval"]
+    rows: list[list[str]] = [["", *numbers, "n"]]
     for name, one in found.by_image.items():
         first, interval = (one.median, one.median_interval) if found.median else (one.mean, one.interval)
         low, high = interval or (math.nan, math.nan)
         cells = [_short(first), f"{low:.3f} to {high:.3f}" if interval else ""]
         more = [_short(one.mean)] if found.median else []
-        rows.append((name, *cells, *more, str(one.n)))
+        rows.append([name, *cells, *more, str(one.n)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     left, *right = widths
     lines = [
