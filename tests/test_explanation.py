@@ -21,7 +21,7 @@ from PIL import Image
 
 from tests.explained import MADE, answers, at_pixels, caption, photo
 from vlx import Explained, Explanation, Frame, Provenance, VlxError, explanation, load_explanation
-from vlx.explanation import write_whole
+from vlx.images.files import write_whole
 
 KINDS = pytest.mark.parametrize(
     "made", [caption(), at_pixels(), answers()], ids=["words", "pixels", "answers"]

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from vlx.errors import VlxError, near_names
-from vlx.images.files import decode_image
+from vlx.images.files import decode_image, write_whole
 from vlx.images.frame import Frame
 from vlx.owned import own
 
@@ -213,7 +213,7 @@ class Explanation:
             "prompt": self.prompt,
             "unknown": self.unknown,
             "predicted": self.predicted,
-            "targets": [asdict(target) for target in self.targets],
+            "targets": [_plain(target) for target in self.targets],
         }
         return json.dumps(facts, indent=1, ensure_ascii=False)
 
@@ -272,16 +272,6 @@ def load_explanation(stem: str | Path) -> Explanation:
         raise VlxError(f"{base} is not a saved explanation: {reason or type(error).__name__}") from None
 
 
-def write_whole(path: Path, blob: bytes) -> None:
-    """Write a file so that it appears whole or not at all, also when interrupted."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(blob)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def _read(json_path: Path, npz_path: Path) -> Explanation:
     facts = json.loads(json_path.read_text(encoding="utf-8"))
     if facts["format"] != FORMAT:
@@ -307,7 +297,15 @@ def _read(json_path: Path, npz_path: Path) -> Explanation:
 
 def _frame(*, centres: Any = None, **sides: Any) -> Frame:
     placed = None if centres is None else (tuple(centres[0]), tuple(centres[1]))  # older files have none
-    return Frame(**{name: tuple(side) for name, side in sides.items()}, centres=placed)
+    named = {name: tuple(sides[name]) for name in ("image_size", "input_size", "box")}
+    return Frame(**named, centres=placed)
+
+
+def _plain(target: Explained) -> dict[str, Any]:
+    """A target without what was not asked for."""
+    return {
+        name: value for name, value in asdict(target).items() if name == "probability" or value is not None
+    }
 
 
 def _png(image: Image.Image) -> bytes:

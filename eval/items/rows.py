@@ -17,7 +17,7 @@ from vlx.errors import VlxError
 from vlx.eval.items.faults import DAMAGED
 from vlx.eval.items.item import Item
 from vlx.eval.measures.statistics import Outcome
-from vlx.explanation import write_whole
+from vlx.images.files import write_whole
 
 SCORE = "score"
 FACTS = ("item", "image", "method", "text", "target", "word", "category", "question_id", "unknown", "detail")

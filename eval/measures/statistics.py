@@ -1,8 +1,7 @@
 """Summaries of measured items: mean, spread, interval, and what was left out and why.
 
-A measure gives one Outcome for each item. What is undefined carries a reason instead of a
-value and enters no mean. Outcomes are kept in a Tally; tallies from several workers merge
-exactly, and a summary does not depend on the order in which items arrived.
+A measure gives one Outcome for each item. What is undefined carries a reason instead of a value and enters
+no mean. Tallies of several workers merge exactly, and a summary does not depend on the order of its items.
 """
 
 import math

@@ -16,7 +16,7 @@ from vlx.eval.runs.methods import name_in
 from vlx.eval.runs.summary import Measured, fault_lines, from_json
 from vlx.eval.runs.tables import table_cells, table_note
 from vlx.eval.tasks.task import Task
-from vlx.explanation import write_whole
+from vlx.images.files import write_whole
 from vlx.show.cards import base64_text
 from vlx.show.html import part, policy, rendered
 

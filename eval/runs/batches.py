@@ -32,7 +32,7 @@ from vlx.eval.runs.isolated import rows_of
 from vlx.eval.runs.settings import Settings, Shard, agree, claim
 from vlx.eval.runs.summary import Collected, as_json, latex, markdown
 from vlx.eval.tasks.task import Task
-from vlx.explanation import write_whole
+from vlx.images.files import write_whole
 from vlx.methods.values import Method
 
 Work = Callable[[Sequence[int]], Iterable[tuple[int, list[Row]]]]

@@ -9,7 +9,7 @@ from vlx.eval.items.rows import need_pyarrow, part_path, read_part
 from vlx.eval.runs.batches import finish, locked
 from vlx.eval.runs.settings import Settings, Shard, claim, deciding, read_settings, settings_of
 from vlx.eval.tasks.task import Task
-from vlx.explanation import write_whole
+from vlx.images.files import write_whole
 
 
 def merge(folders: Sequence[Path], out: Path, tasks: Sequence[Task]) -> Path:

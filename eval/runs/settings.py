@@ -10,7 +10,7 @@ from typing import Any
 from vlx.errors import VlxError
 from vlx.eval.items.models import ModelType
 from vlx.eval.items.options import Options
-from vlx.explanation import write_whole
+from vlx.images.files import write_whole
 
 SETTINGS = "settings.json"
 _NO_ROW = frozenset({"damaged"})  # decide when a run ends

@@ -46,7 +46,7 @@ def test_it_is_what_the_classifier_gives(method):
 
 
 def test_occlusion_is_what_the_classifier_gives():
-    net, method = Plain(), vlx.occlusion_with(size=8, stride=8)
+    net, method = Plain(), vlx.occlusion_with(size=8, stride=8, fill="zero")
     model = Classifier(net, list("abcde"), Preprocess(Squash((24, 16))))
     run = model.read(small.photos((70, 90), (64, 48)))
     expected = np.stack([found.raw[0] for found in vlx.explain(run, vlx.label(3), method)])

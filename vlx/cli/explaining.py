@@ -13,8 +13,8 @@ from PIL import Image
 
 from vlx.cli.own_code import own_line
 from vlx.errors import ImageError, TextError, UnknownChoice, VlxError
-from vlx.explanation import Explanation, write_whole
-from vlx.images.files import list_images, open_image
+from vlx.explanation import Explanation
+from vlx.images.files import list_images, open_image, write_whole
 from vlx.methods.values import Method, method_named
 from vlx.show.figures import comparison, differences
 

@@ -159,3 +159,13 @@ def _from_array(array: np.ndarray) -> Image.Image:
         f"an array of shape {array.shape} and type {array.dtype} is no image: expected bytes, "
         f"(height, width), (height, width, 3) or (height, width, 4){how}"
     )
+
+
+def write_whole(path: Path, blob: bytes) -> None:
+    """Write a file so that it appears whole or not at all, also when interrupted."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(blob)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

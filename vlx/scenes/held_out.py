@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 
 from vlx.errors import VlxError
-from vlx.explanation import write_whole
+from vlx.images.files import write_whole
 
 ARCHIVE = Path(__file__).parent / "assets" / "held_out.tar.gz"
 _NAME = re.compile(r"(?:\w[\w.-]*/)*\w[\w.-]*", re.ASCII)  # no root, no drive, no "..", nothing hidden

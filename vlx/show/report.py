@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vlx.errors import VlxError
-from vlx.explanation import Explanation, write_whole
+from vlx.explanation import Explanation
+from vlx.images.files import write_whole
 from vlx.show.cards import Card, base64_text, report_card
 from vlx.show.colours import OPACITY, ramp
 from vlx.show.figures import percent

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 from PIL import ImageColor
-from scipy import ndimage
 from torch import Tensor
 
 from vlx.errors import VlxError
@@ -80,6 +79,8 @@ def filling(
             )
         return _values(colour([part / 255 for part in fill]))
     if fill == "blur":
+        from scipy import ndimage  # not for whoever only names a fill
+
         return ndimage.gaussian_filter(image, (0, size, size), mode="nearest")
     if fill == "zero" or (fill is None and colour is not None and subtracts_a_mean(colour)):
         return np.zeros(len(image))
