@@ -134,7 +134,9 @@ class Beneath:
 def _beside(model: nn.Module, layer: nn.Module) -> list[nn.Module]:
     """The largest modules that do not hold the layer; none that stand at several places."""
     found: dict[nn.Module, int] = {}
-    way = [module for module in model.modules() if any(inner is layer for inner in module.modules())]
+    names = [name for name, one in model.named_modules(remove_duplicate=False) if one is layer]
+    above = {name.rsplit(".", depth)[0] for name in names for depth in range(1, name.count(".") + 1)}
+    way = {model, layer, *map(model.get_submodule, above)}
     for module in way:
         for child in module.children() if module is not layer else ():
             if child not in way:

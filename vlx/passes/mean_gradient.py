@@ -11,6 +11,7 @@ are linear in the features, this is most of the work.
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -134,7 +135,13 @@ def _is_pool(layer: nn.Module) -> bool:
         return layer.padding in (0, (0, 0)) and layer.divisor_override is None
     if type(layer) in (nn.MaxPool2d, nn.AdaptiveMaxPool2d):
         return not layer.return_indices
-    return type(layer) is nn.AdaptiveAvgPool2d or isinstance(layer, Pool)
+    return type(layer) is nn.AdaptiveAvgPool2d or _pools(type(layer))
+
+
+@cache
+def _pools(kind: type) -> bool:
+    """Whether layers of a class are a `Pool`: once a class, as Python takes long to tell."""
+    return issubclass(kind, Pool)
 
 
 def _at_places(
