@@ -198,6 +198,34 @@ def test_nothing_below_runs_again() -> None:
         assert counted == expected
 
 
+def test_the_rows_that_are_scored_are_picked_again() -> None:
+    """A captioner whose image has a row of its own in front: the steps of its Pass are those of its words."""
+    speaker = Speaker()
+    network = speaker.model
+    ids = torch.tensor([[tiny.WORDS.index(word) for word in ("a", "red", "bike")]])
+
+    def score(pixels: Tensor, ids: Tensor) -> Tensor:
+        said = network.words(torch.cat([torch.zeros_like(ids[:, :1]), ids], 1))
+        out, _ = network.lstm(torch.cat([network.cnn(pixels)[:, None], said], 1))
+        return vlx.log_probabilities(network.vocabulary(out))
+
+    pixels = tiny.pixels_of(1)
+    plain = tiny.caption_pass(network, pixels, ids.tolist())
+    steps = lambda hidden: hidden[:, 1:]  # noqa: E731
+    with vlx.capture(network, "cnn.features.3", vocabulary="vocabulary", steps=steps) as seen:
+        scores = score(pixels, ids)
+    torch.testing.assert_close(scores, plain.scores)
+    run = replace(
+        plain,
+        features=seen.features,
+        scores=scores,
+        shortcuts=seen.shortcuts,
+        above=seen.above(score, pixels, ids),
+    )
+    again = run.with_features(0, run.features.detach())
+    torch.testing.assert_close(again.scores, scores)
+
+
 class Around(nn.Module):
     """What lies below the layer is used behind it too: as a module gave it, or only as a function did."""
 

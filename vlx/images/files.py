@@ -162,7 +162,14 @@ def _from_array(array: np.ndarray) -> Image.Image:
 
 
 def write_whole(path: Path, blob: bytes) -> None:
-    """Write a file so that it appears whole or not at all, also when interrupted."""
+    """Write a file so that it appears whole or not at all, also when interrupted.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_whole(Path(folder, "x"), b"whole")
+    ...     Path(folder, "x").read_bytes()
+    b'whole'
+    """
     part = path.with_name(path.name + ".part")
     try:
         part.write_bytes(blob)

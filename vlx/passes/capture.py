@@ -68,7 +68,8 @@ class Seen:
         """How other features are scored in the place of these: ``above`` of the Pass.
 
         ``score(*inputs)`` runs the model and gives the scores of the Pass; the inputs have the batch first.
-        It is given copies of those of one item. What lies below the layer does not run again, where the
+        It is given copies of those of one item, and ``steps`` of `capture` picks the same rows of each: where
+        it picks others of every item, see `again`. What lies below the layer does not run again, where the
         scores show on its first use that it can be left out.
 
         >>> from torch import nn
@@ -95,6 +96,7 @@ class _Call:
     model: nn.Module
     site: Site
     vocabulary: Layer | None
+    steps: Callable[[Tensor], Tensor] | None
     beneath: Beneath
 
 
@@ -133,7 +135,7 @@ def capture(
     site = layer if isinstance(layer, Site) else Site(layer)
     name, module = find_layer(model, site.layer)
     beneath = Beneath(model, module, through=site.side == "output")
-    seen = Seen(name, _call=_Call(model, replace(site, layer=module), vocabulary, beneath))
+    seen = Seen(name, _call=_Call(model, replace(site, layer=module), vocabulary, steps, beneath))
     _need_gradients(model)
     _need_hooks(model, name)
 
@@ -171,7 +173,7 @@ def cut_at(
     """
     at, top = find_layer(model, vocabulary)
     if seen._call is not None:  # pyright: ignore[reportPrivateUsage]
-        seen._call = replace(seen._call, vocabulary=vocabulary)  # pyright: ignore[reportPrivateUsage]
+        seen._call = replace(seen._call, vocabulary=vocabulary, steps=steps)  # pyright: ignore[reportPrivateUsage]
     with ExitStack() as stack:
         hook = _vocabulary_hook(seen, at, steps)
         stack.callback(top.register_forward_pre_hook(hook, prepend=True).remove)
@@ -210,7 +212,7 @@ def again(seen: Seen, score: ScoreItem, steps: StepsOfItem | None = None) -> Abo
 
     def once(position: int, features: Tensor, skip: bool) -> Again:
         count = len(features)
-        kept = steps(position, count) if steps else None
+        kept = steps(position, count) if steps else call.steps
         skipped = call.beneath.skipped(position, count, len(seen.features)) if skip else nullcontext()
         seeing = capture(call.model, call.site, vocabulary=call.vocabulary, steps=kept, features=features)
         with seeing as found, skipped:
