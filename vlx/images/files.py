@@ -165,6 +165,7 @@ def write_whole(path: Path, blob: bytes) -> None:
     """Write a file so that it appears whole or not at all, also when interrupted.
 
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_whole(Path(folder, "x"), b"whole")
     ...     Path(folder, "x").read_bytes()
