@@ -37,7 +37,9 @@ from vlx.images.preprocess import Preprocess, Squash, stack_images
 from vlx.show.report import write_report
 
 BATCH = 20
-METHODS = (vlx.grad_cam, vlx.hires_cam, vlx.guided_backprop, vlx.guided_grad_cam)
+METHODS = (
+    vlx.grad_cam, vlx.hires_cam, vlx.integrated_gradients, vlx.guided_backprop, vlx.guided_grad_cam,
+)  # fmt: skip
 DRAWN = (vlx.grad_cam, vlx.guided_grad_cam)
 BESIDE = (SCORE, "mean_activation", "centre_prior", "random_weights")
 
@@ -71,7 +73,7 @@ class Flickr8k:
         with vlx.capture(
             self.model, "encoder.cnn", vocabulary="decoder.linear", steps=lambda hidden: hidden[:, 1:]
         ) as seen:
-            scores = vlx.log_probabilities(self.model(pixels, padded))
+            scores = self.scores(pixels, padded)
         readings = tuple(
             vlx.Reading(
                 "caption",
@@ -84,8 +86,13 @@ class Flickr8k:
         return vlx.Pass(
             seen.features, scores, readings, frames, tuple(images),
             below=vlx.Below(pixels, lambda pixels: vlx.output_at(self.model.encoder, "cnn", pixels)),
-            shortcuts=seen.shortcuts, model="Flickr8k captioner", layer=seen.layer,
+            shortcuts=seen.shortcuts, above=seen.above(self.scores, pixels, padded),
+            model="Flickr8k captioner", layer=seen.layer,
         )  # fmt: skip
+
+    def scores(self, pixels: Tensor, ids: Tensor) -> Tensor:
+        """Log-probabilities (batch, step, word) of the rows that are scored."""
+        return vlx.log_probabilities(self.model(pixels, ids))
 
     @torch.no_grad()
     def generate(self, images: Sequence[Any], beam: int = 1) -> list[str]:

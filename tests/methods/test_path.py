@@ -254,6 +254,19 @@ def test_a_skip_around_the_layer_keeps_its_values(held: bool) -> None:
             torch.testing.assert_close(again.scores[0], run.scores[position])
 
 
+@pytest.mark.parametrize(
+    "method", [vlx.integrated_gradients, vlx.integrated_grad_cam, vlx.ablation_cam, vlx.score_cam,
+               vlx.smooth_gradient, vlx.rise_with(count=4)],
+    ids=lambda method: method.name,
+)  # fmt: skip
+def test_items_of_which_nothing_is_asked(method: vlx.Method) -> None:
+    run = Speaker().read([picture(1), picture(2), picture(3)], ["a", "a dog", "cat"])
+    found = vlx.explain(run, [[], [vlx.word(1), vlx.word(0)], []], method, evidence=True)
+    assert [len(one.targets) for one in found] == [0, 2, 0]
+    (alone,) = vlx.explain(Speaker().read([picture(2)], ["a dog"]), [vlx.word(1), vlx.word(0)], method)
+    np.testing.assert_allclose(found[1].raw, alone.raw, rtol=1e-5, atol=1e-9)
+
+
 def test_evidence_of_methods_without_a_path() -> None:
     run = squared().read([picture(8), picture(9)])
     plain = vlx.explain(run, [vlx.label(1)])

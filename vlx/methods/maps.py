@@ -1,6 +1,6 @@
 """The maps of a Pass by several methods, which share what they take of it alike."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -170,19 +170,27 @@ def _along(passed: Pass, resolved: Sequence[Sequence[Resolved]], method: Method,
     assert path is not None
     _need_places(passed)
     scores = values_of(passed, [[target.terms for target in item] for item in resolved], count)
-    blank, error, maps = torch.zeros_like(scores), torch.zeros_like(scores), list[Tensor]()
+    blank, error, maps = torch.zeros_like(scores), torch.zeros_like(scores), dict[int, Tensor]()
     batched = exact = True
-    for b, targets in enumerate(resolved):
+    for b, targets in _asked(resolved):
         terms = [target.terms for target in targets]
         found = along(passed, b, terms, path, mean_only=method.needs_mean_only, chunk=chunk)
         at_places = found.gradients if found.error is None else passed.grid(found.gradients)
         change = passed.grid(found.change[None]).to(at_places.dtype)
-        maps.append(_mapped(method, change[None], at_places[:, None])[:, 0])
+        maps[b] = _mapped(method, change[None], at_places[:, None])[:, 0]
         blank[: len(terms), b] = found.at_baseline
         exact, batched = exact and found.error is not None, batched and found.batched
         if found.error is not None:
             error[: len(terms), b] = found.error
-    return Maps(_padded(maps, count), scores, batched, 0, blank, error if exact else None)
+    return Maps(_padded(maps, passed.batch, count), scores, batched, 0, blank, error if exact else None)
+
+
+def _asked(resolved: Sequence[Sequence[Resolved]]) -> list[tuple[int, Sequence[Resolved]]]:
+    """The items of which anything is asked, by their positions."""
+    found = [(b, targets) for b, targets in enumerate(resolved) if targets]
+    if not found:
+        raise VlxError("no targets to explain: give at least one, such as word(0) or caption()")
+    return found
 
 
 def with_evidence(passed: Pass, resolved: Sequence[Sequence[Resolved]], made: Maps) -> Maps:
@@ -202,8 +210,8 @@ def _perturbed(passed: Pass, resolved: Sequence[Sequence[Resolved]], maps: Pertu
     count = max(map(len, resolved), default=0)
     terms = [[target.terms for target in item] for item in resolved]
     wide = torch.promote_types(passed.features.dtype, torch.float32)  # as gradients have it
-    raw = [maps(passed, b, item).to(wide) for b, item in enumerate(terms)]
-    return Maps(_padded(raw, count), values_of(passed, terms, count))
+    raw = {b: maps(passed, b, terms[b]).to(wide) for b, _ in _asked(resolved)}
+    return Maps(_padded(raw, passed.batch, count), values_of(passed, terms, count))
 
 
 def _hidden(passed: Pass, resolved: Sequence[Sequence[Resolved]], windows: Windows) -> Maps:
@@ -211,12 +219,16 @@ def _hidden(passed: Pass, resolved: Sequence[Sequence[Resolved]], windows: Windo
     count = max(map(len, resolved), default=0)
     found = occlusion_maps(passed, dict(enumerate(resolved)), windows).values()
     scores = values_of(passed, [[target.terms for target in item] for item in resolved], count)
-    return Maps(_padded([torch.from_numpy(maps) for maps in found], count), scores)
+    made = {b: torch.from_numpy(maps) for b, maps in enumerate(found)}
+    return Maps(_padded(made, passed.batch, count), scores)
 
 
 def _padded(
-    items: Sequence[Float[Tensor, "_target *plane"]], count: int
+    items: Mapping[int, Float[Tensor, "_target *plane"]], batch: int, count: int
 ) -> Float[Tensor, "target batch *plane"]:
-    """The maps of all items beside one another; those of short items are followed by 0."""
-    filled = [torch.cat([maps, maps.new_zeros(count - len(maps), *maps.shape[1:])]) for maps in items]
-    return torch.stack(filled, 1)
+    """The maps of all items beside one another; those of short items are followed by 0, or all 0."""
+    one = next(iter(items.values()))
+    filled = one.new_zeros(count, batch, *one.shape[1:])
+    for b, maps in items.items():
+        filled[: len(maps), b] = maps
+    return filled
