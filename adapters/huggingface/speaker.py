@@ -120,6 +120,7 @@ class Speaker:
         pixels = inputs["pixel_values"]
         direct = pixels.ndim == 4 and len(pixels) == len(images)
         once = direct and all(image is images[0] for image in images)
+        alone = site  # gives a row for each image that is seen
         if once:
             site = replace(site, unpack=partial(repeated, self.layer, len(images)))
         site = replace(site, everywhere=on_tokens(partial(tokens_in_front, layouts[0])))
@@ -130,7 +131,7 @@ class Speaker:
             scores = log_probabilities(seen.logits)
         below = None
         if direct:
-            encode = partial(encoded, self.model, site, inputs)
+            encode = partial(encoded, self.model, alone, inputs)
             below = Below(pixels, encode, partial(self._rescored, items, inputs), colour=self._layouts.colour)
         need_whole_images(self.layer, len(seen.features), len(images))
         order = raster_order(self.model, self.layer, seen.features)

@@ -286,6 +286,23 @@ def test_layers_that_cannot_be_drawn(name, layer, complaint):
         vlx.explain_caption(wrap(built_model, processor, layer=layer), noise(), "a dog")
 
 
+@pytest.mark.parametrize("name", ["blip", "llava"])
+@pytest.mark.parametrize(
+    "method", [vlx.gradient, vlx.smooth_gradient, vlx.integrated_with(baseline=vlx.blurred(2.0))],
+    ids=lambda method: method.name,
+)  # fmt: skip
+def test_several_texts_of_one_image_reach_its_pixels(name, method):
+    """The image is seen once for all of them, and its pixels are reached for each as for one alone."""
+    speaker, image = built(name), noise()
+    texts = ["a dog", "a red cat"]
+    together = vlx.explain(speaker.read([image] * 2, texts), vlx.word(0), method)
+    for text, found in zip(texts, together, strict=True):
+        (alone,) = vlx.explain(speaker.read([image], [text]), vlx.word(0), method)
+        largest = abs(alone.raw).max()
+        assert largest > 0
+        np.testing.assert_allclose(found.raw, alone.raw, atol=1e-4 * largest)
+
+
 @pytest.mark.parametrize("text", ["", "  "])
 def test_empty_texts(text):
     with pytest.raises(TextError):
