@@ -49,7 +49,7 @@ def told(method: Method) -> str:
         fill = "" if held.fill is None else f", fill {held.fill}"
         return f"{method.name} (size {size}, stride {stride}{fill}, batch {held.batch})"
     total = hashlib.sha256()
-    for field in ("cam", "rule", "needs_mean_only"):
+    for field in ("cam", "rule", "needs_mean_only", "perturbed", "path"):
         _Facts(total).add(getattr(method, field))
     return f"{method.name} ({total.hexdigest()[:16]})"
 

@@ -136,6 +136,14 @@ def test_one_method_given_twice_is_one() -> None:
 def test_the_fingerprint_of_a_method_tells_its_parameters() -> None:
     assert [told(method) for method in vlx.METHODS] == [method.name for method in vlx.METHODS]
     assert told(vlx.occlusion_with(size=45)) == "occlusion_45_8 (size 45, stride of the input, batch 16)"
+    integrated, rise = vlx.integrated_gradients, vlx.rise_with(count=9)
+    apart = [
+        [replace(vlx.integrated_with(integrated, nodes=nodes), name="mine") for nodes in (3, 8)],
+        [replace(integrated, name="mine"), replace(vlx.hires_cam, name="mine")],
+        [replace(vlx.rise_with(count=9, seed=seed), name="mine") for seed in (0, 1)],
+    ]
+    assert all(told(one) != told(other) for one, other in apart)
+    assert told(rise) == told(vlx.rise_with(count=9))
     alike = [
         (scaled(2.0), scaled(2.0)),
         (flipped(1.0), flipped(1.0)),
