@@ -16,7 +16,7 @@ from vlx.check.first_use import checks_of
 from vlx.errors import VlxError
 from vlx.explanation import Explained, Explanation, Provenance
 from vlx.images.frame import Frame
-from vlx.methods.maps import Maps, maps_by_method, with_evidence
+from vlx.methods.maps import Maps, blank_scores, maps_by_method
 from vlx.methods.values import Method, as_methods, grad_cam
 from vlx.passes.forward import Pass
 from vlx.passes.reading import Choices, Reading
@@ -115,8 +115,10 @@ def _explained(
 ) -> list[list[Explanation]]:
     """Explanations of every item by each method, in the order of the methods."""
     done: dict[int, list[Explanation]] = {}
+    lacking = evidence and any(method.path is None for method in methods)  # paths have those of their start
+    blank = blank_scores(passed, resolved) if lacking else None
     for at, made in maps_by_method(passed, resolved, methods, chunk):
-        told = with_evidence(passed, resolved, made) if evidence else made
+        told = replace(made, blank=blank) if made.blank is None else made
         done[at] = [_result(passed, b, resolved[b], told, methods[at]) for b in range(passed.batch)]
     return [done[at] for at in range(len(methods))]
 

@@ -278,6 +278,25 @@ def test_evidence_of_methods_without_a_path() -> None:
     assert bare[0].targets[0].blank is None
 
 
+def test_evidence_is_made_once_for_all_methods() -> None:
+    """And not at all where every method follows a path, whose start tells it."""
+    run = squared().read([picture()])
+    counted: list[int] = []
+    above = run.above
+    assert above is not None
+
+    def counting(position: int, features: Tensor) -> object:
+        counted.append(len(features))
+        return above(position, features)
+
+    watched = replace(run, above=counting)
+    (found,) = vlx.explain(watched, vlx.label(1), ["grad_cam", "hires_cam", "layer_cam"], evidence=True)
+    assert [one.targets[0].blank for one in found] == [0, 0, 0]
+    assert counted == [1]
+    vlx.explain(watched, vlx.label(1), vlx.integrated_gradients, evidence=True)
+    assert counted == [1, 4]
+
+
 def test_a_pass_that_cannot_run_again_says_so() -> None:
     run = replace(squared().read([picture()]), above=None)
     with pytest.raises(vlx.VlxError, match=r"above=seen\.above"):

@@ -14,7 +14,7 @@ from vlx.api.given import (
     Picture,
     Some,
     SomeOfEach,
-    choice_targets,
+    explain_choices,
     listed,
     one_for_each,
     opened_all,
@@ -148,10 +148,7 @@ def _explained(
         return [one[0] for one in found] if isinstance(method, str | Method) else found
     passed = read_of(model, "explain_answer", images, asked)
     question_on_first_use(passed, lambda other: read_of(model, "explain_answer", images[:1], [other]))
-    if targets is not None:
-        return explain(passed, listed(targets), method, chunk=chunk)
-    wanted = [choice_targets(passed, item, names) for item, names in enumerate(named)]
-    return explain(passed, wanted, method, chunk=chunk)
+    return explain_choices(passed, named, targets, method, chunk)
 
 
 def _asked_else(model: Responder, image: Image.Image, text: str, question: str) -> Pass:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vlx.api.protocols import Responder
 from vlx.errors import TextError, VlxError
+from vlx.explain import explain
 from vlx.images.files import open_image
 from vlx.methods.values import Method
 from vlx.passes.forward import Pass
@@ -63,7 +64,21 @@ def responder(model: Any) -> Responder:
     return model
 
 
-def choice_targets(passed: Pass, item: int, names: Some | None) -> list[Target]:
+def explain_choices(
+    passed: Pass,
+    named: Sequence[Some | None],
+    targets: Sequence[Target] | Target | None,
+    method: Method | str | Methods,
+    chunk: int | None,
+) -> list[Any]:
+    """Of each item an Explanation, or one for each of several methods, of what is named or asked for."""
+    if targets is not None:
+        return explain(passed, listed(targets), method, chunk=chunk)
+    wanted = [_choice_targets(passed, item, names) for item, names in enumerate(named)]
+    return explain(passed, wanted, method, chunk=chunk)
+
+
+def _choice_targets(passed: Pass, item: int, names: Some | None) -> list[Target]:
     """The named answers or classes of an item of a Pass, or its likeliest one."""
     chosen = [int(passed.scores[item, 0].argmax())] if names is None else listed(names)
     if not chosen:

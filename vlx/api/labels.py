@@ -10,7 +10,7 @@ from vlx.api.given import (
     Picture,
     Some,
     SomeOfEach,
-    choice_targets,
+    explain_choices,
     listed,
     one_for_each,
     opened_all,
@@ -152,7 +152,4 @@ def _explained(
     """Of each image an Explanation, or one for each of several methods."""
     named = one_for_each(labels, len(images), "classes")
     passed = read_of(model, "explain_label", images)
-    if targets is not None:
-        return explain(passed, listed(targets), method, chunk=chunk)
-    wanted = [choice_targets(passed, item, names) for item, names in enumerate(named)]
-    return explain(passed, wanted, method, chunk=chunk)
+    return explain_choices(passed, named, targets, method, chunk)

@@ -1,7 +1,7 @@
 """The maps of a Pass by several methods, which share what they take of it alike."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -193,16 +193,18 @@ def _asked(resolved: Sequence[Sequence[Resolved]]) -> list[tuple[int, Sequence[R
     return found
 
 
-def with_evidence(passed: Pass, resolved: Sequence[Sequence[Resolved]], made: Maps) -> Maps:
-    """The same, with the scores of features of 0 unless it has some; as it is where the Pass cannot tell."""
-    if made.blank is not None or passed.above is None:
-        return made
+def blank_scores(
+    passed: Pass, resolved: Sequence[Sequence[Resolved]]
+) -> Float[Tensor, "target batch"] | None:
+    """The scores of the same texts for features of 0; None where the Pass cannot tell."""
+    if passed.above is None:
+        return None
     count, found = max(map(len, resolved), default=0), list[Tensor]()
     for b, targets in enumerate(resolved):
         with torch.no_grad():
             run = passed.with_features(b, blank_features(passed, b)[None])
             found.append(values_of(run, [[target.terms for target in targets]], count))
-    return replace(made, blank=torch.cat(found, 1))
+    return torch.cat(found, 1)
 
 
 def _perturbed(passed: Pass, resolved: Sequence[Sequence[Resolved]], maps: Perturbed) -> Maps:

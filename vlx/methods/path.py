@@ -77,10 +77,10 @@ def blurred(sigma: float = 16.0) -> Callable[[Pass, int], Tensor]:
 
         if passed.below is None or passed.below.encode is None:
             raise VlxError(f"{passed.model} gives no way from pixels to features: use another baseline")
-        pixels = passed.below.pixels.detach()
+        pixels = passed.below.pixels[position : position + 1].detach()
         size = 2 * min(int(3 * sigma), min(pixels.shape[-2:]) - 1) + 1
         with torch.no_grad():
-            return passed.below.encode(gaussian_blur(pixels, [size, size], [sigma, sigma]))[position]
+            return passed.below.encode(gaussian_blur(pixels, [size, size], [sigma, sigma]))[0]
 
     features.__name__ = f"blurred_{sigma:g}"
     return features

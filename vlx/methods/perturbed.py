@@ -11,13 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from vlx.errors import VlxError
 from vlx.methods.cam import weighted_sum
+from vlx.methods.rescoring import Targets, other_pixels, values_in
 from vlx.passes.forward import Pass
-from vlx.passes.targets import Term
 
-Targets = Sequence[tuple[Term, ...]]
-"""For each target the weighted scores it sums."""
 Perturbed = Callable[[Pass, int, Targets], Tensor]
 
 BATCH = 32
@@ -37,13 +34,13 @@ def ablation_cam(
     # Where each channel and place of the grid stands among the features.
     at = passed.grid(torch.arange(own.numel(), dtype=torch.float64).view(own.shape)[None])[0].long()
     at = at.flatten(1).to(own.device)
-    original = _values(passed.scores[position : position + 1].detach(), targets)[0]
+    original = values_in(passed.scores[position : position + 1].detach(), targets)[0]
     falls: list[Tensor] = []
     for part in at.split(batch):
         features = own.flatten().expand(len(part), -1).scatter(1, part, 0).view(-1, *own.shape)
         with torch.no_grad():
             scores = passed.with_features(position, features).scores.detach()
-        falls.append(original - _values(scores, targets))
+        falls.append(original - values_in(scores, targets))
     weights = torch.cat(falls).T  # (target, channel)
     return weighted_sum(grid.to(weights)[None], weights).relu()
 
@@ -57,16 +54,16 @@ def score_cam(
     the scores' increases over those of a blank image gives their weights. Runs the model once for each
     channel.
     """
-    pixels, rescore = _below(passed)
+    below, rescore = other_pixels(passed)
     grid = passed.grid(passed.features[position].detach()[None])[0].float()
-    image = pixels[position : position + 1]
-    blank = _values(rescore(torch.zeros_like(image), position), targets)[0]
+    image = below.pixels[position : position + 1].detach()
+    blank = values_in(rescore(torch.zeros_like(image), position), targets)[0]
     rises: list[Tensor] = []
     for part in grid.split(batch):
         masks = interpolate(part[None], image.shape[-2:], mode="bilinear", align_corners=False)[0]
         least, most = masks.amin((1, 2), keepdim=True), masks.amax((1, 2), keepdim=True)
         masks = ((masks - least) / (most - least).where(most > least, 1.0)).where(most > least, 0.0)
-        rises.append(_values(rescore(image * masks[:, None].to(image), position), targets) - blank)
+        rises.append(values_in(rescore(image * masks[:, None].to(image), position), targets) - blank)
     weights = torch.cat(rises).softmax(0).T
     return weighted_sum(grid.to(weights)[None], weights).relu()
 
@@ -88,12 +85,12 @@ def rise(
     bilinearly and shifted, multiply the image; the map is their mean, weighted by the scores, over ``shown``.
     The mean score is taken off first, which takes off a constant. Runs the model once for each mask.
     """
-    pixels, rescore = _below(passed)
-    image = pixels[position : position + 1]
+    below, rescore = other_pixels(passed)
+    image = below.pixels[position : position + 1].detach()
     total = torch.zeros(len(targets), *image.shape[-2:], dtype=torch.float64)
     sums, plain = torch.zeros(len(targets), dtype=torch.float64), torch.zeros_like(total[0])
     for masks in _masks(image.shape[-2:], count, cells, shown, batch, seed):
-        values = _values(rescore(image * masks[:, None].to(image), position), targets).cpu()
+        values = values_in(rescore(image * masks[:, None].to(image), position), targets).cpu()
         total += torch.einsum("nt,nij->tij", values, masks.double())
         sums += values.sum(0)
         plain += masks.double().sum(0)
@@ -118,23 +115,3 @@ def _masks(
                 for mask, top, left in zip(fine, down, right, strict=True)
             ]
         )
-
-
-def _below(passed: Pass) -> tuple[Tensor, Callable[[Tensor, int], Tensor]]:
-    if passed.below is None or passed.below.rescore is None:
-        raise VlxError(f"{passed.model} gives no way to score other pixels: use a method on features")
-    return passed.below.pixels.detach(), passed.below.rescore
-
-
-def _values(scores: Float[Tensor, "image step choice"], targets: Targets) -> Float[Tensor, "image target"]:
-    """The targets' values of each row of scores, as doubles."""
-    return torch.stack(
-        [
-            sum(
-                (term.weight * scores[:, term.step, term.choice].double() for term in target),
-                scores.new_zeros(len(scores), dtype=torch.float64),
-            )
-            for target in targets
-        ],
-        1,
-    )

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from vlx.errors import VlxError
 from vlx.methods.gradients import gradients, pixels_of
-from vlx.methods.perturbed import Targets
+from vlx.methods.rescoring import Targets
 from vlx.passes.capture import as_captured
 from vlx.passes.forward import Pass
 

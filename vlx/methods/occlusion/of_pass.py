@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vlx.errors import VlxError
 from vlx.images.frame import Frame
 from vlx.methods.occlusion.fills import Pixels, filling
 from vlx.methods.occlusion.incremental import changes_only
 from vlx.methods.occlusion.windows import Windows, occlusion
+from vlx.methods.rescoring import other_pixels, values_in
 from vlx.passes.forward import Below, Pass
 from vlx.passes.stand_in import stand_in
 from vlx.passes.targets import Resolved
@@ -31,15 +31,14 @@ def occlusion_maps(
     recorded for gradients. Raises VlxError if the Pass cannot score other pixels, or does not say what the
     colour that windows are filled with becomes in its input.
     """
-    if passed.below is None or passed.below.rescore is None:
-        raise VlxError(f"{passed.model} gives no way to score other pixels: use a method on features")
+    below, _ = other_pixels(passed)
     found: dict[int, Maps] = {}
-    for positions in _same_image(passed.below.pixels, [at for at, wanted in targets.items() if wanted]):
+    for positions in _same_image(below.pixels, [at for at, wanted in targets.items() if wanted]):
         mine = {position: targets[position] for position in positions}
-        maps = _of_one_image(passed.below, mine, windows, passed.frames[positions[0]])
+        maps = _of_one_image(below, mine, windows, passed.frames[positions[0]])
         ends = np.cumsum([len(targets[position]) for position in positions])
         found |= dict(zip(positions, np.split(maps, ends[:-1]), strict=True))
-    nothing = np.zeros((0, *passed.below.pixels.shape[2:]))
+    nothing = np.zeros((0, *below.pixels.shape[2:]))
     return {position: found.get(position, nothing) for position in targets}
 
 
@@ -69,7 +68,7 @@ def _of_one_image(
         values: list[Tensor] = []
         for position, wanted in targets.items():
             scores = rescore(hidden, position)
-            values += [_value(scores, target) for target in wanted]
+            values += values_in(scores, [target.terms for target in wanted]).unbind(1)
         return torch.stack(values, 1).cpu().numpy()
 
     wide = torch.promote_types(pixels.dtype, torch.float32)
@@ -126,10 +125,3 @@ def _layout(cnn: nn.Module | None) -> torch.memory_format:
         if weights.ndim == 4 and weights.is_contiguous(memory_format=last) and not weights.is_contiguous():
             return last
     return torch.contiguous_format
-
-
-def _value(scores: Float[Tensor, "batch step choice"], target: Resolved) -> Float[Tensor, " batch"]:
-    return sum(
-        (term.weight * scores[:, term.step, term.choice].double() for term in target.terms),
-        scores.new_zeros(len(scores), dtype=torch.float64),
-    )
