@@ -1,5 +1,6 @@
 """One value added at every place: its gradient is the sum of theirs, whatever the model does with them."""
 
+import gc
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from vlx.adapters.parts.classifier import Classifier
 from vlx.errors import LayerError
 from vlx.images.frame import Frame
 from vlx.images.preprocess import Squash
+from vlx.passes import mean_gradient
 from vlx.passes.capture import capture
 from vlx.passes.forward import token_grid
 from vlx.passes.mean_gradient import on_maps, on_tokens
@@ -167,6 +169,22 @@ class FirstOf(nn.Module):
         return self.layer(maps)[0]
 
 
+class Exchanged(nn.Module):
+    """What it is given with two axes exchanged, and items moved on."""
+
+    def __init__(self, first=-2, second=-1, roll=0) -> None:
+        super().__init__()
+        self.first, self.second, self.roll = first, second, roll
+
+    def forward(self, maps):
+        return maps.transpose(self.first, self.second).roll(self.roll, 0)
+
+
+class PlacesFirst(nn.Module):
+    def forward(self, maps):
+        return maps.permute(0, 2, 3, 1)
+
+
 READERS = {
     "means": lambda: nn.AdaptiveAvgPool2d(1),
     "means of parts": lambda: nn.AdaptiveAvgPool2d((2, 3)),
@@ -245,6 +263,114 @@ def test_what_a_pool_says_of_a_value_everywhere(columns):
     torch.testing.assert_close(pool.of_everywhere(value, 4, columns), more)
     torch.testing.assert_close(more[:, :3], value)
     torch.testing.assert_close(more[:, 3:6], value * columns)
+
+
+FLATTENED = {
+    "VGG": [nn.MaxPool2d(2, ceil_mode=True), nn.AdaptiveAvgPool2d((3, 4)), nn.Flatten(), nn.Dropout()],
+    "a pool alone": [nn.MaxPool2d(2), nn.Flatten()],
+    "no pool": [nn.Flatten()],
+    "changed in between": [nn.AvgPool2d(2), nn.Tanh(), nn.Flatten()],
+    "changed in place": [nn.AvgPool2d(2), nn.ReLU(inplace=True), nn.Flatten()],
+    "rows and columns exchanged": [nn.AvgPool2d(2), Exchanged(), nn.Flatten()],
+    "places first": [nn.AvgPool2d(2), PlacesFirst(), nn.Flatten()],
+    "a row each": [nn.AvgPool2d(2), nn.Flatten(2)],
+    "items exchanged": [nn.AvgPool2d(2), nn.Flatten(), Exchanged(0, 0, 1)],
+}
+BESIDE = ("VGG", "a pool alone", "no pool")
+"""Where the value goes past the linear layer beside the features, if maps without a pool lie in order."""
+
+
+def flattened(name, memory_format=torch.contiguous_format):
+    torch.manual_seed(0)
+    rest = [nn.LazyLinear(ANSWERS), nn.Tanh(), nn.Flatten(), nn.LazyLinear(ANSWERS)]
+    model = nn.Sequential(nn.Conv2d(3, CHANNELS, 1), *FLATTENED[name], *rest).double().eval()
+    pixels = torch.randn(2, 3, 5, 7, dtype=torch.float64)
+    model(pixels)
+    return model.to(memory_format=memory_format), pixels
+
+
+def sums_of(seen, y):
+    """The gradients at the value, and the sums of those at the places."""
+    at_places, at_value = torch.autograd.grad(
+        y[1, 2], [seen.features, seen.shortcuts.everywhere], retain_graph=True
+    )
+    return at_value, at_places.sum((2, 3))
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("name", FLATTENED)
+def test_a_linear_layer_reads_flattened_maps(name, memory_format):
+    model, pixels = flattened(name, memory_format)
+    with torch.no_grad():
+        plain = model(pixels)
+    with capture(model, Site("0", everywhere=on_maps)) as seen:
+        y = model(pixels)
+    torch.testing.assert_close(y, plain, rtol=1e-12, atol=1e-14)
+    at_value, summed = sums_of(seen, y)
+    assert summed.any()
+    torch.testing.assert_close(at_value, summed, rtol=1e-9, atol=1e-14)
+    reads = [node.name() for node in _nodes(y.grad_fn)].count("AddmmBackward0")
+    reached = []
+    for node in _nodes(y.grad_fn):
+        if node.name() == "AddmmBackward0":
+            node.register_hook(lambda _into, given: reached.append(given[0].shape))
+    torch.autograd.grad(y[1, 2], seen.shortcuts.everywhere)
+    copied = name == "no pool" and memory_format == torch.channels_last
+    beside = name in BESIDE and not copied
+    assert len(reached) == (reads - 1 if beside else reads)  # not through the flattened features
+
+
+def scaled(model):
+    with torch.no_grad():
+        first_linear(model).weight[2, 1] *= 7
+
+
+def scaled_by_data(model):
+    first_linear(model).weight.data *= 7
+
+
+def row_by_data(model):
+    first_linear(model).weight.data[2] = 7
+
+
+def exchanged(model):
+    layer = first_linear(model)
+    layer.weight = nn.Parameter(layer.weight.flip(0))
+
+
+def loaded(model):
+    model.load_state_dict({name: 3 * value.flip(0) for name, value in model.state_dict().items()})
+
+
+def single(model):
+    model.float()
+
+
+@pytest.mark.parametrize("change", [scaled, scaled_by_data, row_by_data, exchanged, loaded, single])
+def test_changed_weights_of_a_linear_layer_are_read_anew(change):
+    model, pixels = flattened("VGG")
+    for number in range(2):
+        with capture(model, Site("0", everywhere=on_maps)) as seen:
+            y = model(pixels.to(model[0].weight.dtype))
+        at_value, summed = sums_of(seen, y)
+        torch.testing.assert_close(at_value, summed, rtol=1e-5, atol=1e-8)
+        if not number:
+            change(model)
+
+
+def first_linear(model):
+    return next(layer for layer in model if isinstance(layer, nn.Linear))
+
+
+def test_sums_of_weights_go_with_their_layer():
+    model, pixels = flattened("VGG")
+    before = len(mean_gradient._sums)
+    with capture(model, Site("0", everywhere=on_maps)):
+        model(pixels)
+    assert len(mean_gradient._sums) == before + 1
+    del model
+    gc.collect()
+    assert len(mean_gradient._sums) == before
 
 
 def test_no_value_is_added_on_maps_of_tokens_and_none_on_tokens_of_maps():
