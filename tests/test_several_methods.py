@@ -23,7 +23,9 @@ from vlx.images import Preprocess, Squash
 from vlx.methods.values import as_methods
 
 OTHER = np.random.default_rng(1).integers(0, 255, (50, 70, 3), np.uint8)
-MANY_RUNS = ("occlusion", "ablation_cam", "score_cam", "rise", "smooth_gradient")
+MANY_RUNS = (
+    "occlusion", "reveal", "reveal_and_hide", "bands", "ablation_cam", "score_cam", "rise", "smooth_gradient",
+)  # fmt: skip
 METHODS = [
     *(method for method in vlx.METHODS if method.name not in MANY_RUNS),
     vlx.rise_with(count=8),

@@ -26,6 +26,8 @@ from vlx.methods.values import (
     METHODS,
     Method,
     ablation_cam,
+    bands,
+    bands_with,
     deconvolution,
     deconvolution_grad_cam,
     eigen_cam,
@@ -40,13 +42,20 @@ from vlx.methods.values import (
     integrated_gradients,
     integrated_with,
     layer_cam,
+    logit_lens,
+    logit_lens_with,
     method_named,
     occlusion,
     occlusion_with,
+    reveal,
+    reveal_and_hide,
+    reveal_and_hide_with,
+    reveal_with,
     rise,
     rise_with,
     score_cam,
     smooth_gradient,
+    token_activation_map,
     xgrad_cam,
 )
 from vlx.network import explain_model
@@ -57,7 +66,7 @@ from vlx.passes.forward import Below, Pass, Shortcuts, conv_grid, log_probabilit
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Choices, Reading, Word
 from vlx.passes.site import Site, find_layer
-from vlx.passes.targets import Target, answer, caption, label, phrase, word
+from vlx.passes.targets import Target, answer, caption, contrast_runners_up, label, phrase, word
 
 __version__ = "0.1.0"
 
@@ -85,9 +94,12 @@ __all__ = [
     "Word",
     "ablation_cam",
     "answer",
+    "bands",
+    "bands_with",
     "blurred",
     "caption",
     "capture",
+    "contrast_runners_up",
     "conv_grid",
     "deconvolution",
     "deconvolution_grad_cam",
@@ -118,6 +130,8 @@ __all__ = [
     "load",
     "load_explanation",
     "log_probabilities",
+    "logit_lens",
+    "logit_lens_with",
     "method_named",
     "occlusion",
     "occlusion_with",
@@ -125,11 +139,16 @@ __all__ = [
     "output_at",
     "phrase",
     "prepared",
+    "reveal",
+    "reveal_and_hide",
+    "reveal_and_hide_with",
+    "reveal_with",
     "rise",
     "rise_with",
     "score_cam",
     "show",
     "smooth_gradient",
+    "token_activation_map",
     "token_grid",
     "word",
     "xgrad_cam",

@@ -62,7 +62,8 @@ def explain(
     They share the Pass, and the gradients where these follow one rule; their maps are those of separate
     calls, to rounding. ``chunk`` bounds how many targets are differentiated together. With ``evidence`` the
     scores of the same texts for features of 0 are added (`Explained.blank`), which takes one more run of the
-    part above the layer; methods that follow a path have those of its start. Raises LayerError for a layer
+    part above the layer; methods that follow a path have those of its start, and those that reveal parts of
+    the image those of the wholly filled image. Raises LayerError for a layer
     without rows and columns.
 
     >>> run = captioner.read([vlx.open_image(photo)], ["a traffic light"])
@@ -115,7 +116,7 @@ def _explained(
 ) -> list[list[Explanation]]:
     """Explanations of every item by each method, in the order of the methods."""
     done: dict[int, list[Explanation]] = {}
-    lacking = evidence and any(method.path is None for method in methods)  # paths have those of their start
+    lacking = evidence and not all(method.sees_blank for method in methods)
     blank = blank_scores(passed, resolved) if lacking else None
     for at, made in maps_by_method(passed, resolved, methods, chunk):
         told = replace(made, blank=blank) if made.blank is None else made

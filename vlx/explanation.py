@@ -40,7 +40,8 @@ class Explained:
     words: tuple[int, ...] = ()
     """Positions of its words in the caption, from 0; empty for answers and classes."""
     blank: float | None = None
-    """The score of the same text where the features show nothing; None where it was not asked for."""
+    """The score of the same text where the features show nothing, or, of methods that reveal parts of the
+    image, where it is filled as a whole; None where it was not asked for."""
     error: float | None = None
     """How far gradients times features along a path lie from ``from_image``, which they should add up to;
     None for other methods, and where only the mean of the gradients was computed."""

@@ -36,6 +36,8 @@ class Family:
     """The prompt that asks a question."""
     types: Mapping[str, int] = field(default_factory=dict[str, int])
     """What stands at the tokens of an answer in inputs that name the type of each, where it is not 0."""
+    places_in_text: bool = False
+    """Whether the tokens that stand for an image in the text are its places, row by row."""
 
 
 def vocabulary_layer(model: Any) -> nn.Linear:
@@ -217,23 +219,28 @@ SPEAKING = {
     "blip-2": Family(_normed_tower, _joint, ask="Question: {} Answer:"),
     "instructblip": Family(_normed_tower, _joint, describe=_DESCRIBE),
     "florence2": Family(_into_projector, _joint, decoder=True, describe="<CAPTION>"),
-    "llava": Family(_into_projector, _chat, describe=_DESCRIBE),
+    "llava": Family(_into_projector, _chat, describe=_DESCRIBE, places_in_text=True),
     "llava_next": Family(_into_projector, _chat, describe=_DESCRIBE),
     "paligemma": Family(
-        _into_projector, _prefix, describe="caption en", ask="answer en {}", types={"token_type_ids": 1}
+        _into_projector,
+        _prefix,
+        describe="caption en",
+        ask="answer en {}",
+        types={"token_type_ids": 1},
+        places_in_text=True,
     ),
-    "gemma3": Family(_into_projector, _chat, describe=_DESCRIBE),
+    "gemma3": Family(_into_projector, _chat, describe=_DESCRIBE, places_in_text=True),
     "llava_onevision": Family(_into_projector, _chat, describe=_DESCRIBE),
-    "vipllava": Family(_into_projector, _chat, describe=_DESCRIBE),
+    "vipllava": Family(_into_projector, _chat, describe=_DESCRIBE, places_in_text=True),
     "aya_vision": Family(_into_projector, _chat, describe=_DESCRIBE),
     "idefics3": Family(_into_connector, _chat, describe=_DESCRIBE),
     "smolvlm": Family(_into_connector, _chat, describe=_DESCRIBE),
     "internvl": Family(_tower, _chat, describe=_DESCRIBE),
-    "qwen2_vl": Family(_merged, _chat, describe=_DESCRIBE),
-    "qwen2_5_vl": Family(_merged, _chat, describe=_DESCRIBE),
-    "qwen3_vl": Family(_merged, _chat, describe=_DESCRIBE),
-    "qwen3_vl_moe": Family(_merged, _chat, describe=_DESCRIBE),
-    "qwen3_5": Family(_merged, _chat, describe=_DESCRIBE),
-    "glm4v": Family(_merged, _chat, describe=_DESCRIBE),
+    "qwen2_vl": Family(_merged, _chat, describe=_DESCRIBE, places_in_text=True),
+    "qwen2_5_vl": Family(_merged, _chat, describe=_DESCRIBE, places_in_text=True),
+    "qwen3_vl": Family(_merged, _chat, describe=_DESCRIBE, places_in_text=True),
+    "qwen3_vl_moe": Family(_merged, _chat, describe=_DESCRIBE, places_in_text=True),
+    "qwen3_5": Family(_merged, _chat, describe=_DESCRIBE, places_in_text=True),
+    "glm4v": Family(_merged, _chat, describe=_DESCRIBE, places_in_text=True),
 }
 """Families whose models write text, by the ``model_type`` of their config."""

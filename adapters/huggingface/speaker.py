@@ -32,6 +32,7 @@ from vlx.adapters.huggingface.inputs import (
     unpacked,
 )
 from vlx.adapters.huggingface.items import Item, rows_of
+from vlx.adapters.huggingface.lens import given_to, lens_of
 from vlx.adapters.huggingface.order import need_whole_images, raster_order
 from vlx.adapters.huggingface.prompts import (
     Continuation,
@@ -90,7 +91,8 @@ class Speaker:
         self._vocabulary = vocabulary_layer(model)
         self._room = room_of(model.config.get_text_config(decoder=True))
         self._ends = end_tokens(model, parts.tokenizer)
-        self._choices = choices_of("caption", TokenNames(parts.tokenizer, self._vocabulary.out_features))
+        names = TokenNames(parts.tokenizer, self._vocabulary.out_features)
+        self._choices = choices_of("caption", names, frozenset(parts.tokenizer.all_special_ids))
         self._layouts = Layouts(partial(self._prepared, prompt=family.describe), parts.images)
 
     @property
@@ -126,7 +128,7 @@ class Speaker:
         site = replace(site, everywhere=on_tokens(partial(tokens_in_front, layouts[0])))
         seeing = capture(self.model, site, vocabulary=self._vocabulary, steps=self._steps(items, inputs))
         encoder = self.model.get_submodule(vision_encoder(self.model)) if once else None
-        with first_alone(encoder), reading(self.model), seeing as seen:
+        with first_alone(encoder), reading(self.model), seeing as seen, given_to(self._vocabulary) as hidden:
             self.model(**inputs)
             scores = log_probabilities(seen.logits)
         below = None
@@ -137,6 +139,11 @@ class Speaker:
         order = raster_order(self.model, self.layer, seen.features)
         grid = grid_of(seen.features, layouts[0], order=order)
         need_places(layouts[0], grid(seen.features), native=pixels.ndim == 2)
+        lens = None
+        if self.family.places_in_text:
+            plane, signs = grid(seen.features).shape[-2:], self._choices.signs
+            sequence = (hidden, inputs, rows_of(items), signs)
+            lens = lens_of(self.model, self._vocabulary, *sequence, layouts[0], plane)
         return Pass(
             features=seen.features,
             scores=scores,
@@ -149,6 +156,7 @@ class Speaker:
             above=again(seen, partial(self._scored, items), partial(self._steps_of, items)),
             model=self.name,
             layer=self.layer,
+            lens=lens,
         )
 
     def _copies(self, item: Item, count: int) -> tuple[list[Item], Inputs]:

@@ -104,7 +104,8 @@ class Vocabulary:
     @property
     def choices(self) -> Choices:
         """The vocabulary as the choices of a caption's reading."""
-        return choices_of("caption", self.names)
+        signs = {self.start, self.end, self.unknown} - {None}
+        return choices_of("caption", self.names, frozenset(signs))
 
     @cached_property
     def _ids(self) -> dict[str, int]:

@@ -47,7 +47,12 @@ def told(method: Method) -> str:
         held = method.windows
         size, stride = (value or "of the input" for value in (held.size, held.stride))
         fill = "" if held.fill is None else f", fill {held.fill}"
+        fill += "" if held.what == "hide" else f", {held.what}"
         return f"{method.name} (size {size}, stride {stride}{fill}, batch {held.batch})"
+    if method.bands is not None:
+        shown = method.bands
+        fill = "" if shown.fill is None else f", fill {shown.fill}"
+        return f"{method.name} (bands {shown.count}{fill}, batch {shown.batch})"
     total = hashlib.sha256()
     for field in ("cam", "rule", "needs_mean_only", "perturbed", "path"):
         _Facts(total).add(getattr(method, field))

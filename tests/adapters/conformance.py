@@ -217,13 +217,21 @@ def check_methods(case: Case) -> None:
     """Every method gives finite maps of the grid's or the input's shape, on the original image."""
     run = case.read()
     side = None if run.below is None else min(run.below.pixels.shape[2:])
-    hiding = [] if side is None else [vlx.occlusion_with(size=side // 3, stride=side // 2)]
-    slow = (vlx.occlusion, vlx.rise, vlx.score_cam, vlx.ablation_cam, vlx.smooth_gradient)
+    windows = {"size": (side or 0) // 3, "stride": (side or 0) // 2}
+    hiding = (
+        []
+        if side is None
+        else [vlx.occlusion_with(**windows), vlx.reveal_and_hide_with(**windows), vlx.bands_with(count=2)]
+    )
+    slow = (
+        vlx.occlusion, vlx.reveal, vlx.reveal_and_hide, vlx.bands, vlx.rise, vlx.score_cam, vlx.ablation_cam,
+        vlx.smooth_gradient,
+    )  # fmt: skip
     served = [method for method in vlx.METHODS if method not in slow and (run.above or not method.path)]
     for method in (*served, *hiding):
         for result, image in zip(vlx.explain(run, targets_of(run), method), case.images, strict=True):
             plane = run.grid(run.features).shape[-2:]
-            if method.rule or method.windows:
+            if method.rule or method.windows or method.bands:
                 plane = run.below.pixels.shape[1 if method.rule else 2 :]
             assert result.raw.shape[1:] == plane
             assert result.maps.shape[1:] == (image.height, image.width)

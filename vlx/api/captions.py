@@ -5,7 +5,7 @@ from typing import Any, cast, overload
 
 from PIL import Image
 
-from vlx.api.given import Methods, Picture, Some, listed, opened_all, responder
+from vlx.api.given import Methods, Picture, Some, against, listed, opened_all, responder
 from vlx.api.protocols import Captioner, OwnReader, Reads, Responder
 from vlx.asking import read_of, texts_of
 from vlx.check.first_use import words_on_first_use
@@ -31,6 +31,7 @@ def explain_captions(
     method: Method | str = grad_cam,
     beam: int | None = None,
     chunk: int | None = None,
+    runners_up: int | None = None,
 ) -> list[Explanation]: ...
 @overload
 def explain_captions(
@@ -44,6 +45,7 @@ def explain_captions(
     method: Methods,
     beam: int | None = None,
     chunk: int | None = None,
+    runners_up: int | None = None,
 ) -> list[list[Explanation]]: ...
 def explain_captions(
     model: Captioner | Responder | Reads,
@@ -56,6 +58,7 @@ def explain_captions(
     method: Method | str | Methods = grad_cam,
     beam: int | None = None,
     chunk: int | None = None,
+    runners_up: int | None = None,
 ) -> list[Explanation] | list[list[Explanation]]:
     """Explain one caption for each image, as a batch; see `explain_caption`.
 
@@ -67,7 +70,7 @@ def explain_captions(
     ('an', 'umbrella')
     """
     opened = opened_all("explain_captions", images)
-    return _explained(model, opened, captions, prompt, words, targets, method, beam, chunk)
+    return _explained(model, opened, captions, prompt, words, targets, method, beam, chunk, runners_up)
 
 
 @overload
@@ -82,6 +85,7 @@ def explain_caption(
     method: Method | str = grad_cam,
     beam: int | None = None,
     chunk: int | None = None,
+    runners_up: int | None = None,
 ) -> Explanation: ...
 @overload
 def explain_caption(
@@ -95,6 +99,7 @@ def explain_caption(
     method: Methods,
     beam: int | None = None,
     chunk: int | None = None,
+    runners_up: int | None = None,
 ) -> list[Explanation]: ...
 def explain_caption(
     model: Captioner | Responder | Reads,
@@ -107,15 +112,17 @@ def explain_caption(
     method: Method | str | Methods = grad_cam,
     beam: int | None = None,
     chunk: int | None = None,
+    runners_up: int | None = None,
 ) -> Explanation | list[Explanation]:
     """Explain the words of a caption: which pixels made the model say each of them.
 
     Without ``caption`` the model writes one, on ``prompt`` where it takes one, with a ``beam`` of this
     width or its own choice of one.
     By default every word is explained in order, then the whole caption; ``words`` picks some by text
-    or position from 0, ``targets`` asks for anything else. All maps come from one forward and one
-    batched backward, those of several methods in a list too: then there is a list of Explanations, one
-    for each method in their order.
+    or position from 0, ``targets`` asks for anything else. With ``runners_up`` each is explained against so
+    many of the likeliest other words of its step, as `contrast_runners_up` has it. All maps come from one
+    forward and one batched backward, those of several methods in a list too: then there is a list of
+    Explanations, one for each method in their order.
 
     >>> found = vlx.explain_caption(captioner, photo, "a traffic light")
     >>> [target.name for target in found.targets]
@@ -127,7 +134,9 @@ def explain_caption(
     ['grad_cam', 'hires_cam']
     """
     given = None if caption is None else [caption]
-    return _explained(model, [open_image(image)], given, prompt, words, targets, method, beam, chunk)[0]
+    return _explained(
+        model, [open_image(image)], given, prompt, words, targets, method, beam, chunk, runners_up
+    )[0]
 
 
 def written(
@@ -159,13 +168,14 @@ def _explained(
     method: Method | str | Methods,
     beam: int | None,
     chunk: int | None,
+    runners_up: int | None,
 ) -> list[Any]:
     """Of each image an Explanation, or one for each of several methods."""
     passed = (
         _own(model, images, prompt, beam) if captions is None else _given(model, images, captions, prompt)
     )
     words_on_first_use(passed, lambda text: _given(model, images[:1], [text], prompt))
-    wanted = [_caption_targets(reading, words, targets) for reading in passed.readings]
+    wanted = [against(_caption_targets(reading, words, targets), runners_up) for reading in passed.readings]
     return explain(passed, wanted, method, chunk=chunk)
 
 

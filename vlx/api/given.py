@@ -57,6 +57,11 @@ def one_for_each(given: Any, count: int, noun: str) -> list[Any]:
     return found
 
 
+def against(targets: Sequence[Target], runners_up: int | None) -> list[Target]:
+    """Targets, each against so many of its runners-up, where that is asked for."""
+    return list(targets) if runners_up is None else [one.against_runners_up(runners_up) for one in targets]
+
+
 def responder(model: Any) -> Responder:
     """A model that takes prompts. Raises VlxError for any other."""
     if not isinstance(model, Responder):
@@ -70,11 +75,12 @@ def explain_choices(
     targets: Sequence[Target] | Target | None,
     method: Method | str | Methods,
     chunk: int | None,
+    runners_up: int | None,
 ) -> list[Any]:
     """Of each item an Explanation, or one for each of several methods, of what is named or asked for."""
     if targets is not None:
-        return explain(passed, listed(targets), method, chunk=chunk)
-    wanted = [_choice_targets(passed, item, names) for item, names in enumerate(named)]
+        return explain(passed, against(listed(targets), runners_up), method, chunk=chunk)
+    wanted = [against(_choice_targets(passed, item, names), runners_up) for item, names in enumerate(named)]
     return explain(passed, wanted, method, chunk=chunk)
 
 

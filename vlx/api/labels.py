@@ -10,6 +10,7 @@ from vlx.api.given import (
     Picture,
     Some,
     SomeOfEach,
+    against,
     explain_choices,
     listed,
     one_for_each,
@@ -34,6 +35,7 @@ def explain_labels(
     targets: Sequence[Target] | Target | None = None,
     method: Method | str = grad_cam,
     chunk: int | None = None,
+    runners_up: int | None = None,
 ) -> list[Explanation]: ...
 @overload
 def explain_labels(
@@ -44,6 +46,7 @@ def explain_labels(
     targets: Sequence[Target] | Target | None = None,
     method: Methods,
     chunk: int | None = None,
+    runners_up: int | None = None,
 ) -> list[list[Explanation]]: ...
 def explain_labels(
     model: ImageClassifier,
@@ -53,6 +56,7 @@ def explain_labels(
     targets: Sequence[Target] | Target | None = None,
     method: Method | str | Methods = grad_cam,
     chunk: int | None = None,
+    runners_up: int | None = None,
 ) -> list[Explanation] | list[list[Explanation]]:
     """Explain classes of each image, as a batch; see `explain_label`.
 
@@ -68,7 +72,7 @@ def explain_labels(
     >>> [target.name for target in first.targets], second.targets[0].name
     (['dog', 'cat'], 'dog')
     """
-    return _explained(model, opened_all("explain_labels", images), labels, targets, method, chunk)
+    return _explained(model, opened_all("explain_labels", images), labels, targets, method, chunk, runners_up)
 
 
 @overload
@@ -80,6 +84,7 @@ def explain_label(
     targets: Sequence[Target] | Target | None = None,
     method: Method | str = grad_cam,
     chunk: int | None = None,
+    runners_up: int | None = None,
 ) -> Explanation: ...
 @overload
 def explain_label(
@@ -90,6 +95,7 @@ def explain_label(
     targets: Sequence[Target] | Target | None = None,
     method: Methods,
     chunk: int | None = None,
+    runners_up: int | None = None,
 ) -> list[Explanation]: ...
 def explain_label(
     model: ImageClassifier,
@@ -99,6 +105,7 @@ def explain_label(
     targets: Sequence[Target] | Target | None = None,
     method: Method | str | Methods = grad_cam,
     chunk: int | None = None,
+    runners_up: int | None = None,
 ) -> Explanation | list[Explanation]:
     """Explain classes of an image classifier, by default the likeliest one.
 
@@ -112,16 +119,26 @@ def explain_label(
     'dog'
     """
     given = None if labels is None else [labels]
-    return _explained(model, [open_image(image)], given, targets, method, chunk)[0]
+    return _explained(model, [open_image(image)], given, targets, method, chunk, runners_up)[0]
 
 
 @overload
 def explain_match(
-    model: Matcher, image: Picture, texts: Sequence[str], *, method: Method | str = grad_cam
+    model: Matcher,
+    image: Picture,
+    texts: Sequence[str],
+    *,
+    method: Method | str = grad_cam,
+    runners_up: int | None = None,
 ) -> Explanation: ...
 @overload
 def explain_match(
-    model: Matcher, image: Picture, texts: Sequence[str], *, method: Methods
+    model: Matcher,
+    image: Picture,
+    texts: Sequence[str],
+    *,
+    method: Methods,
+    runners_up: int | None = None,
 ) -> list[Explanation]: ...
 def explain_match(
     model: Matcher,
@@ -129,6 +146,7 @@ def explain_match(
     texts: Sequence[str],
     *,
     method: Method | str | Methods = grad_cam,
+    runners_up: int | None = None,
 ) -> Explanation | list[Explanation]:
     """Explain how well texts fit an image, as CLIP scores them: which pixels speak for each.
 
@@ -138,7 +156,7 @@ def explain_match(
         raise VlxError(f"{type(model).__name__} compares no images with texts: explain_match needs compare()")
     given = listed(texts)
     passed = model.compare([open_image(image)], given)
-    return explain(passed, [label(at) for at in range(len(given))], method)[0]
+    return explain(passed, against([label(at) for at in range(len(given))], runners_up), method)[0]
 
 
 def _explained(
@@ -148,8 +166,9 @@ def _explained(
     targets: Sequence[Target] | Target | None,
     method: Method | str | Methods,
     chunk: int | None,
+    runners_up: int | None,
 ) -> list[Any]:
     """Of each image an Explanation, or one for each of several methods."""
     named = one_for_each(labels, len(images), "classes")
     passed = read_of(model, "explain_label", images)
-    return explain_choices(passed, named, targets, method, chunk)
+    return explain_choices(passed, named, targets, method, chunk, runners_up)

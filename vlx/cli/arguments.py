@@ -26,4 +26,11 @@ Out = Annotated[
     Path | None,
     typer.Option(help="A folder for figures (PNG), maps (NPZ), facts (JSON) and report.html."),
 ]
+RunnersUp = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Explain each word, answer or class against so many of what comes next to it, such as 3.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps; auto spreads hf: models.")]

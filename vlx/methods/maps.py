@@ -19,8 +19,7 @@ from vlx.methods.gradients import (
     values_of,
 )
 from vlx.methods.guided import Rule
-from vlx.methods.occlusion.of_pass import occlusion_maps
-from vlx.methods.occlusion.windows import Windows
+from vlx.methods.occlusion.of_pass import Known, Shown, band_maps, window_maps
 from vlx.methods.path import along
 from vlx.methods.path import blank as blank_features
 from vlx.methods.perturbed import Perturbed
@@ -39,7 +38,7 @@ class Maps:
     relus: int = 0
     """How many ReLUs followed a guided rule."""
     blank: Float[Tensor, "target batch"] | None = None
-    """The scores of the same texts where the features show nothing."""
+    """The scores of the same texts where the features show nothing, or the image nothing."""
     error: Float[Tensor, "target batch"] | None = None
     """How far gradients times features along a path lie from what they add up to."""
 
@@ -51,6 +50,8 @@ class _Shared:
         self.passed, self.terms, self.chunk = passed, terms, chunk
         self._head: tuple[Rule | None, int, Gradients] | None = None
         self._pixels: tuple[Rule | None, tuple[Tensor, int]] | None = None
+        self.windows: Known = {}
+        """What windows that were hidden or revealed are worth."""
 
     def head(self, rule: Rule | None) -> Gradients:
         """The gradients at the features by a rule."""
@@ -74,14 +75,23 @@ def maps_by_method(
 ) -> Iterator[tuple[int, Maps]]:
     """The maps of each method by its position, as they are made."""
     for method in methods:
-        if not (method.windows or method.cam or method.rule or method.perturbed):
+        if not (method.windows or method.bands or method.cam or method.rule or method.perturbed):
             raise VlxError(f"method {method.name} has neither a map on features nor a rule for pixels")
     shared = _Shared(passed, [[target.terms for target in item] for item in resolved], chunk)
     on_grid = _cams(shared, methods)
     for at in _by_rule(methods):
         method = methods[at]
         if method.windows is not None:
-            yield at, _hidden(passed, resolved, method.windows)
+            asked = dict(enumerate(resolved))
+            yield (
+                at,
+                _at_windows(passed, resolved, window_maps(passed, asked, method.windows, shared.windows)),
+            )
+        elif method.bands is not None:
+            yield (
+                at,
+                _at_windows(passed, resolved, band_maps(passed, dict(enumerate(resolved)), method.bands)),
+            )
         elif method.perturbed is not None:
             yield at, _perturbed(passed, resolved, method.perturbed)
         elif method.path is not None:
@@ -216,13 +226,17 @@ def _perturbed(passed: Pass, resolved: Sequence[Sequence[Resolved]], maps: Pertu
     return Maps(_padded(raw, passed.batch, count), values_of(passed, terms, count))
 
 
-def _hidden(passed: Pass, resolved: Sequence[Sequence[Resolved]], windows: Windows) -> Maps:
-    """Occlusion maps and scores."""
+def _at_windows(passed: Pass, resolved: Sequence[Sequence[Resolved]], found: Mapping[int, Shown]) -> Maps:
+    """Maps of parts of the image that are hidden or shown, and scores."""
     count = max(map(len, resolved), default=0)
-    found = occlusion_maps(passed, dict(enumerate(resolved)), windows).values()
     scores = values_of(passed, [[target.terms for target in item] for item in resolved], count)
-    made = {b: torch.from_numpy(maps) for b, maps in enumerate(found)}
-    return Maps(_padded(made, passed.batch, count), scores)
+    made = {b: torch.from_numpy(shown.maps) for b, shown in found.items()}
+    blank = torch.zeros_like(scores)
+    for b, shown in found.items():
+        if resolved[b] and shown.blank is None:
+            return Maps(_padded(made, passed.batch, count), scores)
+        blank[: len(resolved[b]), b] = torch.from_numpy(shown.blank).to(blank)
+    return Maps(_padded(made, passed.batch, count), scores, blank=blank)
 
 
 def _padded(

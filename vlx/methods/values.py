@@ -2,10 +2,9 @@
 
 A method has a map on the feature grid (``cam``), a rule for gradients at the pixels (``rule``), or
 both; with both, the map is laid over the pixels and multiplied in (Guided Grad-CAM, paper 3.1). Or it
-has ``windows`` to hide, and needs neither features nor gradients.
+has ``windows`` to hide or reveal, or ``bands``, and needs neither features nor gradients.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,8 +15,10 @@ from torch import Tensor
 from vlx.errors import VlxError, near_names
 from vlx.methods import cam, perturbed, smooth
 from vlx.methods.guided import Rule, deconvolution_rule, guided_rule
-from vlx.methods.occlusion.fills import NAMES, checked_fill, fill_name
-from vlx.methods.occlusion.windows import SIZE, STRIDE, Windows
+from vlx.methods.lens import LogitLens
+from vlx.methods.occlusion.bands import COUNT, Bands
+from vlx.methods.occlusion.named import bands_of, called, windows_of
+from vlx.methods.occlusion.windows import Windows
 from vlx.methods.path import Baseline, Nodes, Path
 from vlx.methods.perturbed import Perturbed
 
@@ -41,10 +42,19 @@ class Method:
     needs_mean_only: bool = False
     """Whether ``cam`` takes of the gradients only their mean over places."""
     perturbed: Perturbed | None = None
-    """Maps of an item's targets from changed images or features, which are scored anew."""
+    """Maps of an item's targets from changed images or features, which are scored anew, or from what a Pass
+    has beside gradients."""
     path: Path | None = None
     """The path along which gradients are averaged; ``cam`` is then given what the features differ by from
     those at its start, in the place of activations."""
+    bands: Bands | None = None
+    """Bands of the image to show, row by row and column by column."""
+
+    @property
+    def sees_blank(self) -> bool:
+        """Whether it finds by itself what the score is where nothing is seen (`Explained.blank`)."""
+        revealing = self.windows is not None and self.windows.what != "hide"
+        return self.path is not None or self.bands is not None or revealing
 
     @property
     def guidance(self) -> Rule | None:
@@ -72,6 +82,11 @@ smooth_gradient = Method("smooth_gradient", perturbed=smooth.smooth_gradient)
 integrated_gradients = Method("integrated_gradients", cam.gradient_times_activation, path=Path())
 integrated_grad_cam = Method("integrated_grad_cam", cam.grad_cam, needs_mean_only=True, path=Path())
 occlusion = Method("occlusion", windows=Windows())
+reveal = Method("reveal", windows=Windows(what="reveal"))
+reveal_and_hide = Method("reveal_and_hide", windows=Windows(what="reveal_and_hide"))
+bands = Method("bands", bands=Bands())
+logit_lens = Method("logit_lens", perturbed=LogitLens())
+token_activation_map = Method("token_activation_map", perturbed=LogitLens(interference=True, ranked=True))
 
 
 def grad_cam_with(
@@ -160,11 +175,81 @@ def occlusion_with(
     >>> vlx.occlusion_with(fill="#808080").name
     'occlusion_35_8_808080'
     """
-    if any(value is not None and value < 1 for value in (size, stride, batch)):
-        raise VlxError(f"size {size}, stride {stride} and batch {batch} must be 1 or more")
-    windows = Windows(size, stride, batch, checked_fill(fill))
-    parts = ["occlusion", str(size or SIZE), str(stride or STRIDE), fill_name(windows.fill)]
-    return Method("_".join(filter(None, parts)), windows=windows)
+    name, windows = windows_of("occlusion", size, stride, batch, fill)
+    return Method(name, windows=windows)
+
+
+def reveal_with(
+    *,
+    size: int | None = None,
+    stride: int | None = None,
+    batch: int = 16,
+    fill: str | Sequence[int] | None = None,
+) -> Method:
+    """Windows revealed: the score where one window alone is shown, less that of the wholly filled image.
+
+    The latter is ``blank`` of what is explained. Windows lie and the rest is filled as in `occlusion_with`,
+    but without sizes they are of 96 pixels, 32 apart, and on an input smaller than 224 of the same share of
+    it: little can be told of a window of 35. One as large as the image gives all that the image gives the
+    score. Raises VlxError as `occlusion_with` does.
+
+    >>> vlx.reveal_with(size=48, stride=16, fill="blur").name
+    'reveal_48_16_blur'
+    """
+    name, windows = windows_of("reveal", size, stride, batch, fill)
+    return Method(name, windows=windows)
+
+
+def reveal_and_hide_with(
+    *,
+    size: int | None = None,
+    stride: int | None = None,
+    batch: int = 16,
+    fill: str | Sequence[int] | None = None,
+) -> Method:
+    """The sum of what a window alone gives the score and what the score loses without it.
+
+    That is the map of `reveal_with` and that of `occlusion_with` by the same windows, in the units of the
+    score: the objective of EAGLE (arXiv 2509.22496) for one region, without its search. It takes two runs
+    a window. Raises VlxError as `occlusion_with` does.
+
+    >>> vlx.reveal_and_hide_with(size=48).name
+    'reveal_and_hide_48_32'
+    """
+    name, windows = windows_of("reveal_and_hide", size, stride, batch, fill)
+    return Method(name, windows=windows)
+
+
+def bands_with(*, count: int = COUNT, batch: int = 16, fill: str | Sequence[int] | None = None) -> Method:
+    """Bands: ``count`` bands over one another and as many beside one another are shown, each alone.
+
+    A pixel has the product of how likely the target is where its row of pixels, and where its column of
+    pixels, alone is shown (AnswerMap, 2026); of several words it is the geometric mean of theirs, and
+    of targets composed of others the score raised from logarithms, as a share of that of the best band.
+    Takes two runs a band and one of the wholly filled image, ``blank``. What is not shown is filled as in
+    `occlusion_with`. Raises VlxError for other values.
+
+    >>> vlx.bands_with(count=12).name
+    'bands_12'
+    """
+    name, shown = bands_of(count, batch, fill)
+    return Method(name, bands=shown)
+
+
+def logit_lens_with(*, interference: bool = False, ranked: bool = False) -> Method:
+    """Image tokens read as words, for models that have them in the text of a language model (LLaVA, Qwen-VL).
+
+    The positive part of a token's logit at each; ``interference`` takes off what earlier tokens explain,
+    ``ranked`` smooths by ranks in windows of 3 x 3, and both together are `token_activation_map` (TAM, ICCV
+    2025, arXiv 2506.23270). No gradient and no other run; a baseline, whose places need not be the image's.
+
+    >>> vlx.logit_lens_with(ranked=True).name
+    'logit_lens_ranked'
+    """
+    if interference and ranked:
+        return token_activation_map
+    name = "logit_lens" + "_less_earlier" * interference + "_ranked" * ranked
+    return Method(name, perturbed=LogitLens(interference, ranked))
 
 
 METHODS = (
@@ -186,8 +271,14 @@ METHODS = (
     rise,
     smooth_gradient,
     occlusion,
+    reveal,
+    reveal_and_hide,
+    bands,
 )
-"""Every method with its usual settings."""
+"""Every method with its usual settings that serves every model."""
+
+OF_SOME = (logit_lens, logit_lens_with(interference=True), logit_lens_with(ranked=True), token_activation_map)
+"""Those that serve models of some kinds alone."""
 
 
 def as_method(given: Any) -> Method:
@@ -212,27 +303,18 @@ def as_methods(given: Any) -> list[Method]:
 def method_named(name: str) -> Method:
     """Find a method by its name, for the command line. Raises VlxError naming near ones.
 
-    Names of `occlusion_with` are known too, such as occlusion_48_16 or occlusion_blur.
+    Names of `occlusion_with`, `reveal_with`, `reveal_and_hide_with` and `bands_with` are known too, such as
+    occlusion_48_16, reveal_blur or bands_12.
 
     >>> vlx.method_named("hires_cam") is vlx.hires_cam
     True
     >>> vlx.method_named("occlusion_blur").windows.fill
     'blur'
     """
-    found = {method.name: method for method in METHODS}
-    if name not in found:
-        varied = _OCCLUSION.fullmatch(name)
-        if varied:
-            return _occlusion_named(name, *varied.groups())
+    found = {method.name: method for method in (*METHODS, *OF_SOME)}
+    if name in found:
+        return found[name]
+    said = called(name)
+    if said is None:
         raise VlxError(f"no method {name!r}{near_names(name, found)}; known: {', '.join(found)}")
-    return found[name]
-
-
-_OCCLUSION = re.compile(rf"occlusion(?:_([1-9]\d*)_([1-9]\d*))?(?:_({'|'.join(NAMES)}|[0-9a-f]{{6}}))?")
-
-
-def _occlusion_named(name: str, size: str | None, stride: str | None, fill: str | None) -> Method:
-    """Occlusion with what its name says; it keeps the name."""
-    pixels = {} if size is None or stride is None else {"size": int(size), "stride": int(stride)}
-    told = fill if fill is None or fill in NAMES else f"#{fill}"
-    return replace(occlusion_with(**pixels, fill=told), name=name)
+    return Method(name, bands=said) if isinstance(said, Bands) else Method(name, windows=said)

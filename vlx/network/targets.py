@@ -77,7 +77,7 @@ def _of_each(asked: Sequence[Target | Function], output: Any, items: Sequence[in
 
 def _of_target(target: Target, logits: Float[Tensor, " choice"]) -> Float[Tensor, ""]:
     names = [str(index) for index in range(len(logits))]
-    reading = Reading("label", (), choices_of("label", names))
+    reading = Reading("label", (), choices_of("label", names), scores=logits.detach()[None])
     terms = target.resolve(reading).terms
     return sum((term.weight * logits[term.choice] for term in terms), logits.new_zeros(()))
 

@@ -13,6 +13,7 @@ from vlx.errors import LayerError, VlxError
 from vlx.images.frame import Frame
 from vlx.passes.cut import Cut, step_rows
 from vlx.passes.fields.measured import centres_of
+from vlx.passes.lens import Lens
 from vlx.passes.reading import Reading
 
 _MOST = 1.05  # what probabilities may add up to, in half precision too
@@ -149,6 +150,8 @@ class Pass:
     create_graph: bool = False
     """Whether gradients and maps record how they were made, as ``vlx.capture(…, create_graph=True)`` did of
     the features: they can then be differentiated."""
+    lens: Lens | None = None
+    """What a language model makes of image tokens, for methods that read them as words."""
 
     def __post_init__(self) -> None:
         if not ((self.create_graph or self.features.is_leaf) and self.features.requires_grad):
@@ -177,6 +180,9 @@ class Pass:
         if self.grid is conv_grid and self.features.ndim == 4:
             self._check_axes()
         self._place()
+        readings = zip(self.readings, self.scores.detach(), strict=True)
+        told = tuple(replace(reading, scores=scores) for reading, scores in readings)
+        object.__setattr__(self, "readings", told)
 
     def _place(self) -> None:
         """Say in the frames where the places look, if the run told."""
@@ -260,6 +266,7 @@ class Pass:
             below=None,
             shortcuts=again.shortcuts,
             above=None,
+            lens=None,
         )
         object.__setattr__(found, "placed", self.placed)  # the same places, as their frames say
         return found

@@ -1,17 +1,24 @@
 """The text side of a Pass: which words stand at which steps, and what a model can say."""
 
+import itertools
+import re
 import string
 from collections import Counter
-from collections.abc import Iterable, MutableSequence, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, MutableSequence, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from vlx.errors import TextError, UnknownChoice, near_names
+from jaxtyping import Float
+from torch import Tensor
+
+from vlx.errors import TextError, UnknownChoice, VlxError, near_names
 
 Kind = Literal["caption", "answer", "label"]
 Odds = Literal["softmax", "sigmoid", "none"]
 _NOUN = {"caption": "word", "answer": "answer", "label": "class"}
+_SIGN = re.compile(r"(##)?<[^<>]+>|\[[A-Z0-9_]+\]|\s*")
+"""How vocabularies write what is no word: ``<pad>``, ``<|im_end|>``, ``[SEP]``."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,9 @@ class Choices:
     names: Sequence[str]
     """The name of every choice; the position is the index along the scores' last axis."""
     noun: str = "word"
+    signs: Collection[int] = ()
+    """Those that are no words, such as the end and an unknown word; names like ``<pad>`` and ``[SEP]`` say so
+    themselves."""
 
     def __post_init__(self) -> None:
         if isinstance(self.names, MutableSequence):  # the caller's, who may change it
@@ -91,6 +101,14 @@ class Choices:
         name = self.names[index]
         return f"{name} ({index})" if name in self._shared else name
 
+    def is_sign(self, index: int) -> bool:
+        """Whether a choice is no word, by its index or its name.
+
+        >>> [Choices(["<pad>", "dog", "END"], signs={2}).is_sign(at) for at in range(3)]
+        [True, False, True]
+        """
+        return index in self.signs or _SIGN.fullmatch(self.names[index]) is not None
+
     def _found(self, name: str) -> list[int]:
         """The choices of this very name, else in lower case, else without the punctuation around them."""
         bare = name.strip()
@@ -121,6 +139,8 @@ class Reading:
     odds: Odds = "softmax"
     """Which probability the model was trained for, where its scores are logits: one of all choices
     together, one for each choice by itself, or none."""
+    scores: Float[Tensor, "step choice"] | None = field(default=None, repr=False, compare=False)
+    """What its Pass scored, which sets them; None of a reading of its own."""
 
     @property
     def text(self) -> str:
@@ -153,6 +173,34 @@ class Reading:
         return self.words[position]
 
 
+def runners_up(reading: Reading, step: int, choice: int, count: int) -> tuple[int, ...]:
+    """The choices that come next to one at a step: ``count`` of them, or as many as there are.
+
+    Of words they are the likeliest others, signs such as the end left out; of answers and classes those whose
+    logits are nearest, above or below. Of two that are equal the first comes first. Raises TextError
+    where there is no other, VlxError for a reading without scores.
+
+    >>> names = vlx.Choices(["<end>", "a", "dog", "cat"])
+    >>> said = vlx.Reading("caption", (), names, scores=torch.tensor([[4.0, 0.0, 3.0, 2.0]]).log_softmax(1))
+    >>> runners_up(said, 0, 3, 3)
+    (2, 1)
+    """
+    if reading.scores is None:
+        raise VlxError("runners-up are told by scores: take the reading from a Pass, passed.readings[0]")
+    row = reading.scores[step].double()
+    ranked = -row if reading.kind == "caption" else (row - row[choice]).abs()
+    end = reading.end.ids if reading.end else ()
+    others = (at for at in ranked.argsort(stable=True).tolist() if at != choice and at not in end)
+    words = (at for at in others if reading.kind != "caption" or not reading.choices.is_sign(at))
+    found = tuple(itertools.islice(words, count))
+    if not found:
+        raise TextError(
+            f"{reading.choices.called(choice)!r} has no runner-up: the model has no other "
+            f"{reading.choices.noun} to choose"
+        )
+    return found
+
+
 def need_said(texts: Sequence[str]) -> None:
     """Raise TextError where a model wrote nothing.
 
@@ -162,13 +210,13 @@ def need_said(texts: Sequence[str]) -> None:
         raise TextError("the model said nothing: its caption is empty; give one with words")
 
 
-def choices_of(kind: Kind, names: Sequence[str]) -> Choices:
+def choices_of(kind: Kind, names: Sequence[str], signs: Collection[int] = ()) -> Choices:
     """Name what a reading of this kind chooses from.
 
     >>> choices_of("label", ["cat", "dog"]).noun
     'class'
     """
-    return Choices(names, _NOUN[kind])
+    return Choices(names, _NOUN[kind], signs)
 
 
 def _fold(text: str) -> str:

@@ -5,13 +5,14 @@ the same: ``word("dog") - word("cat")`` asks why one and not the other, ``-answe
 counterfactual of the paper's section 3.3 (Eq. 12).
 """
 
+import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, SupportsFloat, SupportsIndex
 
-from vlx.errors import TextError
-from vlx.passes.reading import Reading, Word
+from vlx.errors import TextError, VlxError
+from vlx.passes.reading import Reading, Word, runners_up
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,15 @@ class Target:
             return Resolved(_scaled(mine.terms, -1.0), mine.words, f"not {mine.name}", composed=True)
 
         return Target(f"not {self.name}", resolve)
+
+    def against_runners_up(self, count: int = 3, *, weight: float = 0.6) -> "Target":
+        """What speaks for this and not for what comes next to it: see `contrast_runners_up`.
+
+        >>> why = vlx.word("light").against_runners_up()
+        >>> vlx.explain_caption(captioner, photo, "a traffic light", targets=why).targets[0].name
+        'light - 0.6 × 3 runners-up'
+        """
+        return contrast_runners_up(self, count, weight=weight)
 
 
 def caption(*, end: bool = False) -> Target:
@@ -187,6 +197,38 @@ def _choice(name: str | SupportsIndex, kind: str, call: str) -> Target:
         return Resolved((Term(1.0, 0, index),), (), choices.called(index))
 
     return Target(str(name), resolve)
+
+
+def contrast_runners_up(target: Target, count: int = 3, *, weight: float = 0.6) -> Target:
+    """A target less ``weight`` times the mean of its ``count`` runners-up (Finer-CAM, arXiv 2501.11309).
+
+    Of a word they are the likeliest other words at its step, signs such as the end left out; of an
+    answer or a class those whose logits are nearest. Each token of a phrase or a caption, and each
+    part of a composed target, has its own. Where there are fewer, their mean is taken of those. Raises
+    VlxError for a count below 1 and a weight that is not finite, TextError where there is no other choice.
+
+    >>> why = vlx.contrast_runners_up(vlx.label("cat"), 1)
+    >>> names = vlx.Choices(["cat", "dog", "car"], "class")
+    >>> why.resolve(vlx.Reading("label", (), names, scores=torch.tensor([[2.0, 1.0, -5.0]]))).terms
+    (Term(weight=1.0, step=0, choice=0), Term(weight=-0.6, step=0, choice=1))
+    """
+    wanted, share = whole_number(count, "number of runners-up"), float(weight)
+    if wanted < 1 or not math.isfinite(share):
+        raise VlxError(f"{count} runners-up with weight {weight}: give 1 or more, and a finite weight")
+
+    def resolve(reading: Reading) -> Resolved:
+        mine = target.resolve(reading)
+        terms = [one for term in mine.terms for one in _against(reading, term, wanted, share)]
+        return Resolved(tuple(terms), mine.words, f"{mine.name}{said}", composed=True)
+
+    said = f" - {share:g} × {wanted} {'runner' if wanted == 1 else 'runners'}-up"
+    return Target(f"{target.name}{said}", resolve)
+
+
+def _against(reading: Reading, term: Term, count: int, weight: float) -> list[Term]:
+    """A term, and its runners-up taken from it."""
+    others = runners_up(reading, term.step, term.choice, count)
+    return [term, *(Term(-weight * term.weight / len(others), term.step, other) for other in others)]
 
 
 def whole_number(value: Any, meant: str) -> int:

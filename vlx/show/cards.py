@@ -37,6 +37,13 @@ _TITLES = {
     "integrated_gradients": "Integrated gradients",
     "integrated_grad_cam": "Integrated Grad-CAM",
     "occlusion": "Occlusion",
+    "reveal": "Reveal",
+    "reveal_and_hide": "Reveal and hide",
+    "bands": "Bands",
+    "logit_lens": "Logit lens",
+    "logit_lens_less_earlier": "Logit lens, less earlier words",
+    "logit_lens_ranked": "Logit lens, rank filter",
+    "token_activation_map": "Token activation map",
 }
 _GRADIENTS = {True: "one batched product", False: "one target after another", None: "none"}
 

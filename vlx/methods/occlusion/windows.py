@@ -3,12 +3,14 @@
 Zeiler and Fergus 2014; Selvaraju et al., sections 5.3 and 8.2: the value at a pixel is the original
 score minus the score with the window centred there filled. A window that sticks out of the image
 hides the pixels inside it, which equals padding the image. The model is one callable that takes
-a batch of images; nothing else is known of it.
+a batch of images; nothing else is known of it. A window is revealed where the wholly filled image is
+the original, and the image what its windows are filled with.
 """
 
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -30,39 +32,54 @@ SIZE, STRIDE, SIDE = 35, 8, 224
 """The usual window and the distance of neighbours, in pixels, for an input of so many a side."""
 
 
+What = Literal["hide", "reveal", "reveal_and_hide"]
+"""What is done with each window: it alone is filled, or all but it, or both, and the maps are added."""
+
+REVEALED = 96, 32
+"""The usual window and distance where windows are revealed."""
+
+
+def usual(what: What) -> tuple[int, int]:
+    """The usual window and the distance of neighbours, in pixels, for an input of `SIDE` pixels a side."""
+    return (SIZE, STRIDE) if what == "hide" else REVEALED
+
+
 @dataclass(frozen=True)
 class Windows:
-    """Which windows are hidden, and with what: squares of ``size`` pixels, ``stride`` apart.
+    """Which windows are hidden or revealed, and with what the rest is filled: squares, ``stride`` apart.
 
     >>> Windows().fitted((224, 224)), Windows().fitted((64, 64)), Windows(size=9).fitted((32, 32))
     ((35, 8), (10, 2), (9, 1))
     """
 
     size: int | None = None
-    """In pixels of the network input. None takes 35, the paper's best, and on an input smaller than the
-    paper's 224 the same share of its shorter side."""
+    """In pixels of the network input. None takes 35, the paper's best, or 96 where windows are revealed, and
+    on an input smaller than the paper's 224 the same share of its shorter side."""
     stride: int | None = None
-    """None takes 8, and less on a smaller input, by its longer side."""
+    """None takes 8, or 32, and less on a smaller input, by its longer side."""
     batch: int = 16
     """How many are scored in one run."""
     fill: Fill = None
+    what: What = "hide"
 
     def fitted(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Size and stride for an input of some height and width.
 
-        Warns where a size that was asked for is more than half of the shorter side: every window then hides
-        most of what there is.
+        Warns where a size that was asked for is more than half of the shorter side: every window then hides,
+        or shows, most of what there is.
         """
         short, long = min(shape), max(shape)
+        usual_size, usual_stride = usual(self.what)
         if self.size is not None and 2 * self.size > short:
+            does = "show" if self.what == "reveal" else "hide"
             warnings.warn(
-                f"windows of {self.size} pixels hide most of an input of {shape[0]} x {shape[1]}: "
-                f"{_share(SIZE, short)} pixels would be the paper's share",
+                f"windows of {self.size} pixels {does} most of an input of {shape[0]} x {shape[1]}: "
+                f"{_share(usual_size, short)} pixels would be the usual share",
                 RuntimeWarning,
                 stacklevel=2,
             )
-        size = _share(SIZE, short) if self.size is None else self.size
-        return size, _share(STRIDE, long) if self.stride is None else self.stride
+        size = _share(usual_size, short) if self.size is None else self.size
+        return size, _share(usual_stride, long) if self.stride is None else self.stride
 
 
 def _share(pixels: int, side: int) -> int:
@@ -86,8 +103,8 @@ class Occlusion:
     @property
     def map(self) -> Float[np.ndarray, "*target height width"]:
         """The falls on every pixel: bilinear between window centres, the edge repeated outside."""
-        rows = _between(self.rows, self.shape[0])
-        cols = _between(self.cols, self.shape[1])
+        rows = between(self.rows, self.shape[0])
+        cols = between(self.cols, self.shape[1])
         return rows @ self.falls @ cols.T
 
 
@@ -126,11 +143,11 @@ def occlusions(
     if not sizes or min(*sizes, stride, batch) < 1:
         raise VlxError(f"size {(*sizes,)}, stride {stride} and batch {batch} must be 1 or more")
     height, width = image.shape[1:]
-    filled = _filled(image, fill)
+    filled = wholly(image, fill)
     rows, cols = _centres(height, stride), _centres(width, stride)
     windows = [_window((row, col), size) for size in sizes for row in rows for col in cols]
     original = np.asarray(_scores_of(score, image[None])[0])
-    falls = np.moveaxis(original - _hidden(image, score, windows, filled, batch), 0, -1)
+    falls = np.moveaxis(original - changed_scores(image, score, windows, filled, batch), 0, -1)
     grids = np.split(falls, len(sizes), axis=-1)
     shape = (*original.shape, len(rows), len(cols))
     return {
@@ -139,14 +156,14 @@ def occlusions(
     }
 
 
-def _hidden(
+def changed_scores(
     image: Pixels,
     score: Scores,
     windows: Sequence[tuple[slice, slice, slice]],
     filled: Pixels,
     batch: int,
 ) -> Float[np.ndarray, "window *target"]:
-    """The scores with each of the windows filled."""
+    """The scores with each of the windows as another image has it."""
     # They lie in memory as the image does, whatever its order of axes; only what was hidden is put back.
     slowest = np.argsort([-step for step in image.strides], kind="stable")
     images = np.repeat(image.transpose(slowest)[None], batch, axis=0)
@@ -162,7 +179,7 @@ def _hidden(
     return np.concatenate(found)
 
 
-def _filled(image: Pixels, fill: float | np.ndarray) -> Pixels:
+def wholly(image: Pixels, fill: float | np.ndarray) -> Pixels:
     """The image hidden as a whole."""
     given = np.asarray(fill, dtype=image.dtype)
     if given.shape not in ((), (1,), image.shape[:1], image.shape) or not np.isfinite(given).all():
@@ -204,7 +221,7 @@ def _scores_of(score: Scores, images: np.ndarray) -> Float[np.ndarray, "batch *t
     return values
 
 
-def _between(centres: tuple[int, ...], length: int) -> Float[np.ndarray, "pixel centre"]:
+def between(centres: Sequence[int] | Sequence[float], length: int) -> Float[np.ndarray, "pixel centre"]:
     """Linear weights of the window centres at every pixel; rows add up to 1."""
     pixels = np.arange(length)
     return np.stack([np.interp(pixels, centres, unit) for unit in np.eye(len(centres))], axis=1)
