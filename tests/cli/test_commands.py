@@ -216,6 +216,39 @@ def test_classify_with_ones_own_weights(run: Run, picture: Path, tmp_path: Path,
     assert len(kept.predicted) == 3
 
 
+@pytest.mark.usefixtures("small_models")
+def test_words_answers_and_classes_against_their_runners_up(run: Run, picture: Path, classifier: str) -> None:
+    asked = ("--runners-up", 2)
+    for command in (
+        ("caption", picture, "--caption", "a dog", "--words", "dog", *asked),
+        ("vqa", picture, "is it?", "--answer", "yes", *asked),
+        ("classify", picture, "--model", classifier, "--label", "tiger", *asked),
+    ):
+        status, told, err = run(*command)
+        assert (status, err) == (0, "")
+        row = told.splitlines()[2].split()
+        assert row[1:6] == ["-", "0.6", "×", "2", "runners-up"]
+        assert row[7] == "-"  # no probability
+    status, told, err = run("caption", picture, "--runners-up", 0)
+    assert (status != 0, told) == (True, "")
+    assert "--runners-up" in _one_line(err)
+
+
+@pytest.mark.usefixtures("small_models")
+def test_methods_that_show_parts_of_the_image(run: Run, picture: Path) -> None:
+    methods = ("reveal_48_32", "reveal_and_hide_48_32_mean", "bands_4")
+    given = [part for method in methods for part in ("--method", method)]
+    status, told, err = run("caption", picture, "--caption", "a dog", *given)
+    assert (status, err) == (0, "")
+    assert told.splitlines()[1].split() == ["word", "score", "probability", *methods]
+    status, told, err = run("caption", picture, "--caption", "a dog", "--method", "reveal_48")
+    assert (status, told) == (1, "")
+    assert "no method 'reveal_48'; near names: reveal" in _one_line(err)
+    status, _, err = run("caption", picture, "--caption", "a dog", "--method", "logit_lens")
+    assert status == 1
+    assert "has no image tokens" in _one_line(err)
+
+
 def test_a_folder_goes_on_after_a_damaged_image(run: Run, tmp_path: Path, classifier: str) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()

@@ -73,7 +73,8 @@ def less_interference(lens: Lens, position: int, own: Map, step: int, choice: in
     earlier = ((ids >= 0) & (ids != choice)).nonzero()[:, 0]
     if not len(earlier):
         return own
-    relevance = (lens.text[position, earlier].float() @ lens.words[choice].float()).relu()
+    said = lens.text[position, earlier].float()
+    relevance = (said @ lens.words[choice].to(said)).relu()
     if not relevance.any():
         return own
     maps = _of_tokens(lens, position, ids[earlier])

@@ -58,10 +58,10 @@ def explain_model(
     *feature) into (batch, channel, row, col).
 
     Maps are (batch, row, col) on the grid of the layer, (batch, channel, height, width) for methods that
-    reach the pixels, and (batch, height, width) for occlusion: neither resized nor normalised. They are those
-    of evaluation mode, whatever the network is in, so that no item influences another; the network is left as
-    it was. With ``create_graph`` they are differentiable, by the weights and by ``x``, for methods on
-    features.
+    reach the pixels, and (batch, height, width) for those that hide or show them: neither resized nor
+    normalised. They are those of evaluation mode, whatever the network is in, so that no item influences
+    another; the network is left as it was. With ``create_graph`` they are differentiable, by the weights and
+    by ``x``, for methods on features.
 
     Raises VlxError, a LayerError where it is about the layer, with what would work.
 

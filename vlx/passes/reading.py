@@ -190,7 +190,8 @@ def runners_up(reading: Reading, step: int, choice: int, count: int) -> tuple[in
     row = reading.scores[step].double()
     ranked = -row if reading.kind == "caption" else (row - row[choice]).abs()
     end = reading.end.ids if reading.end else ()
-    others = (at for at in ranked.argsort(stable=True).tolist() if at != choice and at not in end)
+    order = map(int, ranked.argsort(stable=True))  # read only as far as it is needed
+    others = (at for at in order if at != choice and at not in end)
     words = (at for at in others if reading.kind != "caption" or not reading.choices.is_sign(at))
     found = tuple(itertools.islice(words, count))
     if not found:

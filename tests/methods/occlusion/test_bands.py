@@ -156,7 +156,7 @@ def test_names_settings_and_errors(answerer):
     settings = [told(vlx.bands_with(count=n)) for n in (4, 5)]
     assert settings == ["bands_4 (bands 4, batch 16)", "bands_5 (bands 5, batch 16)"]
     for wrong in ({"count": 0}, {"count": -3}, {"batch": 0}):
-        with pytest.raises(VlxError, match="count .* and batch .* must be 1 or more"):
+        with pytest.raises(VlxError, match=r"count .* and batch .* must be 1 or more"):
             vlx.bands_with(**wrong)
     run = answerer.read(small.photos((32, 32)), [QUESTION])
     with pytest.raises(VlxError, match="33 bands do not fit 32 pixels: give at most 32"):

@@ -1,1 +1,1 @@
-"""Occlusion: how much a score falls where a window hides the image."""
+"""Occlusion and its counterparts: what a score is where parts of the image are hidden, or shown alone."""

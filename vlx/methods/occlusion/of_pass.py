@@ -1,4 +1,4 @@
-"""Occlusion of a Pass: the targets of an item, or of all items of one image, from the same masked inputs."""
+"""Parts of the image of a Pass hidden or shown: all items of one image from the same masked inputs."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
