@@ -5,7 +5,7 @@ its precision and recall on hand-labelled phrases (``lexicon_labels.txt``).
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -89,6 +89,36 @@ def visual_words(caption: str | Sequence[str], lexicon: Lexicon | None = None) -
     return [word for word in found if not _only_modifies(tokens, word, starts, words)]
 
 
+def words_naming(category: str, lexicon: Lexicon | None = None) -> tuple[tuple[str, bool], ...]:
+    """The single words that name a category, in the order of the list, each with whether it is a plural.
+
+    A category that the list names by several words alone has none.
+
+    >>> words_naming("dog")[:3]
+    (('dog', False), ('dogs', True), ('puppy', False))
+    """
+    return _single_words(lexicon or built_in()).get(category, ())
+
+
+def categories_named(texts: Iterable[str], lexicon: Lexicon | None = None) -> set[str]:
+    """Every category that some texts may be about: those of their visual words, and of any word in them.
+
+    More than `visual_words` finds: a statue of a horse, a hot dog and the colour orange count here.
+
+    >>> sorted(categories_named(["a hot dog by a horse statue"]))
+    ['dog', 'horse', 'hot dog']
+    """
+    words = lexicon or built_in()
+    found: set[str] = set()
+    for text in texts:
+        tokens = tokenize(text)
+        found.update(one.category for one in visual_words(tokens, words))
+        for token in tokens:
+            found |= {words.categories[token,]} if (token,) in words.categories else set()
+            found.update(one.category for one in words.contexts.get((token,), ()))
+    return found
+
+
 def _phrases(tokens: Sequence[str], lexicon: Lexicon) -> list[Span]:
     """Spans of the tokens merged into the longest phrases of the list."""
     spans: list[Span] = []
@@ -144,6 +174,15 @@ def _is_replica(tokens: Sequence[str], span: Span, name: str, lexicon: Lexicon) 
 def _only_modifies(tokens: Sequence[str], word: VisualWord, starts: set[int], lexicon: Lexicon) -> bool:
     first, stop = word.span
     return tuple(tokens[first:stop]) in lexicon.modifiers and stop in starts
+
+
+@cache
+def _single_words(lexicon: Lexicon) -> Mapping[str, tuple[tuple[str, bool], ...]]:
+    found: dict[str, tuple[tuple[str, bool], ...]] = {}
+    for phrase, category in lexicon.categories.items():
+        if len(phrase) == 1:
+            found[category] = (*found.get(category, ()), (phrase[0], phrase in lexicon.plurals))
+    return found
 
 
 @cache

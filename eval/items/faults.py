@@ -49,21 +49,27 @@ REASONS: Mapping[str, str] = {
     "small_change": "the changed input hardly changes the probability",
     "zero_ratio": "nothing lies inside",
     "infinite": "there is nothing to divide by",
+    "full_mask": "the object covers the whole image",
+    "unknown_categories": "what else the image shows is not known",
+    "no_wrong_word": "the model knows no word of an absent category",
+    "no_noun": "the text names no category by a word that the model reads",
     "empty_group": "no item of it has a value",
     "undefined": "there is no value",
 }
 """What each reason for leaving an item out means."""
+_WHOSE = {"control_": "of the control", "wrong_": "of the wrong words"}
 
 
 def meaning(reason: str) -> str:
-    """What a reason means; of a control's own reason, that of the control. Empty for one that is not known.
+    """What a reason means, also of a control or of wrong words alone. Empty for one that is not known.
 
     >>> meaning("control_zero_map")
     'of the control: the map is 0 everywhere'
     """
-    if reason.startswith("control_"):
-        plain = meaning(reason.removeprefix("control_"))
-        return f"of the control: {plain}" if plain else ""
+    for start, whose in _WHOSE.items():
+        if reason.startswith(start):
+            plain = meaning(reason.removeprefix(start))
+            return f"{whose}: {plain}" if plain else ""
     return REASONS.get(reason, "")
 
 

@@ -39,6 +39,8 @@ class Item:
     """Why the item cannot be scored, where that is known before any model runs."""
     detail: str = ""
     """More on that, for a person."""
+    shown: tuple[str, ...] | None = None
+    """The categories that the image shows or a text on it names; None where that is not known."""
 
 
 class Damage:
@@ -95,6 +97,7 @@ def digest(items: Iterable[Item]) -> str:
         facts = (
             item.id, item.image.name, item.cluster, item.text, item.word, item.mention, item.category,
             item.question_id, item.answer, item.left_out, _facts(item.truth),
+            *(() if item.shown is None else (item.shown,)),
         )  # fmt: skip
         total.update(json.dumps(facts).encode() + b"\n")
     return total.hexdigest()

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from vlx.errors import VlxError
+
 
 @dataclass(frozen=True)
 class Options:
@@ -30,3 +32,9 @@ class Options:
     colour that the preprocessing subtracts where it is the mean of its data, else the mean of the image."""
     steps: int = 20
     """Deletion and insertion: in how many steps the pixels change."""
+    wrong: int = 3
+    """Pointing, area, boxes: how many words of absent categories are explained beside each; 0 none."""
+
+    def __post_init__(self) -> None:
+        if self.wrong < 0:
+            raise VlxError(f"{self.wrong} words of absent categories: give 0 or more")

@@ -20,6 +20,8 @@ from vlx.eval.measures.statistics import Outcome
 from vlx.images.files import write_whole
 
 SCORE = "score"
+OWN_MINUS_WRONG = "own_minus_wrong"
+"""The score less those of the maps of words of absent categories (see `vlx.eval.items.absent`)."""
 FACTS = ("item", "image", "method", "text", "target", "word", "category", "question_id", "unknown", "detail")
 
 

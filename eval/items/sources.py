@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from vlx.eval.data.coco import Caption, CocoImage, Instances, read_captions, read_instances
+from vlx.eval.data.coco import Caption, Captions, CocoImage, Instances, read_captions, read_instances
 from vlx.eval.data.densecap import BEST, read_densecap
 from vlx.eval.data.folder import DataFolder
 from vlx.eval.data.hat import find_human_maps
@@ -29,39 +29,47 @@ from vlx.eval.data.visual_genome import read_regions
 from vlx.eval.data.vqa import Annotation, Question, read_annotations, read_questions
 from vlx.eval.items.item import Damage, Item
 from vlx.eval.items.options import Options
+from vlx.eval.items.shown import shown_in, with_shown
 from vlx.eval.items.truth import HumanAnswers, HumanFiles, Region, Segments
 
 
 def region_items(folder: DataFolder, options: Options) -> list[Item]:
     """Five regions an image: DenseCap's best, the first of Visual Genome, or the largest objects of COCO."""
-    del options
     damage = Damage()
     readers = ((DENSECAP, _densecap), (REGIONS, _genome), (INSTANCES, _objects))
-    made = next((read for source, read in readers if folder.has(source)), _densecap)(folder, damage)
-    return [*made, *damage.items]
+    read = next((read for source, read in readers if folder.has(source)), _densecap)
+    items = [*read(folder, damage), *damage.items]
+    return with_shown(folder, items) if options.wrong else items
 
 
 def word_items(folder: DataFolder, options: Options, *, located: bool = True) -> list[Item]:
     """The visual words of the reference captions; with ``located`` each with its category's masks."""
     damage = Damage()
     instances = read_instances(folder.path(INSTANCES), damage) if located else None
+    captions = read_captions(folder.path(CAPTIONS), damage, folder.split)
+    shown: dict[int, tuple[str, ...] | None] = {}
     items: list[Item] = []
-    for image, path, caption in _captions(folder, options, damage):
+    for image, path, caption in _each(captions, folder, options, damage):
+        if instances is not None and options.wrong and image.id not in shown:
+            texts = (one.text for one in captions.by_image[image.id])
+            shown[image.id] = shown_in(instances, image.id, texts)
         tokens = tokenize(caption.text)
         mentions: dict[str, int] = {}
         for word in visual_words(tokens):
             number = mentions.setdefault(word.category, 0)
             mentions[word.category] += 1
-            items.append(_word_item(image, path, caption, tokens, word, number, instances))
+            item = _word_item(image, path, caption, tokens, word, number, instances)
+            items.append(item if item.left_out else replace(item, shown=shown.get(image.id)))
     return [*items, *damage.items]
 
 
 def caption_items(folder: DataFolder, options: Options) -> list[Item]:
     """The reference captions, each as a whole."""
     damage = Damage()
+    captions = read_captions(folder.path(CAPTIONS), damage, folder.split)
     items = [
         Item(f"{image.id}/{caption.id}", path, str(image.id), caption.text)
-        for image, path, caption in _captions(folder, options, damage)
+        for image, path, caption in _each(captions, folder, options, damage)
     ]
     return [*items, *damage.items]
 
@@ -177,10 +185,10 @@ def _named(category: str) -> str:
     return category if plural else f"{'an' if category[:1].lower() in 'aeiou' else 'a'} {category}"
 
 
-def _captions(
-    folder: DataFolder, options: Options, damage: Damage
+def _each(
+    captions: Captions, folder: DataFolder, options: Options, damage: Damage
 ) -> Iterator[tuple[CocoImage, Path, Caption]]:
-    captions = read_captions(folder.path(CAPTIONS), damage, folder.split)
+    """The first captions of each image, as many as are asked for."""
     for image in captions.images.values():
         path = _image_path(folder, damage, image.file_name)
         for caption in captions.by_image.get(image.id, ())[: options.captions]:

@@ -111,7 +111,7 @@ def finish(task: Task, settings: Settings, out: Path, numbers: Iterable[int]) ->
                 collected.add(row)
                 yield row
 
-    parquet(out / "results.parquet", rows(), task.columns)
+    parquet(out / "results.parquet", rows(), task.columns_for(settings.options))
     title, protocol = task.told(settings.options, settings.model_type, settings.simulated)
     found = collected.measured(protocol, settings.options.seed, title)
     texts = {

@@ -41,7 +41,8 @@ def rows_of(
             parts = items[:half], items[half:]
             return [row for part in parts for row in rows_of(task, models, part, methods, options)]
         reason = "not_finite" if isinstance(error, NumericError) else "failed"
-        return left_out(items[0], [method.name for method in methods], task.columns, reason, _said(error))
+        names, columns = [method.name for method in methods], task.columns_for(options)
+        return left_out(items[0], names, columns, reason, _said(error))
 
 
 def check_model(

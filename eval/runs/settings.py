@@ -15,7 +15,10 @@ from vlx.images.files import write_whole
 SETTINGS = "settings.json"
 _NO_ROW = frozenset({"damaged"})  # decide when a run ends
 _KEYS = {"model_type": "kind"}  # fields that the file calls otherwise
-_ONLY_OF = {"steps": ("deletion", "insertion")}  # options that the settings of other tasks have never held
+_ONLY_OF = {"steps": ("deletion", "insertion"), "wrong": ("boxes", "pointing", "area")}
+"""Options that the settings of other tasks do not hold."""
+_ONCE = {"wrong": 0}
+"""What settings mean that lack an option, since it came later: they hold it only where it is another."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Settings:
         told["options"] = {
             name: value
             for name, value in told["options"].items()
-            if self.task in _ONLY_OF.get(name, (self.task,))
+            if self.task in _ONLY_OF.get(name, (self.task,)) and (name, value) not in _ONCE.items()
         }
         if not self.simulated:
             del told["simulated"]
@@ -120,7 +123,8 @@ def settings_of(plain: Mapping[str, Any]) -> Settings:
     try:
         fields = {key: name for name, key in _KEYS.items()}
         facts: dict[str, Any] = {fields.get(key, key): value for key, value in plain.items()}
-        facts |= {"methods": tuple(plain["methods"]), "options": Options(**plain["options"])}
+        once = {name: value for name, value in _ONCE.items() if plain["task"] in _ONLY_OF[name]}
+        facts |= {"methods": tuple(plain["methods"]), "options": Options(**{**once, **plain["options"]})}
         return Settings(**facts)
     except (KeyError, TypeError) as error:
         raise VlxError(f"these settings are of another version of vlx ({error})") from None

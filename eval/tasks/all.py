@@ -1,6 +1,7 @@
 """The evaluations there are."""
 
 from vlx.eval.tasks.accuracy import ACCURACY
+from vlx.eval.tasks.area import AREA
 from vlx.eval.tasks.attention import ATTENTION
 from vlx.eval.tasks.boxes import BOXES
 from vlx.eval.tasks.erasing import DELETION, INSERTION
@@ -10,5 +11,5 @@ from vlx.eval.tasks.sanity import SANITY
 from vlx.eval.tasks.task import Task
 
 TASKS: tuple[Task, ...] = (
-    BOXES, POINTING, ATTENTION, OCCLUSION, SANITY, DELETION, INSERTION, ACCURACY,
+    BOXES, POINTING, AREA, ATTENTION, OCCLUSION, SANITY, DELETION, INSERTION, ACCURACY,
 )  # fmt: skip

@@ -14,6 +14,7 @@ from vlx.eval.items.truth import Segments, mask_of
 from vlx.eval.measures.pointing import chance_hit, pointing_hit
 from vlx.eval.tasks.targets import word_target
 from vlx.eval.tasks.task import Task
+from vlx.eval.tasks.wrong_targets import in_its_place, protocol_of_wrong
 from vlx.methods.values import Method
 from vlx.passes.targets import Target
 
@@ -29,13 +30,15 @@ def protocol(options: Options, model_type: ModelType) -> str:
         f"{which} of each image, visual words by the built-in lexicon, the head noun's log-probability at "
         "its own step explained under teacher forcing; ties by the share of maxima inside; words whose "
         "category is absent from the image left out, and words whose head noun the model does not know. "
-        "Mean over words"
+        f"{protocol_of_wrong(options)}Mean over words"
     )
 
 
 def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
-    scoring = partial(_scoring, options.tolerance)
-    return scored_rows(models, items, methods, POINTING.columns, word_target, scoring, seed=options.seed)
+    return scored_rows(
+        models, items, methods, POINTING.columns_for(options), word_target,
+        partial(_scoring, options.tolerance), seed=options.seed, wrong_of=in_its_place(options),
+    )  # fmt: skip
 
 
 def _scoring(tolerance: float, opened: Opened, at: int, target: Target) -> Scoring:
@@ -57,6 +60,7 @@ POINTING = Task(
     lambda _options, opened, at: word_target(opened, at),
     _rows,
     protocol,
+    wrong=True,
     facts=("random_pixel",),
     span=(0.0, 1.0),
 )

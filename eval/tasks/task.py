@@ -10,7 +10,7 @@ from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, ModelType, types_of
 from vlx.eval.items.opened import LeftOut, Opened
 from vlx.eval.items.options import Options
-from vlx.eval.items.rows import SCORE, Row
+from vlx.eval.items.rows import OWN_MINUS_WRONG, SCORE, Row
 from vlx.methods.values import Method
 from vlx.passes.targets import Target
 
@@ -32,6 +32,8 @@ class Task:
     """One sentence or several, printed beside every number."""
     controls: tuple[str, ...] = CONTROLS
     """Columns of what knows nothing, beside the score."""
+    wrong: bool = False
+    """Whether an item names a category, so that maps of words of absent ones are scored beside its own."""
     extras: tuple[str, ...] = ()
     """Columns of the method's map beyond its score."""
     facts: tuple[str, ...] = ()
@@ -74,7 +76,12 @@ class Task:
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column with an outcome, in the order of the table."""
-        return (SCORE, *self.controls, *self.extras, *self.facts)
+        wrong = (OWN_MINUS_WRONG,) if self.wrong else ()
+        return (SCORE, *self.controls, *wrong, *self.extras, *self.facts)
+
+    def columns_for(self, options: Options) -> tuple[str, ...]:
+        """The columns of a run with these options: without wrong words there is none of them."""
+        return tuple(one for one in self.columns if one != OWN_MINUS_WRONG or options.wrong)
 
     def of_people(self, options: Options) -> bool:
         """Whether people decide what is measured: they looked at the images, or gave the answers."""

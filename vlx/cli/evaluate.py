@@ -31,6 +31,7 @@ from vlx.cli.options import (
     WHAT,
     WINDOW,
     WORKERS,
+    WRONG,
     model_option,
     option,
     request_of,
@@ -47,11 +48,15 @@ VQA = model_option("scenes/vqa", "A VQA model")
 COMMANDS = (
     (
         "boxes", "Captioners: a map inside over outside a region's box.",
-        (CAPTIONER, *WHAT, *HOW),
+        (CAPTIONER, *WHAT, WRONG, *HOW),
     ),
     (
         "pointing", "Captioners: does a word's map point at its object?",
-        (CAPTIONER, *WHAT, CAPTIONS, TOLERANCE, *HOW),
+        (CAPTIONER, *WHAT, CAPTIONS, TOLERANCE, WRONG, *HOW),
+    ),
+    (
+        "area", "Captioners: does a word's map rank its object's pixels first?",
+        (CAPTIONER, *WHAT, CAPTIONS, WRONG, *HOW),
     ),
     (
         "attention", "VQA models: agreement with where people look (simulated in built-in scenes).",
@@ -123,7 +128,7 @@ evaluate.command("all")(
         DATA,
         METHOD,
         option("out", Path, Path("vlx-evaluation"), help="Where results and report.html go."),
-        *(LAYER, SPLIT, CAPTIONS, TOLERANCE, ANNOTATORS, ANSWER),
+        *(LAYER, SPLIT, CAPTIONS, TOLERANCE, WRONG, ANNOTATORS, ANSWER),
         LIMIT,
         option("occluded", int, 20, min=1, help="Images for occlusion, deletion, insertion: slow."),
         *(WINDOW, STRIDE, FILL, STEPS, SEED, BATCH, DEVICE, PRECISION, THREADS, DAMAGED, ENGINE, WORKERS),

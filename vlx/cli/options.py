@@ -77,6 +77,10 @@ CAPTIONS = option("captions", int | None, None, min=1, help="Reference captions 
 TOLERANCE = option(
     "tolerance", float, 0.0, min=0, help="In pixels of the original image; 0 asks for a pixel of the object."
 )
+WRONG = option(
+    "wrong", int, 3, min=0,
+    help="Words of absent categories explained beside each word, on the same truth; 0 for none.",
+)  # fmt: skip
 ANNOTATORS = option(
     "annotators",
     Annotators,
