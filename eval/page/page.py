@@ -56,6 +56,11 @@ class Section:
         """Score minus control, on the items that have both."""
         return table_cells(self.found.paired, median=self.found.median)
 
+    @property
+    def between(self) -> list[list[str]]:
+        """One method's score minus another's, on the items that both score."""
+        return table_cells(self.found.between, median=self.found.median)
+
     def measured(self, name: str) -> tuple[float | None, tuple[float, float] | None]:
         """What stands for the scores of a method, mean or median, and its interval by image."""
         one = self.found.by_image[self.task.label(SCORE, name)]

@@ -17,8 +17,8 @@ _NO_ROW = frozenset({"damaged"})  # decide when a run ends
 _KEYS = {"model_type": "kind"}  # fields that the file calls otherwise
 _ONLY_OF = {"steps": ("deletion", "insertion"), "wrong": ("boxes", "pointing", "area")}
 """Options that the settings of other tasks do not hold."""
-_ONCE = {"wrong": 0}
-"""What settings mean that lack an option, since it came later: they hold it only where it is another."""
+_LATER = {"wrong": 0}
+"""Options that came later, with what settings mean that lack them: they hold one only where it is another."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Settings:
         told["options"] = {
             name: value
             for name, value in told["options"].items()
-            if self.task in _ONLY_OF.get(name, (self.task,)) and (name, value) not in _ONCE.items()
+            if self.task in _ONLY_OF.get(name, (self.task,)) and (name, value) not in _LATER.items()
         }
         if not self.simulated:
             del told["simulated"]
@@ -123,8 +123,8 @@ def settings_of(plain: Mapping[str, Any]) -> Settings:
     try:
         fields = {key: name for name, key in _KEYS.items()}
         facts: dict[str, Any] = {fields.get(key, key): value for key, value in plain.items()}
-        once = {name: value for name, value in _ONCE.items() if plain["task"] in _ONLY_OF[name]}
-        facts |= {"methods": tuple(plain["methods"]), "options": Options(**{**once, **plain["options"]})}
+        lacking = {name: value for name, value in _LATER.items() if plain["task"] in _ONLY_OF[name]}
+        facts |= {"methods": tuple(plain["methods"]), "options": Options(**{**lacking, **plain["options"]})}
         return Settings(**facts)
     except (KeyError, TypeError) as error:
         raise VlxError(f"these settings are of another version of vlx ({error})") from None
@@ -141,8 +141,8 @@ def agree(out: Path, settings: Settings, shard: Shard) -> None:
     if not (out / SETTINGS).exists():
         raise VlxError(f"{out} holds batches without their settings: give --out another folder")
     there, part = read_settings(out)
-    mine = {**deciding(settings.plain), "shard": f"{shard.index}/{shard.count}"}
-    theirs = {**deciding(there), "shard": f"{part.index}/{part.count}"}
+    mine = {**_each(deciding(settings.plain)), "shard": f"{shard.index}/{shard.count}"}
+    theirs = {**_each(deciding(there)), "shard": f"{part.index}/{part.count}"}
     other = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
     if other:
         pairs = [f"{name} {_short(theirs.get(name))} there, {_short(mine.get(name))} now" for name in other]
@@ -159,6 +159,12 @@ def claim(out: Path, settings: Settings, shard: Shard) -> None:
         write_whole(path, text)
 
 
+def _each(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with each option by itself, so that a line can tell which one is another."""
+    options = {f"option {name}": value for name, value in dict(settings.get("options", {})).items()}
+    return {name: value for name, value in settings.items() if name != "options"} | options
+
+
 def _short(value: Any) -> str:
-    text = json.dumps(value)
+    text = "nothing" if value is None else json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -2,12 +2,14 @@
 
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vlx.eval.items.faults import DAMAGED, FAILED, REFUSED, Fault, Faults, told
-from vlx.eval.items.rows import SCORE, Row
+from vlx.eval.items.rows import OWN_MINUS_WRONG, SCORE, Row
+from vlx.eval.measures.differences import between_methods, difference
 from vlx.eval.measures.groups import mean_by_clusters
 from vlx.eval.measures.statistics import Outcome, Summary, by_group, summarise_all
 from vlx.eval.runs.tables import latex_table, markdown_table
@@ -29,7 +31,8 @@ class Measured:
     by_image: Mapping[str, Summary]
     """The same with images as clusters."""
     paired: Mapping[str, Summary]
-    """Score minus control over the items where both have a finite value, with images as clusters."""
+    """Score minus control, and minus wrong words, over the items where both have a finite value, with images
+    as clusters."""
     categories: Mapping[str, Mapping[str, Summary]]
     """For each method, its score by category, with images as clusters."""
     over_categories: Mapping[str, Summary]
@@ -39,6 +42,9 @@ class Measured:
     """What could not be measured though it should, by the reason."""
     median: bool = False
     """Whether the median leads, the mean beside it."""
+    between: Mapping[str, Summary] = field(default_factory=dict[str, Summary])
+    """One method's score minus another's over the items that both score, with images as clusters: of every
+    pair of up to four methods, of more each minus the first."""
 
     def __str__(self) -> str:
         return short(self)
@@ -54,6 +60,8 @@ class Collected:
         self._categories: dict[str, list[str]] = {}
         self._scores: dict[str, list[Outcome]] = {}
         self._of_scores: dict[str, list[str]] = {}
+        self._by_item: dict[str, dict[str, Outcome]] = {}
+        self._image_of: dict[str, str] = {}
         self._paired: dict[str, list[Outcome]] = {}
         self._first: str | None = None
         self._known: set[str] = set()
@@ -64,15 +72,25 @@ class Collected:
         self._first = self._first or row.method
         once = {*self._task.shared, *self._task.facts}
         for column in self._task.columns:
+            if column not in row.outcomes:  # as in results without wrong words
+                continue
             if row.method == self._first or column not in once:
                 label = self._task.label(column, row.method)
                 self._outcomes.setdefault(label, []).append(row.outcomes[column])
                 self._images.setdefault(label, []).append(row.image)
         for column in self._task.controls if self._task.comparable else ():
             label = f"{row.method} minus {column.replace('_', ' ')}"
-            self._paired.setdefault(label, []).append(_difference(row.outcomes[SCORE], row.outcomes[column]))
+            less = difference(row.outcomes[SCORE], row.outcomes[column], "control")
+            self._paired.setdefault(label, []).append(less)
+        if OWN_MINUS_WRONG in row.outcomes:
+            self._paired.setdefault(f"{row.method} minus wrong words", []).append(
+                row.outcomes[OWN_MINUS_WRONG]
+            )
         self._scores.setdefault(row.method, []).append(row.outcomes[SCORE])
         self._of_scores.setdefault(row.method, []).append(row.image)
+        item = sys.intern(row.item)  # one text for all methods
+        self._by_item.setdefault(row.method, {})[item] = row.outcomes[SCORE]
+        self._image_of[item] = row.image
         self._categories.setdefault(row.method, []).append(row.category)
         if row.image != row.item:  # as it is for a damaged record, which names no image
             self._known.add(row.image)
@@ -99,6 +117,7 @@ class Collected:
             categories={name: groups for name, (groups, _) in grouped.items()},
             over_categories={name: mean for name, (_, mean) in grouped.items() if mean is not None},
             faults=self._faults.found,
+            between=between_methods(self._by_item, self._image_of, seed=seed, middle=self._task.median),
         )
 
     def _grouped(self, method: str, seed: int) -> tuple[dict[str, Summary], Summary | None]:
@@ -127,6 +146,9 @@ def markdown(found: Measured) -> str:
     if found.paired:
         protocol = "as above; score minus control, over the items where both have a finite value"
         parts.append(markdown_table(found.paired, protocol=protocol, median=found.median))
+    if found.between:
+        protocol = "as above; one method's score minus another's, over the items that both score"
+        parts.append(markdown_table(found.between, protocol=protocol, median=found.median))
     if found.over_categories:
         what = "medians" if found.median else "scores"
         protocol = f"as above, then the mean over the {what} of categories, each counting once"
@@ -135,10 +157,13 @@ def markdown(found: Measured) -> str:
 
 
 def short(found: Measured) -> str:
-    """The means, or the medians and the means, with the intervals of the first by image, for a terminal."""
+    """The means, or the medians and the means, with the intervals of the first by image, for a terminal.
+
+    Below them stand the differences of the methods.
+    """
     numbers = ["median", "95% interval", "mean"] if found.median else ["mean", "95% interval"]
     rows: list[list[str]] = [["", *numbers, "n"]]
-    for name, one in found.by_image.items():
+    for name, one in (*found.by_image.items(), *found.between.items()):
         first, interval = (one.median, one.median_interval) if found.median else (one.mean, one.interval)
         low, high = interval or (math.nan, math.nan)
         cells = [_short(first), f"{low:.3f} to {high:.3f}" if interval else ""]
@@ -178,6 +203,7 @@ def as_json(found: Measured, settings: Mapping[str, Any]) -> str:
             for name, summary in found.alone.items()
         },
         "paired": {name: _plain(one) for name, one in found.paired.items()},
+        "between": {name: _plain(one) for name, one in found.between.items()},
         "over_categories": {name: _plain(one) for name, one in found.over_categories.items()},
         "categories": {
             method: {name: _plain(one) for name, one in groups.items()}
@@ -206,16 +232,9 @@ def from_json(text: str) -> tuple[Measured, dict[str, Any]]:
         },
         over_categories={name: _summary(one) for name, one in facts["over_categories"].items()},
         faults={reason: Fault(**one) for reason, one in facts.get("faults", {}).items()},
+        between={name: _summary(one) for name, one in facts.get("between", {}).items()},
     )
     return found, facts["settings"]
-
-
-def _difference(score: Outcome, control: Outcome) -> Outcome:
-    if score.value is None or control.value is None:
-        return Outcome(None, score.left_out or f"control_{control.left_out}")
-    if math.isinf(score.value) or math.isinf(control.value):
-        return Outcome(None, "infinite")
-    return Outcome(score.value - control.value)
 
 
 def _counts(found: Measured) -> str:

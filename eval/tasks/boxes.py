@@ -35,7 +35,8 @@ def protocol(options: Options, model_type: ModelType) -> str:
         "pixels of the image, not rectified or normalised beyond their method, those with negative values "
         f"left out; guided maps absolute, averaged over channels; a uniform map has ratio 1. {wrong}"
         "Median over pairs of image and box: a few huge ratios make the mean, which stands beside it; a "
-        "ratio of 0 or infinity is in the median (a geometric mean would be 0 or infinite), an infinite one not in the mean"
+        "ratio of 0 or infinity is in the median (a geometric mean would be 0 or infinite), an infinite one "
+        "not in the mean"
     )
 
 

@@ -14,7 +14,7 @@ from vlx.eval.tasks.pointing import POINTING
 
 def test_rows_keep_every_digit_and_any_text(tmp_path: Path) -> None:
     strange = Item("ü\n\ud800", Path("x.jpg"), "1", 'a "dog" \u2028 \\', question_id=2**40)
-    values = (0.1 + 0.2, 1e-310, -0.0, math.inf, 5e300, 1 / 3)
+    values = (0.1 + 0.2, 1e-310, -0.0, math.inf, 5e300, -1 / 7, 1 / 3)
     outcomes = dict(zip(POINTING.columns, map(Outcome, values), strict=True))
     rows = [
         row_of(strange, "grad_cam", outcomes),

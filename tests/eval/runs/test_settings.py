@@ -10,10 +10,12 @@ from vlx.eval.runs.settings import Settings, Shard, fingerprint_of, parse_shard,
 
 SETTINGS = Settings(
     "pointing", "scenes/captioner", "captioner", "w" * 8, "features.4", ("grad_cam", "gradient"), "i" * 8, 36,
-    16, "cpu", "float32", 2, 0.05, Options(limit=3, captions=1), {"vlx": "0.1.0", "torch": "2.6.0"},
+    16, "cpu", "float32", 2, 0.05, Options(limit=3, captions=1, wrong=0), {"vlx": "0.1.0", "torch": "2.6.0"},
 )  # fmt: skip
 FINGERPRINT = "bfb27d0d9e4740be5d491fecd959f50892c977d76d48c39537470c7d2af6c381"
-"""Of the settings above, as results that lie in folders hold it since windows shrink and have a fill."""
+"""Of the settings above, as results that lie in folders hold it since windows shrink and have a fill.
+
+Those of before there were wrong words have none: they are results with ``wrong`` 0."""
 
 
 def test_the_fingerprint_is_that_of_results_measured_before() -> None:
@@ -51,6 +53,17 @@ def test_an_option_of_one_evaluation_is_no_setting_of_others() -> None:
     deletion = replace(SETTINGS, task="deletion", options=Options(steps=7))
     assert settings_of(deletion.plain) == deletion
     assert deletion.fingerprint != replace(deletion, options=Options(steps=8)).fingerprint
+
+
+def test_wrong_words_are_a_setting_of_the_evaluations_that_have_them() -> None:
+    for name, held in (("pointing", True), ("area", True), ("boxes", True), ("sanity", False)):
+        options = replace(SETTINGS, task=name, options=Options()).plain["options"]
+        assert options.get("wrong") == (3 if held else None)
+    with_words = replace(SETTINGS, options=replace(SETTINGS.options, wrong=3))
+    assert with_words.fingerprint != FINGERPRINT
+    assert with_words.fingerprint != replace(SETTINGS, options=replace(SETTINGS.options, wrong=2)).fingerprint
+    assert settings_of(with_words.plain) == with_words
+    assert "wrong" not in SETTINGS.plain["options"]  # as in results of before
 
 
 def test_people_that_are_simulated_are_told() -> None:

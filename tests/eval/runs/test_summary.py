@@ -9,11 +9,7 @@ import pytest
 
 from vlx.eval.items.item import Item
 from vlx.eval.items.options import Options
-from vlx.eval.items.rows import (
-    SCORE,
-    Row,
-    row_of,
-)
+from vlx.eval.items.rows import OWN_MINUS_WRONG, SCORE, Row, row_of
 from vlx.eval.measures.statistics import Outcome
 from vlx.eval.runs.summary import as_json, from_json, latex, markdown, measured, short
 from vlx.eval.tasks.boxes import BOXES
@@ -60,11 +56,57 @@ def test_controls_that_no_method_changes_stand_once() -> None:
     found = measured(POINTING, rows, "P")
     assert list(found.alone) == [
         "grad_cam", "grad_cam, random weights", "mean activation", "centre prior", "random map",
-        "random pixel", "gradient", "gradient, random weights",
+        "grad_cam, own minus wrong", "random pixel", "gradient", "gradient, random weights",
+        "gradient, own minus wrong",
     ]  # fmt: skip
     assert {one.seen for one in found.alone.values()} == {4}
     assert found.items == 4
     assert found.alone["gradient"].mean == pytest.approx(2 / 3 + 0.5)
+
+
+def test_own_minus_wrong_stands_beside_the_controls_in_every_table() -> None:
+    rows = [row(place) for place in range(4)]
+    rows[2] = replace(rows[2], outcomes={**rows[2].outcomes, OWN_MINUS_WRONG: Outcome(-0.5)})
+    rows[3] = replace(
+        rows[3], outcomes={**rows[3].outcomes, OWN_MINUS_WRONG: Outcome(None, "wrong_zero_map")}
+    )
+    found = measured(POINTING, rows, "P")
+    own, less = found.by_image["grad_cam, own minus wrong"], found.paired["grad_cam minus wrong words"]
+    assert (own.n, own.mean, own.clusters, dict(own.left_out)) == (3, 0.0, 2, {"wrong_zero_map": 1})
+    assert own.interval == less.interval == (-0.5, 0.25)
+    assert markdown(found).count("wrong_zero_map 1") == 2
+    assert "wrong_zero_map (of the wrong words: the map is 0 everywhere)" in markdown(found)
+    assert "own minus wrong" in short(found)
+    assert "own minus wrong" in latex(found)
+
+
+def test_results_of_before_there_were_wrong_words_are_still_summarised() -> None:
+    rows = [row(place) for place in range(4)]
+    old = [
+        replace(one, outcomes={name: o for name, o in one.outcomes.items() if name != OWN_MINUS_WRONG})
+        for one in rows
+    ]
+    before, after = measured(POINTING, old, "P"), measured(POINTING, rows, "P")
+    assert set(after.alone) - set(before.alone) == {"grad_cam, own minus wrong"}
+    assert set(after.paired) - set(before.paired) == {"grad_cam minus wrong words"}
+    assert before.alone["grad_cam"] == after.alone["grad_cam"]
+
+
+def test_methods_are_compared_on_the_items_of_both_with_images_as_clusters() -> None:
+    rows = [one for place in range(4) for one in (row(place), row(place, "gradient", 0.5))]
+    found = measured(POINTING, rows, "P")
+    assert list(found.between) == ["gradient minus grad_cam"]
+    one = found.between["gradient minus grad_cam"]
+    assert (one.n, one.mean, one.interval, one.clusters) == (3, 0.5, (0.5, 0.5), 2)
+    assert dict(one.left_out) == {"zero_map": 1}
+    assert "gradient minus grad_cam" in short(found)
+    assert "one method's score minus another's" in markdown(found)
+    back, _ = from_json(as_json(found, {}))
+    assert back.between == found.between
+    facts = json.loads(as_json(found, {}))
+    del facts["between"]
+    assert from_json(json.dumps(facts))[0].between == {}
+    assert measured(POINTING, rows[::2], "P").between == {}
 
 
 def test_sanity_has_its_own_words_and_no_differences() -> None:
