@@ -30,6 +30,8 @@ def means_plot(
         axes.plot([middle], [row], "o", color=colour, markersize=6)
         if name in paper:
             axes.plot([paper[name]], [row], "D", mfc="none", mec=THEIRS, markersize=7)
+    if axes.get_xlim()[0] < 0:  # differences, which 0 divides
+        axes.axvline(0, color=QUIET, linewidth=0.8)
     axes.set_yticks(range(len(shown)), [f"{_short(name)}  (n = {one.n})" for name, one in shown])
     axes.invert_yaxis()
     axes.set_xlabel(

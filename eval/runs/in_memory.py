@@ -1,6 +1,7 @@
 """An evaluation in memory: the summaries alone, nothing kept on disk and nothing to go on from."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -59,10 +60,11 @@ def evaluate(
     """
     if batch < 1:
         raise VlxError(f"a batch of {batch} items: give 1 or more")
-    chosen = options or Options()
+    asked = options or Options()
     does = types_of(model)
     given = _given(data)
-    evaluation = _task(task, does, given, chosen)
+    evaluation = _task(task, does, given, replace(asked, wrong=0))
+    chosen = evaluation.options_for(asked)
     named = chosen_methods(evaluation, methods)
     questions = asks(given) if isinstance(given, DataFolder) else any(map(_is_question, given))
     models = evaluation.takes(with_controls(model, chosen.seed), questions=questions)
@@ -78,7 +80,7 @@ def measure_in_memory(
     task: Task, models: Models, folder: DataFolder, options: Options, methods: Sequence[Method]
 ) -> Measured:
     """The summaries of methods and controls over the same items, as those of a run with batches of 20."""
-    models = task.takes(models, questions=asks(folder))
+    models, options = task.takes(models, questions=asks(folder)), task.options_for(options)
     items = drawn(checked(task.items(folder, models.type, options)), options.limit, options.seed)
     return _measured(task, models, items, options, methods, BATCH)
 
@@ -123,7 +125,7 @@ def _is_question(item: Item) -> bool:
 def _task(
     given: Task | str | None, does: Sequence[ModelType], data: DataFolder | list[Item], options: Options
 ) -> Task:
-    """The evaluation that is named, or the first that serves."""
+    """The evaluation that is named, or the first that serves; ``options`` are those of its items."""
     if isinstance(given, Task):
         return given
     names = {task.name: task for task in TASKS}

@@ -107,7 +107,7 @@ def asks(folder: DataFolder) -> bool:
 
 def items_for(task: Task, models: Models, request: Request, folder: DataFolder) -> list[Item]:
     """The items to measure, in their order. Raises VlxError where the data do not serve."""
-    found = task.items(folder, models.type, request.options)
+    found = task.items(folder, models.type, task.options_for(request.options))
     items = drawn(checked(found), request.options.limit, request.options.seed)
     if not items:
         raise VlxError(f"{request.data} holds nothing to measure for {task.name}")
@@ -140,7 +140,7 @@ def settings_for(
         precision=request.precision,
         threads=threads,
         damaged=request.damaged,
-        options=request.options,
+        options=task.options_for(request.options),
         versions={name: _version(name) for name in VERSIONS},
         more=model_digests(models.trained),
         simulated=task.of_people(request.options) and data_folder(request.data, request.split).simulated,

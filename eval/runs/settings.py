@@ -15,8 +15,7 @@ from vlx.images.files import write_whole
 SETTINGS = "settings.json"
 _NO_ROW = frozenset({"damaged"})  # decide when a run ends
 _KEYS = {"model_type": "kind"}  # fields that the file calls otherwise
-_ONLY_OF = {"steps": ("deletion", "insertion"), "wrong": ("boxes", "pointing", "area")}
-"""Options that the settings of other tasks do not hold."""
+_ONLY_OF = {"steps": ("deletion", "insertion")}  # options that the settings of other tasks have never held
 _LATER = {"wrong": 0}
 """Options that came later, with what settings mean that lack them: they hold one only where it is another."""
 
@@ -123,8 +122,7 @@ def settings_of(plain: Mapping[str, Any]) -> Settings:
     try:
         fields = {key: name for name, key in _KEYS.items()}
         facts: dict[str, Any] = {fields.get(key, key): value for key, value in plain.items()}
-        lacking = {name: value for name, value in _LATER.items() if plain["task"] in _ONLY_OF[name]}
-        facts |= {"methods": tuple(plain["methods"]), "options": Options(**{**lacking, **plain["options"]})}
+        facts |= {"methods": tuple(plain["methods"]), "options": Options(**{**_LATER, **plain["options"]})}
         return Settings(**facts)
     except (KeyError, TypeError) as error:
         raise VlxError(f"these settings are of another version of vlx ({error})") from None

@@ -79,6 +79,10 @@ class Task:
         wrong = (OWN_MINUS_WRONG,) if self.wrong else ()
         return (SCORE, *self.controls, *wrong, *self.extras, *self.facts)
 
+    def options_for(self, options: Options) -> Options:
+        """The options as this evaluation takes them: wrong words are for one that has them."""
+        return options if self.wrong else replace(options, wrong=0)
+
     def columns_for(self, options: Options) -> tuple[str, ...]:
         """The columns of a run with these options: without wrong words there is none of them."""
         return tuple(one for one in self.columns if one != OWN_MINUS_WRONG or options.wrong)

@@ -17,7 +17,9 @@ from vlx.eval.items.options import Options
 from vlx.eval.items.rows import need_pyarrow
 from vlx.eval.tasks.all import TASKS
 
-COMMANDS = ("boxes", "pointing", "attention", "occlusion", "sanity", "deletion", "insertion", "accuracy")
+COMMANDS = (
+    "boxes", "pointing", "area", "attention", "occlusion", "sanity", "deletion", "insertion", "accuracy",
+)  # fmt: skip
 RESULTS = {"results.parquet", "summary.json", "summary.md", "summary.tex", "settings.json", "parts"}
 
 
@@ -39,8 +41,9 @@ HOW = [
 @pytest.mark.parametrize(
     ("command", "own"),
     [
-        ("boxes", []),
-        ("pointing", ["captions", "tolerance"]),
+        ("boxes", ["wrong"]),
+        ("pointing", ["captions", "tolerance", "wrong"]),
+        ("area", ["captions", "wrong"]),
         ("attention", ["annotators", "answer"]),
         ("occlusion", ["captions", "answer", "window", "stride", "fill"]),
         ("sanity", ["captions", "answer"]),

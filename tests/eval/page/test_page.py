@@ -76,8 +76,9 @@ def made(hostile_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_everything_is_on_one_page_that_needs_nothing_else(made: Path) -> None:
     folders = {path.name for path in made.iterdir() if path.is_dir()}
     assert folders == {
-        "boxes-scenes-captioner", "pointing-scenes-captioner", "occlusion-scenes-captioner",
-        "sanity-scenes-captioner", "deletion-scenes-captioner", "insertion-scenes-captioner",
+        "boxes-scenes-captioner", "pointing-scenes-captioner", "area-scenes-captioner",
+        "occlusion-scenes-captioner", "sanity-scenes-captioner", "deletion-scenes-captioner",
+        "insertion-scenes-captioner",
         "occlusion-scenes-vqa", "sanity-scenes-vqa", "deletion-scenes-vqa", "insertion-scenes-vqa",
         "accuracy-scenes-vqa",
     }  # fmt: skip

@@ -7,6 +7,7 @@ import pytest
 from vlx.errors import VlxError
 from vlx.eval.items.options import Options
 from vlx.eval.runs.settings import Settings, Shard, fingerprint_of, parse_shard, settings_of
+from vlx.eval.tasks.all import TASKS
 
 SETTINGS = Settings(
     "pointing", "scenes/captioner", "captioner", "w" * 8, "features.4", ("grad_cam", "gradient"), "i" * 8, 36,
@@ -55,15 +56,16 @@ def test_an_option_of_one_evaluation_is_no_setting_of_others() -> None:
     assert deletion.fingerprint != replace(deletion, options=Options(steps=8)).fingerprint
 
 
-def test_wrong_words_are_a_setting_of_the_evaluations_that_have_them() -> None:
-    for name, held in (("pointing", True), ("area", True), ("boxes", True), ("sanity", False)):
-        options = replace(SETTINGS, task=name, options=Options()).plain["options"]
-        assert options.get("wrong") == (3 if held else None)
+def test_wrong_words_are_a_setting_where_there_are_any() -> None:
     with_words = replace(SETTINGS, options=replace(SETTINGS.options, wrong=3))
+    assert with_words.plain["options"] == {**SETTINGS.plain["options"], "wrong": 3}
     assert with_words.fingerprint != FINGERPRINT
     assert with_words.fingerprint != replace(SETTINGS, options=replace(SETTINGS.options, wrong=2)).fingerprint
     assert settings_of(with_words.plain) == with_words
     assert "wrong" not in SETTINGS.plain["options"]  # as in results of before
+    given = Options(limit=3)
+    assert {task.name for task in TASKS if task.options_for(given) == given} == {"boxes", "pointing", "area"}
+    assert all(task.options_for(given).wrong == 0 for task in TASKS if not task.wrong)
 
 
 def test_people_that_are_simulated_are_told() -> None:
