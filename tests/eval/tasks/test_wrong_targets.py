@@ -12,12 +12,15 @@ import pytest
 import torch
 
 import vlx
+from tests.adapters.huggingface import tiny
 from tests.eval import small
-from vlx.eval.data.coco import read_instances, union_mask
+from vlx.adapters.huggingface import wrap
+from vlx.eval.data.coco import read_captions, read_instances, union_mask
 from vlx.eval.data.folder import look
 from vlx.eval.data.lexicon import built_in, visual_words
+from vlx.eval.items import batch
 from vlx.eval.items.item import Item
-from vlx.eval.items.models import Models, with_controls
+from vlx.eval.items.models import Models, in_precision, with_controls
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import OWN_MINUS_WRONG, SCORE, Row
 from vlx.eval.items.truth import Region
@@ -123,8 +126,7 @@ def test_no_word_is_of_what_the_image_shows_or_any_caption_of_it_names(
     task: Task, captioner: Models, world: Path
 ) -> None:
     instances = read_instances(world / "instances.json")
-    captions = look(world).root / "captions.json"
-    said = vlx.eval.data.coco.read_captions(captions).by_image
+    said = read_captions(world / "captions.json").by_image
     items = items_of(task, world, 40)
     for seed in (0, 1):
         for item, row in zip(
@@ -205,15 +207,36 @@ def test_several_words_of_an_image_and_several_methods_come_from_one_product(
 ) -> None:
     items = items_of(POINTING, world, 6)
     asked: list[list[int]] = []
-    made = vlx.eval.items.batch.explain
+    made = batch.explain
 
     def counted(passed: Any, targets: Any, method: Any) -> Any:
         asked.append([len(wanted) for wanted in targets])
         return made(passed, targets, method)
 
-    monkeypatch.setattr("vlx.eval.items.batch.explain", counted)
+    monkeypatch.setattr(batch, "explain", counted)
     POINTING.rows(captioner, items, [vlx.grad_cam], Options())
     assert len(asked) == 2  # of the model, and of the one with shuffled weights
     assert sum(asked[0]) == 4 * len(items)
     assert sum(asked[1]) == len(items)
     assert np.unique(asked[0]).size >= 1
+
+
+@pytest.mark.parametrize("maker", [tiny.blip, tiny.llava, tiny.qwen2_vl], ids=lambda one: one.__name__)
+def test_models_of_tokens_are_asked_for_words_that_are_one_token(maker: Any, world: Path) -> None:
+    models = AREA.takes(with_controls(wrap(*maker())), questions=False)
+    first = items_of(AREA, world, 1)[0]
+    told = {"category": "dog", "mention": 0, "shown": ()}
+    items = [replace(first, id=text, text=text, **told) for text in ("a dog runs", "two dogs on the grass")]
+    for row in AREA.rows(models, items, [vlx.layer_cam], Options()):
+        assert sorted(drawn(row)) == ["ball", "cat"]  # all other nouns it knows are of no category
+        assert row.outcomes[OWN_MINUS_WRONG].value is not None
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_gives_the_same_words(precision: str, captioner: Models, world: Path) -> None:
+    items = items_of(AREA, world, 4)
+    halved = with_controls(in_precision(small.captioner(), precision))
+    whole = AREA.rows(captioner, items, [vlx.grad_cam], Options())
+    rows = AREA.rows(halved, items, [vlx.grad_cam], Options())
+    assert [row.detail for row in rows] == [row.detail for row in whole]
+    assert all(row.outcomes[OWN_MINUS_WRONG].value is not None for row in rows)
