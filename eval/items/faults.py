@@ -57,7 +57,11 @@ REASONS: Mapping[str, str] = {
     "undefined": "there is no value",
 }
 """What each reason for leaving an item out means."""
-_WHOSE = {"control_": "of the control", "wrong_": "of the wrong words", "other_": "of the other method"}
+_WHOSE = {
+    "control_": "of the control",
+    "wrong_": "of the wrong words",
+    "subtracted_": "of the method subtracted",
+}
 
 
 def meaning(reason: str) -> str:

@@ -10,7 +10,7 @@ EVERY_PAIR = 4
 """Methods up to which every pair is compared; of more, each with the first."""
 
 
-def difference(score: Outcome, less: Outcome, whose: str = "other") -> Outcome:
+def difference(score: Outcome, less: Outcome, whose: str = "subtracted") -> Outcome:
     """A score less another; left out where either has no finite value.
 
     The reason is that of the score, or that of the other after ``whose`` it is; or ``infinite``.

@@ -14,7 +14,7 @@ from vlx.eval.measures.statistics import Outcome, summarise
 def test_a_difference_needs_two_finite_values() -> None:
     assert difference(Outcome(3.0), Outcome(1.0)) == Outcome(2.0)
     assert difference(Outcome(None, "zero_map"), Outcome(None, "flat_map")) == Outcome(None, "zero_map")
-    assert difference(Outcome(3.0), Outcome(None, "flat_map")) == Outcome(None, "other_flat_map")
+    assert difference(Outcome(3.0), Outcome(None, "flat_map")) == Outcome(None, "subtracted_flat_map")
     assert difference(Outcome(math.inf), Outcome(1.0)) == Outcome(None, "infinite")
     assert difference(Outcome(1.0), Outcome(math.inf)) == Outcome(None, "infinite")
 
@@ -27,7 +27,7 @@ def test_only_items_of_both_count() -> None:
     found = between_methods(scores, dict(zip("1234", "xxyy", strict=True)))
     assert list(found) == ["b minus a"]
     one = found["b minus a"]
-    assert (one.n, one.mean, dict(one.left_out)) == (2, 0.25, {"other_zero_map": 1})
+    assert (one.n, one.mean, dict(one.left_out)) == (2, 0.25, {"subtracted_zero_map": 1})
     assert one.clusters == 2
 
 

@@ -92,9 +92,7 @@ def test_boxes_are_the_ratio_of_each_caption_alone(captioner: Models, world: Pat
 def test_a_ratio_on_a_resized_file_uses_the_box_of_that_file(captioner: Models, world: Path) -> None:
     item = items_of(BOXES, captioner, world, 1)[0]
     assert isinstance(item.truth, Region)
-    larger = Item(
-        item.id, item.image, item.cluster, item.text, Region(item.truth.box.scaled(2, 2), longest=448)
-    )
+    larger = replace(item, truth=Region(item.truth.box.scaled(2, 2), longest=448))
     (small_row,), (large_row,) = (rows_of(BOXES, captioner, [one]) for one in (item, larger))
     assert large_row.outcomes == small_row.outcomes
 
