@@ -41,6 +41,7 @@ def explain_answers(
     targets: Sequence[Target] | Target | None = None,
     method: Method | str = grad_cam,
     chunk: int | None = None,
+    evidence: bool = False,
 ) -> list[Explanation]: ...
 @overload
 def explain_answers(
@@ -52,6 +53,7 @@ def explain_answers(
     targets: Sequence[Target] | Target | None = None,
     method: Methods,
     chunk: int | None = None,
+    evidence: bool = False,
 ) -> list[list[Explanation]]: ...
 def explain_answers(
     model: Answerer | Responder,
@@ -62,6 +64,7 @@ def explain_answers(
     targets: Sequence[Target] | Target | None = None,
     method: Method | str | Methods = grad_cam,
     chunk: int | None = None,
+    evidence: bool = False,
 ) -> list[Explanation] | list[list[Explanation]]:
     """Explain answers to one question for each image, as a batch; see `explain_answer`.
 
@@ -75,7 +78,7 @@ def explain_answers(
     (['yes', 'no'], 'dog')
     """
     return _explained(
-        model, opened_all("explain_answers", images), questions, answers, targets, method, chunk
+        model, opened_all("explain_answers", images), questions, answers, targets, method, chunk, evidence
     )
 
 
@@ -89,6 +92,7 @@ def explain_answer(
     targets: Sequence[Target] | Target | None = None,
     method: Method | str = grad_cam,
     chunk: int | None = None,
+    evidence: bool = False,
 ) -> Explanation: ...
 @overload
 def explain_answer(
@@ -100,6 +104,7 @@ def explain_answer(
     targets: Sequence[Target] | Target | None = None,
     method: Methods,
     chunk: int | None = None,
+    evidence: bool = False,
 ) -> list[Explanation]: ...
 def explain_answer(
     model: Answerer | Responder,
@@ -110,6 +115,7 @@ def explain_answer(
     targets: Sequence[Target] | Target | None = None,
     method: Method | str | Methods = grad_cam,
     chunk: int | None = None,
+    evidence: bool = False,
 ) -> Explanation | list[Explanation]:
     """Explain answers to a question: which pixels speak for each of them.
 
@@ -117,14 +123,16 @@ def explain_answer(
     that writes its answers knows them all: each is then scored as a text, by the sum of the
     log-probabilities of its words. For the single words of such an answer, or other ``targets``, see
     `explain_caption` with a ``prompt``. Of several methods in a list there is a list of Explanations, one
-    for each method in their order.
+    for each method in their order. With ``evidence`` each answer says how much of its score comes from the
+    image, for one more run of the part above the layer: a difference of logits, or nats of an answer that
+    is written.
 
     >>> found = vlx.explain_answer(vqa, photo, "is there a dog?")
     >>> found.targets[0].name, found.map("no").shape
     ('no', (224, 224))
     """
     given = None if answers is None else [answers]
-    return _explained(model, [open_image(image)], [question], given, targets, method, chunk)[0]
+    return _explained(model, [open_image(image)], [question], given, targets, method, chunk, evidence)[0]
 
 
 def _explained(
@@ -135,6 +143,7 @@ def _explained(
     targets: Sequence[Target] | Target | None,
     method: Method | str | Methods,
     chunk: int | None,
+    evidence: bool,
 ) -> list[Any]:
     """Of each image an Explanation, or one for each of several methods."""
     asked = one_for_each(questions, len(images), "questions")
@@ -144,11 +153,11 @@ def _explained(
             raise VlxError(
                 "this model writes its answers: give targets to explain_caption(…, prompt=question)"
             )
-        found = _texts(model, images, asked, named, as_methods(method), chunk)
+        found = _texts(model, images, asked, named, as_methods(method), chunk, evidence)
         return [one[0] for one in found] if isinstance(method, str | Method) else found
     passed = read_of(model, "explain_answer", images, asked)
     question_on_first_use(passed, lambda other: read_of(model, "explain_answer", images[:1], [other]))
-    return explain_choices(passed, named, targets, method, chunk)
+    return explain_choices(passed, named, targets, method, chunk, evidence)
 
 
 def _asked_else(model: Responder, image: Image.Image, text: str, question: str) -> Pass:
@@ -162,6 +171,7 @@ def _texts(
     answers: Sequence[Some | None],
     methods: Sequence[Method],
     chunk: int | None,
+    evidence: bool,
 ) -> list[list[Explanation]]:
     """Of each image an Explanation by each method, of answers that the model writes or could write."""
     if not all(question.strip() for question in questions):
@@ -182,7 +192,7 @@ def _texts(
         given = ([images[at] for at in whose], texts, [question] * len(whose))
         passed = read_of(model, "explain_answer", *given)
         question_on_first_use(passed, partial(_asked_else, model, images[whose[0]], texts[0]))
-        results = iter(explain(passed, caption(), methods, chunk=chunk))
+        results = iter(explain(passed, caption(), methods, chunk=chunk, evidence=evidence))
         for at in same:
             of_texts = [next(results) for _ in said[at]]
             found[at] = [

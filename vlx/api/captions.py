@@ -31,6 +31,7 @@ def explain_captions(
     method: Method | str = grad_cam,
     beam: int | None = None,
     chunk: int | None = None,
+    evidence: bool = False,
 ) -> list[Explanation]: ...
 @overload
 def explain_captions(
@@ -44,6 +45,7 @@ def explain_captions(
     method: Methods,
     beam: int | None = None,
     chunk: int | None = None,
+    evidence: bool = False,
 ) -> list[list[Explanation]]: ...
 def explain_captions(
     model: Captioner | Responder | Reads,
@@ -56,6 +58,7 @@ def explain_captions(
     method: Method | str | Methods = grad_cam,
     beam: int | None = None,
     chunk: int | None = None,
+    evidence: bool = False,
 ) -> list[Explanation] | list[list[Explanation]]:
     """Explain one caption for each image, as a batch; see `explain_caption`.
 
@@ -67,7 +70,7 @@ def explain_captions(
     ('an', 'umbrella')
     """
     opened = opened_all("explain_captions", images)
-    return _explained(model, opened, captions, prompt, words, targets, method, beam, chunk)
+    return _explained(model, opened, captions, prompt, words, targets, method, beam, chunk, evidence)
 
 
 @overload
@@ -82,6 +85,7 @@ def explain_caption(
     method: Method | str = grad_cam,
     beam: int | None = None,
     chunk: int | None = None,
+    evidence: bool = False,
 ) -> Explanation: ...
 @overload
 def explain_caption(
@@ -95,6 +99,7 @@ def explain_caption(
     method: Methods,
     beam: int | None = None,
     chunk: int | None = None,
+    evidence: bool = False,
 ) -> list[Explanation]: ...
 def explain_caption(
     model: Captioner | Responder | Reads,
@@ -107,6 +112,7 @@ def explain_caption(
     method: Method | str | Methods = grad_cam,
     beam: int | None = None,
     chunk: int | None = None,
+    evidence: bool = False,
 ) -> Explanation | list[Explanation]:
     """Explain the words of a caption: which pixels made the model say each of them.
 
@@ -115,7 +121,9 @@ def explain_caption(
     By default every word is explained in order, then the whole caption; ``words`` picks some by text
     or position from 0, ``targets`` asks for anything else. All maps come from one forward and one
     batched backward, those of several methods in a list too: then there is a list of Explanations, one
-    for each method in their order.
+    for each method in their order. With ``evidence`` each target says how many nats of its score come from
+    the image (`Explained.from_image`) and how many from language alone (`Explained.blank`), for one more
+    run of the part above the layer; where a Pass cannot run it, both stay None.
 
     >>> found = vlx.explain_caption(captioner, photo, "a traffic light")
     >>> [target.name for target in found.targets]
@@ -125,9 +133,14 @@ def explain_caption(
     >>> both = vlx.explain_caption(captioner, photo, "a traffic light", method=["grad_cam", "hires_cam"])
     >>> [one.provenance.method for one in both]
     ['grad_cam', 'hires_cam']
+    >>> light = vlx.explain_caption(captioner, photo, "a traffic light", evidence=True).targets[2]
+    >>> light.from_image == light.score - light.blank
+    True
     """
     given = None if caption is None else [caption]
-    return _explained(model, [open_image(image)], given, prompt, words, targets, method, beam, chunk)[0]
+    return _explained(
+        model, [open_image(image)], given, prompt, words, targets, method, beam, chunk, evidence
+    )[0]
 
 
 def written(
@@ -159,6 +172,7 @@ def _explained(
     method: Method | str | Methods,
     beam: int | None,
     chunk: int | None,
+    evidence: bool,
 ) -> list[Any]:
     """Of each image an Explanation, or one for each of several methods."""
     passed = (
@@ -166,7 +180,7 @@ def _explained(
     )
     words_on_first_use(passed, lambda text: _given(model, images[:1], [text], prompt))
     wanted = [_caption_targets(reading, words, targets) for reading in passed.readings]
-    return explain(passed, wanted, method, chunk=chunk)
+    return explain(passed, wanted, method, chunk=chunk, evidence=evidence)
 
 
 def _given(model: Any, images: Sequence[Image.Image], captions: Sequence[str], prompt: str | None) -> Pass:

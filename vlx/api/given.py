@@ -70,12 +70,13 @@ def explain_choices(
     targets: Sequence[Target] | Target | None,
     method: Method | str | Methods,
     chunk: int | None,
+    evidence: bool,
 ) -> list[Any]:
     """Of each item an Explanation, or one for each of several methods, of what is named or asked for."""
     if targets is not None:
-        return explain(passed, listed(targets), method, chunk=chunk)
+        return explain(passed, listed(targets), method, chunk=chunk, evidence=evidence)
     wanted = [_choice_targets(passed, item, names) for item, names in enumerate(named)]
-    return explain(passed, wanted, method, chunk=chunk)
+    return explain(passed, wanted, method, chunk=chunk, evidence=evidence)
 
 
 def _choice_targets(passed: Pass, item: int, names: Some | None) -> list[Target]:

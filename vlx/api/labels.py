@@ -34,6 +34,7 @@ def explain_labels(
     targets: Sequence[Target] | Target | None = None,
     method: Method | str = grad_cam,
     chunk: int | None = None,
+    evidence: bool = False,
 ) -> list[Explanation]: ...
 @overload
 def explain_labels(
@@ -44,6 +45,7 @@ def explain_labels(
     targets: Sequence[Target] | Target | None = None,
     method: Methods,
     chunk: int | None = None,
+    evidence: bool = False,
 ) -> list[list[Explanation]]: ...
 def explain_labels(
     model: ImageClassifier,
@@ -53,6 +55,7 @@ def explain_labels(
     targets: Sequence[Target] | Target | None = None,
     method: Method | str | Methods = grad_cam,
     chunk: int | None = None,
+    evidence: bool = False,
 ) -> list[Explanation] | list[list[Explanation]]:
     """Explain classes of each image, as a batch; see `explain_label`.
 
@@ -68,7 +71,7 @@ def explain_labels(
     >>> [target.name for target in first.targets], second.targets[0].name
     (['dog', 'cat'], 'dog')
     """
-    return _explained(model, opened_all("explain_labels", images), labels, targets, method, chunk)
+    return _explained(model, opened_all("explain_labels", images), labels, targets, method, chunk, evidence)
 
 
 @overload
@@ -80,6 +83,7 @@ def explain_label(
     targets: Sequence[Target] | Target | None = None,
     method: Method | str = grad_cam,
     chunk: int | None = None,
+    evidence: bool = False,
 ) -> Explanation: ...
 @overload
 def explain_label(
@@ -90,6 +94,7 @@ def explain_label(
     targets: Sequence[Target] | Target | None = None,
     method: Methods,
     chunk: int | None = None,
+    evidence: bool = False,
 ) -> list[Explanation]: ...
 def explain_label(
     model: ImageClassifier,
@@ -99,10 +104,13 @@ def explain_label(
     targets: Sequence[Target] | Target | None = None,
     method: Method | str | Methods = grad_cam,
     chunk: int | None = None,
+    evidence: bool = False,
 ) -> Explanation | list[Explanation]:
     """Explain classes of an image classifier, by default the likeliest one.
 
-    Of several methods in a list there is a list of Explanations, one for each method in their order.
+    Of several methods in a list there is a list of Explanations, one for each method in their order. With
+    ``evidence`` each class says how much of its logit comes from the image, the rest being its logit where
+    the features show nothing, for one more run of the part above the layer.
 
     >>> from torchvision.models import resnet18
     >>> from vlx.adapters.parts.classifier import Classifier
@@ -112,16 +120,21 @@ def explain_label(
     'dog'
     """
     given = None if labels is None else [labels]
-    return _explained(model, [open_image(image)], given, targets, method, chunk)[0]
+    return _explained(model, [open_image(image)], given, targets, method, chunk, evidence)[0]
 
 
 @overload
 def explain_match(
-    model: Matcher, image: Picture, texts: Sequence[str], *, method: Method | str = grad_cam
+    model: Matcher,
+    image: Picture,
+    texts: Sequence[str],
+    *,
+    method: Method | str = grad_cam,
+    evidence: bool = False,
 ) -> Explanation: ...
 @overload
 def explain_match(
-    model: Matcher, image: Picture, texts: Sequence[str], *, method: Methods
+    model: Matcher, image: Picture, texts: Sequence[str], *, method: Methods, evidence: bool = False
 ) -> list[Explanation]: ...
 def explain_match(
     model: Matcher,
@@ -129,16 +142,18 @@ def explain_match(
     texts: Sequence[str],
     *,
     method: Method | str | Methods = grad_cam,
+    evidence: bool = False,
 ) -> Explanation | list[Explanation]:
     """Explain how well texts fit an image, as CLIP scores them: which pixels speak for each.
 
     Of several methods in a list there is a list of Explanations, one for each method in their order.
+    ``evidence`` as of `explain_label`.
     """
     if not isinstance(model, Matcher):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise VlxError(f"{type(model).__name__} compares no images with texts: explain_match needs compare()")
     given = listed(texts)
     passed = model.compare([open_image(image)], given)
-    return explain(passed, [label(at) for at in range(len(given))], method)[0]
+    return explain(passed, [label(at) for at in range(len(given))], method, evidence=evidence)[0]
 
 
 def _explained(
@@ -148,8 +163,9 @@ def _explained(
     targets: Sequence[Target] | Target | None,
     method: Method | str | Methods,
     chunk: int | None,
+    evidence: bool,
 ) -> list[Any]:
     """Of each image an Explanation, or one for each of several methods."""
     named = one_for_each(labels, len(images), "classes")
     passed = read_of(model, "explain_label", images)
-    return explain_choices(passed, named, targets, method, chunk)
+    return explain_choices(passed, named, targets, method, chunk, evidence)
