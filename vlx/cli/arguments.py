@@ -26,4 +26,13 @@ Out = Annotated[
     Path | None,
     typer.Option(help="A folder for figures (PNG), maps (NPZ), facts (JSON) and report.html."),
 ]
+Evidence = Annotated[
+    bool,
+    typer.Option(
+        "--evidence/--no-evidence",
+        help="Say how much of each score comes from the image: nats of a word, a difference of logits of an "
+        "answer or class. It takes one more run of the part above the layer for each image and layer; "
+        "methods along a path know it anyway.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps; auto spreads hf: models.")]

@@ -8,7 +8,7 @@ from PIL import Image
 
 from vlx.api import explain_caption, written
 from vlx.asking import arguments_of_read
-from vlx.cli.arguments import Device, Images, Layers, Methods, Model, Out
+from vlx.cli.arguments import Device, Evidence, Images, Layers, Methods, Model, Out
 from vlx.cli.explaining import (
     Asked,
     Explained,
@@ -47,13 +47,14 @@ def caption(
     model: Model = "scenes/captioner",
     method: Methods = None,
     layer: Layers = None,
+    evidence: Evidence = True,
     out: Out = None,
     device: Device = "cpu",
 ) -> None:
     """Explain the words of a caption, the model's own or yours."""
     paths, methods, chosen = listed(images), methods_named(method), chosen_words(words)
     captioners = load_models([model], layer, device, captions, "write captions", "scenes/captioner")
-    explained = caption_with(captioners, methods, text, chosen, beam, prompt)
+    explained = caption_with(captioners, methods, text, chosen, beam, prompt, evidence=evidence)
     finish(run_all(paths, explained, out, "Captions, word by word"))
 
 
@@ -70,6 +71,8 @@ def caption_with(
     words: list[str | int] | None,
     beam: int | None,
     prompt: str | None,
+    *,
+    evidence: bool = False,
 ) -> Explained:
     """Explain one caption of an image by each method and layer: the given text, or what the model says."""
 
@@ -81,7 +84,7 @@ def caption_with(
             found
             for _, model in models
             for found in explain_caption(
-                model, image, said, prompt=prompt, words=words, method=methods, beam=beam
+                model, image, said, prompt=prompt, words=words, method=methods, beam=beam, evidence=evidence
             )
         ]
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from vlx.api import Matcher, explain_label, explain_match
 from vlx.asking import arguments_of_read
-from vlx.cli.arguments import Device, Images, Layers, Methods, Out
+from vlx.cli.arguments import Device, Evidence, Images, Layers, Methods, Out
 from vlx.cli.explaining import (
     Asked,
     Explained,
@@ -39,13 +39,14 @@ def classify(
     ] = None,
     method: Methods = None,
     layer: Layers = None,
+    evidence: Evidence = True,
     out: Out = None,
     device: Device = "cpu",
 ) -> None:
     """Explain classes that an image classifier gives."""
     paths, methods = listed(images), methods_named(method)
     classifiers = load_models(model, layer, device, classifying, "classify images", "torchvision/resnet50")
-    finish(run_all(paths, label_with(classifiers, methods, label), out, "Classes"))
+    finish(run_all(paths, label_with(classifiers, methods, label, evidence=evidence), out, "Classes"))
 
 
 def classifying(model: Any) -> bool:
@@ -53,7 +54,13 @@ def classifying(model: Any) -> bool:
     return hasattr(model, "labels") or hasattr(model, "compare") or arguments_of_read(model) == 1
 
 
-def label_with(models: Sequence[Asked], methods: Sequence[Method], labels: Sequence[str] | None) -> Explained:
+def label_with(
+    models: Sequence[Asked],
+    methods: Sequence[Method],
+    labels: Sequence[str] | None,
+    *,
+    evidence: bool = False,
+) -> Explained:
     """Explain classes of an image by each model and method: the given ones, or each model's likeliest.
 
     A model that compares images with texts takes its classes from them.
@@ -63,8 +70,8 @@ def label_with(models: Sequence[Asked], methods: Sequence[Method], labels: Seque
 
     def of_one(model: Any, image: Image.Image) -> list[Explanation]:
         if isinstance(model, Matcher):
-            return explain_match(model, image, labels or (), method=methods)
-        return explain_label(model, image, labels or None, method=methods)
+            return explain_match(model, image, labels or (), method=methods, evidence=evidence)
+        return explain_label(model, image, labels or None, method=methods, evidence=evidence)
 
     return lambda image: told_apart(
         [(name, found) for name, model in models for found in of_one(model, image)]

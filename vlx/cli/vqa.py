@@ -9,7 +9,7 @@ from PIL import Image
 
 from vlx.api import explain_answer
 from vlx.asking import arguments_of_read
-from vlx.cli.arguments import Device, Layers, Methods, Models, Out
+from vlx.cli.arguments import Device, Evidence, Layers, Methods, Models, Out
 from vlx.cli.explaining import Asked, Explained, finish, load_models, methods_named, run_all, told_apart
 from vlx.explanation import Explanation
 from vlx.methods.values import Method
@@ -25,6 +25,7 @@ def vqa(
     model: Models = None,
     method: Methods = None,
     layer: Layers = None,
+    evidence: Evidence = True,
     out: Out = None,
     device: Device = "cpu",
 ) -> None:
@@ -33,7 +34,7 @@ def vqa(
     answerers = load_models(
         model or ["scenes/vqa"], layer, device, answering, "answer questions", "scenes/vqa"
     )
-    explained = answer_with(answerers, methods, question, answer)
+    explained = answer_with(answerers, methods, question, answer, evidence=evidence)
     finish(run_all([image], explained, out, "Answers side by side"))
 
 
@@ -44,7 +45,12 @@ def answering(model: Any) -> bool:
 
 
 def answer_with(
-    models: Sequence[Asked], methods: Sequence[Method], question: str, answers: Sequence[str] | None
+    models: Sequence[Asked],
+    methods: Sequence[Method],
+    question: str,
+    answers: Sequence[str] | None,
+    *,
+    evidence: bool = False,
 ) -> Explained:
     """Explain answers to a question by each model and method: the given ones, or each model's likeliest."""
 
@@ -53,7 +59,9 @@ def answer_with(
             [
                 (name, found)
                 for name, model in models
-                for found in explain_answer(model, image, question, answers or None, method=methods)
+                for found in explain_answer(
+                    model, image, question, answers or None, method=methods, evidence=evidence
+                )
             ]
         )
 

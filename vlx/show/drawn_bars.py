@@ -17,9 +17,9 @@ def meant(explanation: Explanation) -> tuple[str, ...]:
     return f"{unit(explanation)} from the image", f"{unit(explanation)} {without_image(explanation)}"
 
 
-def parts(explanation: Explanation, target: Explained) -> tuple[str, ...]:
+def parts(explanation: Explanation, target: Explained, drawn: Bars | None) -> tuple[str, ...]:
     """The parts of a score, each for its bar, and how far gradients along a path lie from the first."""
-    if target.from_image is None or target.blank is None:
+    if drawn is None or target.from_image is None or target.blank is None:
         return ()
     far = [spoken_error(explanation, target)] if target.error is not None else []
     return signed(target.from_image), signed(target.blank), *far

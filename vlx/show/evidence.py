@@ -4,6 +4,7 @@ A score is the sum of two parts: what it is where the features show nothing (`Ex
 language alone) and what the image adds to that (`Explained.from_image`).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,7 +70,7 @@ def adds_up(explanation: Explanation) -> bool:
         if target.from_image is None or target.error is None:
             return False
         expected, wide = target.from_image + target.error, float(abs(plane).sum())
-        if abs(float(plane.sum()) - expected) > 1e-3 * max(wide, 1e-2):
+        if not abs(float(plane.sum()) - expected) <= 1e-3 * max(wide, 1e-2):  # nor is it NaN
             return False
     return True
 
@@ -93,7 +94,7 @@ class Bars:
 
 
 def bars(explanation: Explanation) -> list[Bars | None]:
-    """The bars of every target, None where its parts are not known.
+    """The bars of every target, None where its parts are not known or have no size.
 
     Words, answers and classes share one axis; a target of several words has its own.
     """
@@ -103,12 +104,13 @@ def bars(explanation: Explanation) -> list[Bars | None]:
 
 def _axis(targets: Sequence[Explained]) -> tuple[float, float]:
     """The lowest and the highest value of any bar, at or on both sides of 0."""
-    parts = [part for one in targets for part in (one.blank, one.from_image) if part is not None]
+    parts = [part for one in targets for part in _known(one) or ()]
     return min([0.0, *parts]), max([0.0, *parts])
 
 
 def _bars(target: Explained, axis: tuple[float, float]) -> Bars | None:
-    if target.from_image is None or target.blank is None:
+    known = _known(target)
+    if known is None:
         return None
     low, high = axis
     wide = (high - low) or 1.0
@@ -116,7 +118,16 @@ def _bars(target: Explained, axis: tuple[float, float]) -> Bars | None:
     def bar(value: float) -> Bar:
         return Bar((min(value, 0.0) - low) / wide, abs(value) / wide, value < 0)
 
-    return Bars(bar(target.from_image), bar(target.blank), -low / wide)
+    image, alone = known
+    return Bars(bar(image), bar(alone), -low / wide)
+
+
+def _known(target: Explained) -> tuple[float, float] | None:
+    """Both parts of a score, from the image and without it, where they are known and finite."""
+    image, alone = target.from_image, target.blank
+    if image is None or alone is None or not (math.isfinite(image) and math.isfinite(alone)):
+        return None
+    return image, alone
 
 
 def most_visual(explanation: Explanation) -> int | None:
@@ -124,8 +135,7 @@ def most_visual(explanation: Explanation) -> int | None:
     alone = [at for at, target in enumerate(explanation.targets) if len(target.words) == 1]
     if not alone:
         return None
-    told = {at: explanation.targets[at].from_image for at in alone}
-    known = {at: value for at, value in told.items() if value is not None}
+    known = {at: parts[0] for at in alone if (parts := _known(explanation.targets[at]))}
     if known:
         return max(known, key=lambda at: known[at])
     peaks = explanation.grid_maps.reshape(len(explanation.targets), -1).max(1)
@@ -153,14 +163,14 @@ def by_kind(explanations: Sequence[Explanation], tagger: Tagger | None = None) -
             continue
         classes = word_classes(explanation.words, tagger)
         for position, target in _words(explanation).items():
-            if target.from_image is not None and target.blank is not None:
-                found.setdefault(classes[position], []).append((target.from_image, target.blank))
+            if (parts := _known(target)) is not None:
+                found.setdefault(classes[position], []).append(parts)
     rows: list[KindOfWord] = []
     for name, classes in KINDS:
-        parts = [part for kind in sorted(classes) for part in found.get(kind, ())]
-        if parts:
-            image, alone = (sum(column) / len(parts) for column in zip(*parts, strict=True))
-            rows.append(KindOfWord(name, len(parts), image, alone))
+        members = [parts for kind in sorted(classes) for parts in found.get(kind, ())]
+        if members:
+            image, alone = (sum(column) / len(members) for column in zip(*members, strict=True))
+            rows.append(KindOfWord(name, len(members), image, alone))
     return rows
 
 

@@ -163,7 +163,7 @@ def _panels(explanation: Explanation) -> list[Panel]:
         if not remark and not on_shared_scale(target) and not explanation.at_pixels:
             remark = f"own scale, to {scale.high:.2g}"
         picture = target_picture(explanation, i, scale)
-        told = parts(explanation, target)
+        told = parts(explanation, target, drawn[i])
         panels.append(Panel(picture, target.name, describe(target), remark, drawn[i], told))
     return panels
 
