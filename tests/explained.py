@@ -1,5 +1,7 @@
 """Explanations made by hand, for tests of pictures and pages."""
 
+from dataclasses import replace
+
 import numpy as np
 from PIL import Image
 
@@ -33,6 +35,16 @@ def caption(words: str = "a dog on grass", image: Image.Image | None = None) -> 
     targets.append(Explained("caption", -9.5, 0.0000748, tuple(range(len(said)))))
     size = image.height, image.width
     return Explanation(image, Frame.resized(size, (32, 48)), np.stack(maps), tuple(targets), MADE, said)
+
+
+def told(words: str = "a dog on grass", image: Image.Image | None = None) -> Explanation:
+    """`caption` whose word i has i nats from the image, the second of four -1; the caption has the sum."""
+    made = caption(words, image)
+    count = len(made.words)
+    given = [-1.0 if at == 1 and count == 4 else float(at) for at in range(count)]
+    parts = zip(made.targets, [*given, sum(given)], strict=True)
+    targets = tuple(replace(target, blank=target.score - value) for target, value in parts)
+    return replace(made, targets=targets)
 
 
 def at_pixels(words: str = "a dog on grass", image: Image.Image | None = None) -> Explanation:

@@ -19,12 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.explained import MADE, answers, at_pixels, caption, photo
+from tests.explained import MADE, answers, at_pixels, caption, photo, told
 from vlx import Explained, Explanation, Frame, Provenance, VlxError, explanation, load_explanation
 from vlx.images.files import write_whole
 
 KINDS = pytest.mark.parametrize(
-    "made", [caption(), at_pixels(), answers()], ids=["words", "pixels", "answers"]
+    "made", [caption(), at_pixels(), answers(), told()], ids=["words", "pixels", "answers", "evidence"]
 )
 
 
@@ -211,6 +211,16 @@ def test_the_facts_are_plain_json_that_people_can_read(tmp_path):
     assert facts["targets"][0] == {"name": "red", "score": 3.5, "probability": 0.9, "words": []}
     assert facts["provenance"]["layer"] == "features.3"
     assert facts["predicted"][1] == ["green", 0.05]
+
+
+def test_the_facts_say_what_comes_from_the_image_where_it_is_known(tmp_path):
+    _, path, _ = told().save(tmp_path / "told")
+    facts = json.loads(path.read_text(encoding="utf-8"))["targets"]
+    assert [(one["from_image"], one["blank"]) for one in facts[1:3]] == [(-1.0, -0.5), (2.0, -4.5)]
+    assert load_explanation(tmp_path / "told").targets == told().targets
+    _, path, _ = caption().save(tmp_path / "bare")
+    keys = json.loads(path.read_text(encoding="utf-8"))["targets"][0].keys()
+    assert keys == {"name", "score", "probability", "words"}
 
 
 def test_saving_again_replaces_the_files(tmp_path):

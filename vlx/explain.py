@@ -90,8 +90,21 @@ def raw_maps(
     passed: Pass, targets: Sequence[Sequence[Resolved]], method: Method
 ) -> Float[Tensor, "target batch *plane"]:
     """The maps alone, as tensors where the features are: on the feature grid, or at the pixels."""
+    return raw_maps_with_evidence(passed, targets, method, evidence=False)[0]
+
+
+def raw_maps_with_evidence(
+    passed: Pass, targets: Sequence[Sequence[Resolved]], method: Method, *, evidence: bool = True
+) -> tuple[Float[Tensor, "target batch *plane"], Float[Tensor, "target batch"] | None]:
+    """The maps as `raw_maps` gives them, and how much of each score comes from the image.
+
+    The second is None without ``evidence``, and where the Pass cannot tell.
+    """
     ((_, made),) = maps_by_method(passed, targets, [method], None)
-    return made.raw.to(passed.features.device)
+    blank = blank_scores(passed, targets) if evidence and made.blank is None else made.blank
+    told = None if blank is None or not evidence else (made.scores - blank).detach()
+    device = passed.features.device
+    return made.raw.to(device), told if told is None else told.to(device)
 
 
 def _for_each(passed: Pass, targets: Sequence[Any] | Target) -> list[list[Target]]:

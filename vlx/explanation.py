@@ -303,10 +303,9 @@ def _frame(*, centres: Any = None, **sides: Any) -> Frame:
 
 
 def _plain(target: Explained) -> dict[str, Any]:
-    """A target without what was not asked for."""
-    return {
-        name: value for name, value in asdict(target).items() if name == "probability" or value is not None
-    }
+    """A target without what was not asked for; ``from_image`` is for those who read the file."""
+    told = {**asdict(target), "from_image": target.from_image}
+    return {name: value for name, value in told.items() if name == "probability" or value is not None}
 
 
 def _png(image: Image.Image) -> bytes:
@@ -315,5 +314,5 @@ def _png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _explained(*, score: Any, words: list[int], **facts: Any) -> Explained:
+def _explained(*, score: Any, words: list[int], from_image: Any = None, **facts: Any) -> Explained:
     return Explained(score=float(score), words=tuple(words), **facts)

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import vlx
 from tests.conftest import Run
 from tests.explained import answers, caption, photo
+from tests.explained import told as told_of
 from vlx import load_explanation
 from vlx.adapters.nets.question import QuestionNetwork
 from vlx.adapters.nets.recurrent import caption_network
@@ -113,12 +114,15 @@ def test_caption_prints_a_row_for_each_word_and_saves_everything(
     assert (status, err) == (0, "")
     lines = told.splitlines()
     assert lines[0] == f"{picture}: a dog on wug"
-    assert lines[1].split() == ["word", "score", "probability", "evidence"]
+    heads = "word score from image, nats from language alone probability evidence"
+    assert " ".join(lines[1].split()) == heads
     assert [line.split()[0] for line in lines[2:7]] == ["a", "dog", "on", "wug", "caption"]
     assert lines[7] == "  unknown to the model: wug"
     kept = load_explanation(out / "photo-grad_cam")
     for target, line in zip(kept.targets, lines[2:7], strict=True):
-        assert line.split()[1:3] == [f"{target.score:.3f}", f"{target.probability:.4f}"]
+        assert line.split()[1::3][:2] == [f"{target.score:.3f}", f"{target.probability:.4f}"]
+        image, alone = map(float, line.split()[2:4])
+        assert image + alone == pytest.approx(target.score, abs=2e-3)
     expected = {"photo-grad_cam.png", "photo-grad_cam.json", "photo-grad_cam.npz", "report.html"}
     assert {path.name for path in out.iterdir()} == expected
     assert "wug" in (out / "report.html").read_text(encoding="utf-8")
@@ -131,7 +135,8 @@ def test_several_methods_explain_the_same_caption_and_share_the_page(
     methods = ("--method", "grad_cam", "--method", "guided_grad_cam", "--method", "grad_cam")
     status, told, _ = run("caption", picture, *methods, "--beam", 2, "--out", tmp_path / "out")
     assert status == 0
-    assert told.splitlines()[1].split() == ["word", "score", "probability", "grad_cam", "guided_grad_cam"]
+    heads = "word score from image, nats from language alone probability grad_cam guided_grad_cam"
+    assert " ".join(told.splitlines()[1].split()) == heads
     first = load_explanation(tmp_path / "out" / "photo-grad_cam")
     second = load_explanation(tmp_path / "out" / "photo-guided_grad_cam")
     assert first.words == second.words
@@ -146,9 +151,13 @@ def test_several_methods_explain_the_same_caption_and_share_the_page(
 def test_several_layers_are_compared(run: Run, picture: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     layers = ("--layer", LAYER, "--layer", "features.1")
-    status, told, _ = run("vqa", picture, "is it?", "--answer", "red", *layers, "--out", out)
+    asked = ("vqa", picture, "is it?", "--answer", "red", *layers)
+    status, told, _ = run(*asked, "--no-evidence", "--out", out)
     assert status == 0
     assert told.splitlines()[1].split() == ["answer", "score", "probability", LAYER, "features.1"]
+    _, told, _ = run(*asked)  # features of 0 are others at each layer
+    for layer in (LAYER, "features.1"):
+        assert f"from image, logits ({layer})  from the question alone ({layer})" in told.splitlines()[1]
     expected = {f"photo-{layer}.{kind}" for layer in (LAYER, "features.1") for kind in ("png", "json", "npz")}
     assert {path.name for path in out.iterdir()} == expected | {"photo-comparison.png", "report.html"}
     kept = load_explanation(out / "photo-features.1")
@@ -187,7 +196,7 @@ def test_only_the_words_asked_for_by_text_or_position(run: Run, picture: Path) -
 
 @pytest.mark.usefixtures("small_models")
 def test_vqa_prints_answers_and_the_likeliest(run: Run, picture: Path) -> None:
-    status, told, _ = run("vqa", picture, "Is it red?", "--answer", "yes", "--answer", "red")
+    status, told, _ = run("vqa", picture, "Is it red?", "--answer", "yes", "--answer", "red", "--no-evidence")
     lines = told.splitlines()
     assert status == 0
     assert lines[0] == f"{picture}: Is it red?"
@@ -197,6 +206,63 @@ def test_vqa_prints_answers_and_the_likeliest(run: Run, picture: Path) -> None:
     assert sum(map(float, listed.values())) == pytest.approx(1, abs=3e-4)
     assert {name: listed[name] for name in shares} == shares
     assert lines[5] == "  unknown to the model: red"
+
+
+@pytest.mark.usefixtures("small_models")
+@pytest.mark.parametrize(
+    ("command", "count"), [(("caption", "--caption", "a dog"), 3), (("vqa", "is it?", "--answer", "red"), 1)]
+)
+def test_evidence_is_told_unless_it_is_left_out(
+    run: Run, picture: Path, tmp_path: Path, command: tuple[str, ...], count: int
+) -> None:
+    name, *rest = command
+    _, told, _ = run(name, picture, *rest, "--out", tmp_path / "with")
+    _, bare, _ = run(name, picture, *rest, "--no-evidence", "--out", tmp_path / "without")
+    assert "from image" in told
+    assert "from image" not in bare
+    facts = [
+        json.loads((tmp_path / folder / "photo-grad_cam.json").read_text(encoding="utf-8"))["targets"]
+        for folder in ("with", "without")
+    ]
+    assert len(facts[0]) == count
+    for one, plain in zip(*facts, strict=True):
+        assert one["from_image"] == pytest.approx(one["score"] - one["blank"])
+        assert one["score"] == plain["score"]
+        assert not plain.keys() & {"from_image", "blank", "error"}
+    pages = [(tmp_path / one / "report.html").read_text(encoding="utf-8") for one in ("with", "without")]
+    assert ["from the image, " in page for page in pages] == [True, False]
+    page = pages[0].partition("<script")[0]
+    assert ("logits from the image" in page) == (name == "vqa")
+    assert ("scores are logits" in told) == (name == "vqa")
+    assert ("nats" in told) == (name == "caption")
+
+
+def test_evidence_of_classes_and_of_a_path(run: Run, picture: Path, classifier: str) -> None:
+    given = ("classify", picture, "--model", classifier, "--label", "tiger")
+    _, told, _ = run(*given)
+    lines = told.splitlines()
+    assert (
+        " ".join(lines[1].split()) == "class score from image, logits without the image probability evidence"
+    )
+    assert "  scores are logits, and what comes from the image is a difference of logits" in lines
+    _, told, _ = run(*given, "--method", "integrated_gradients", "--no-evidence")
+    assert "from image, logits" in told  # the start of its path tells it anyway
+
+
+def test_an_adapter_that_cannot_tell_has_no_columns(
+    run: Run, picture: Path, monkeypatch: pytest.MonkeyPatch, classifier: str
+) -> None:
+    from vlx.adapters.parts.classifier import Classifier
+
+    plain = Classifier.read
+
+    def read(self: Classifier, images: list[Image.Image]) -> object:
+        return replace(plain(self, images), above=None)
+
+    monkeypatch.setattr(Classifier, "read", read)
+    status, told, err = run("classify", picture, "--model", classifier)
+    assert (status, err) == (0, "")
+    assert told.splitlines()[1].split() == ["class", "score", "probability", "evidence"]
 
 
 @pytest.mark.usefixtures("small_models")
@@ -348,6 +414,18 @@ def test_result_says_what_has_no_positive_evidence() -> None:
     lines = explaining.result("p.jpg", [answers()]).splitlines()
     assert lines[0] == "p.jpg: What colour is the dog?"
     assert lines[-1] == "  likeliest: red 0.9000, green 0.0500, blue 0.0100"
+
+
+def test_parts_of_scores_stand_beside_them() -> None:
+    rows = [line.split() for line in explaining.result("p.jpg", [told_of()]).splitlines()]
+    assert rows[3][:5] == ["dog", "-1.500", "-1.000", "-0.500", "0.3000"]
+    assert rows[2][:4] == ["a", "-0.500", "0.000", "-0.500"]
+    some = replace(told_of(), targets=(told_of().targets[0], *caption().targets[1:]))
+    rows = [line.split() for line in explaining.result("p.jpg", [some]).splitlines()]
+    assert rows[3][:5] == ["dog", "-1.500", "-", "-", "0.3000"]
+    other = replace(told_of(), provenance=replace(told_of().provenance, method="hires_cam"))
+    text = explaining.result("p.jpg", [told_of(), other])
+    assert text.count("from image, nats") == 1
 
 
 def test_columns_line_up() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from tests.explained import answers, at_pixels, caption, photo, spot
+from tests.explained import answers, at_pixels, caption, photo, spot, told
 from vlx import Frame, VlxError, load_explanation
 from vlx.show import figures
 from vlx.show.colours import (
@@ -267,3 +267,76 @@ def test_only_explanations_of_one_photo_and_text_are_compared() -> None:
     smaller = replace(answers(), image=photo(30, 30), frame=Frame.resized((30, 30), (32, 48)))
     with pytest.raises(VlxError, match="same photo"):
         figures.comparison([answers(), smaller])
+
+
+def test_bars_of_a_figure_say_what_comes_from_the_image_and_from_language(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = figures.figure(caption())
+    seen = _texts(monkeypatch)
+    picture = figures.figure(told())
+    assert picture.width == plain.width
+    assert 30 < picture.height - plain.height < 120  # two thin lines for each of two rows
+    assert {"nats from the image", "nats from language alone"} <= set(seen)
+    # word i: score -0.5 - i, of which 0, -1, 2 and 3 nats from the image; the caption 4 of -9.5
+    minus = "\N{MINUS SIGN}"
+    for image, alone in (("0.0", f"{minus}0.5"), (f"{minus}1.0", f"{minus}0.5"), ("+2.0", f"{minus}4.5"),
+                         ("+3.0", f"{minus}6.5"), ("+4.0", f"{minus}13.5")):  # fmt: skip
+        at = next(i for i, text in enumerate(seen) if text == image)
+        assert seen[at + 1] == alone
+
+
+def test_bars_have_one_axis_and_their_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.axes import Axes
+
+    drawn: list[tuple[float, float, str]] = []
+    plain = Axes.barh
+
+    def barh(self: Axes, y: float, width: float, height: float, left: float = 0.0, **named: str) -> object:
+        drawn.append((left, width, named["color"]))
+        return plain(self, y, width, height, left=left, **named)
+
+    monkeypatch.setattr(Axes, "barh", barh)
+    figures.figure(told())
+    legend, bars = drawn[:2], drawn[2:]
+    image, alone = legend[0][2], legend[1][2]
+    unit = bars[7][1] / 6.5  # the last word's language alone; from -6.5 to 3 nats is the axis
+    zero = 6.5 * unit
+    for at, (value, blank) in enumerate(((0, -0.5), (-1, -0.5), (2, -4.5), (3, -6.5))):
+        (left, wide, colour), (other, width, grey) = bars[2 * at : 2 * at + 2]
+        assert (left, wide) == pytest.approx((zero + min(value, 0) * unit, abs(value) * unit))
+        assert (other, width, grey) == (*pytest.approx((zero + blank * unit, -blank * unit)), alone)
+        assert (colour == image) == (value >= 0)
+    assert bars[8][1] / bars[9][1] == pytest.approx(4 / 13.5)  # the caption, on an axis of its own
+
+
+def test_an_answer_has_logits_and_a_path_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = answers()
+    targets = tuple(replace(one, blank=1.0, error=-0.034) for one in made.targets)
+    seen = _texts(monkeypatch)
+    figures.figure(replace(made, targets=targets))
+    assert {"logits from the image", "logits from the question alone"} <= set(seen)
+    assert seen.count("gradients add up to within 0.03 logits") == 2
+    assert not any("nats" in text for text in seen)
+    seen.clear()
+    figures.figure(replace(made, targets=targets, prompt=""))
+    assert "logits without the image" in seen
+
+
+def test_without_evidence_a_figure_has_no_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = _texts(monkeypatch)
+    figures.figure(caption())
+    assert not any("from the image" in text for text in seen)
+
+
+@pytest.mark.parametrize("words", ["a", "a red bus", " ".join(f"w{i}" for i in range(20))])
+def test_bars_of_any_number_of_words(words: str) -> None:
+    made = told(words)
+    figures.figure(made)
+    figures.comparison([made, made])
+    some = replace(made, targets=(made.targets[0], *caption(words).targets[1:]))  # known of one alone
+    assert figures.figure(some).size == figures.figure(made).size
+    nothing = tuple(replace(one, blank=one.score) for one in made.targets)
+    figures.figure(replace(made, targets=nothing))
+    zero = tuple(replace(one, score=0.0, blank=0.0) for one in made.targets)
+    figures.figure(replace(made, targets=zero))

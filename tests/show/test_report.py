@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from tests.browser import Page, browser
-from tests.explained import answers, at_pixels, caption, photo
+from tests.explained import answers, at_pixels, caption, photo, told
 from vlx import Explanation, Frame, VlxError
 from vlx.show.colours import OPACITY, scales, tint
 from vlx.show.report import report_card, report_page, write_report
@@ -280,6 +280,8 @@ def _clean(page: Page) -> None:
 
 def test_pointing_at_a_word_shows_its_map_at_its_place(page: Page, tmp_path: Path) -> None:
     page.open(write_report(tmp_path / "r.html", [[caption()]]))
+    page.js("document.querySelector('.words button').focus()")
+    page.press("Escape")
     assert not _map(page).any()
     page.point("[data-target='2']")  # the brightest word; its cell is row 1 of 4, column 2 of 6
     shown = _map(page)
@@ -473,4 +475,212 @@ def test_a_page_of_a_hundred_opens_and_filters(page: Page, tmp_path: Path) -> No
     assert page.js(f"return {visible}") == ["item-43"]
     page.js("document.querySelector(\"#item-43 [data-target='1']\").focus()")
     page.wait("document.querySelector('#item-43 [aria-pressed=true]')")
+    _clean(page)
+
+
+def _told_answers() -> Explanation:
+    made = answers()
+    return replace(made, targets=tuple(replace(one, blank=0.5) for one in made.targets))
+
+
+def test_parts_of_scores_are_on_the_page_for_eyes_and_ears() -> None:
+    page = _page([told()], [_told_answers()], names=("dog.jpg",))
+    read = _Read(page)
+    labels = [a["aria-label"] for t, a in read.tags if t == "button"]
+    minus = "\N{MINUS SIGN}"
+    assert labels[3] == f"grass: 3.0 nats from the image, {minus}6.5 from language alone"
+    assert labels[4] == f"whole caption: 4.0 nats from the image, {minus}13.5 from language alone"
+    assert read.texts["button"] == ["a", "dog", "on", "grass", "whole caption"]
+    assert "3.0 logits from the image, 0.5 from the question alone" in read.texts["span"]
+    assert {"+3.000", f"{minus}6.500", f"{minus}1.000"} <= set(read.texts["td"])
+    assert {"From the image (nats)", "From language alone (nats)", "From the image (logits)"} <= set(
+        read.texts["th"]
+    )
+    bars = [a for t, a in read.tags if t == "svg"]
+    assert len(bars) == 4 + 5 + 2 + 2  # words; small maps; answers and their small maps
+    assert all(one["aria-hidden"] == "true" for one in bars)
+    against = [a for t, a in read.tags if t == "rect" and a["class"] == "image against"]
+    assert len(against) == 2 + 2  # dog; blue
+
+
+def test_a_table_by_kinds_of_words_is_in_the_summary(tmp_path: Path) -> None:
+    read = _Read(_page([told("a red dog and two dogs")], [told()], [_told_answers()]))
+    assert [text for text in read.texts["th"] if text.endswith(("words", "colours", "numbers"))] == [
+        "content words",
+        "colours",
+        "numbers",
+        "function words",
+    ]
+    assert {"+2.25", "+1.25"} <= set(read.texts["td"])
+    assert read.texts["caption"] == ["What the image gives to words of each kind"]
+    other = replace(told(), provenance=replace(told().provenance, layer="features.9"))
+    captions = _Read(_page([told()], [other])).texts["caption"]
+    assert [text.rpartition(", ")[2] for text in captions] == ["features.3", "features.9"]
+    tags = {"an": "DT", "orange": "NN", "on": "IN", "grass": "NN"}
+    path = write_report(
+        tmp_path / "r.html",
+        [[told("an orange on grass")]],
+        tagger=lambda words: [(word, tags[word]) for word in words],
+    )
+    assert "colours" not in _Read(path.read_text(encoding="utf-8")).texts["th"]
+
+
+def test_a_page_without_evidence_says_nothing_of_it() -> None:
+    read = _Read(_page([caption(), at_pixels()], [answers()]))
+    assert not any(t in ("svg", "rect", "caption") for t, _ in read.tags)
+    texts = " ".join(text for name, told in read.texts.items() if name != "script" for text in told)
+    for word in ("nats", "from the image", "language alone", "Completeness"):
+        assert word not in texts
+    assert not any("aria-label" in a for t, a in read.tags if t == "button")
+
+
+def test_small_maps_of_all_targets_stand_on_the_page_without_a_script() -> None:
+    made, pixels = told(), at_pixels()
+    read = _Read(_page([made, pixels], [answers()]))
+    small = [a for t, a in read.tags if t == "img" and (a.get("src") or "").startswith("data:image/webp")]
+    assert len(small) == 5 + 5 + 2
+    assert small[2]["alt"] == "Grad-CAM for on"
+    shown = Image.open(io.BytesIO(base64.b64decode((small[2]["src"] or "").partition(",")[2])))
+    assert shown.size == (90, 60)
+    colours = np.ptp(np.asarray(shown.convert("RGB")).astype(int), -1)
+    assert colours[22, 37] > 60  # row 1 of 4, column 2 of 6
+    assert colours[50, 75] < 30
+    wide = _Read(_page([caption(image=photo(900, 1500))]))
+    sizes = [
+        Image.open(io.BytesIO(base64.b64decode((a["src"] or "").partition(",")[2]))).size
+        for t, a in wide.tags
+        if t == "img" and (a.get("src") or "").startswith("data:image/webp")
+    ]
+    assert sizes == [(160, 96)] * 5
+
+
+def test_maps_that_add_up_have_a_unit() -> None:
+    made = told()
+    raw = np.stack([np.full((4, 6), one.from_image / 24, np.float32) for one in made.targets])
+    targets = tuple(replace(one, error=0.0) for one in made.targets)
+    page = _page([replace(made, raw=raw, targets=targets)])
+    assert _data(page)[0]["views"][0]["unit"] == "nats"
+    assert "nats at each place" in page
+    assert "Completeness error" in page
+    assert "gradients add up to within 0.01 nats" in _data(page)[0]["views"][0]["maps"][0]["told"]
+    assert _data(_page([made]))[0]["views"][0]["unit"] == ""
+
+
+# In a browser, with evidence ------------------------------------------------------------------
+
+
+def test_the_most_visual_word_is_shown_untouched(page: Page, tmp_path: Path) -> None:
+    raw = told().raw.copy()
+    raw[3, 1, 3] = 0.2  # the word with most evidence has not the strongest map
+    page.open(write_report(tmp_path / "r.html", [[replace(told(), raw=raw)], [caption()]]))
+    page.wait("document.querySelectorAll('[aria-pressed=true]').length === 2")
+    assert _chosen(page) == ["grass", "on"]
+    assert _map(page).any()
+    told_of = page.js("return document.querySelector('.readout').textContent")
+    assert told_of.startswith("grass: log-probability")
+    assert "3.0 nats from the image" in told_of
+    assert page.js("return document.querySelector('.readout').ariaLive") == "off"
+    page.point("[data-target='0']")
+    page.point("h1")
+    assert _chosen(page) == ["grass", "on"]
+    page.press("Escape")
+    page.js("document.querySelector(\"[data-target='1']\").focus()")
+    assert page.js("return document.querySelector('.readout').ariaLive") == "polite"
+    page.press("Escape")
+    assert _chosen(page) == ["on"]
+    _clean(page)
+
+
+def test_a_map_can_be_drawn_on_its_own_scale_with_the_keyboard(page: Page, tmp_path: Path) -> None:
+    page.open(write_report(tmp_path / "r.html", [[caption()]]))
+    page.js("document.querySelector(\"[data-target='0']\").focus()")
+    ends = "return [...document.querySelectorAll('.ends span')].map(e => e.textContent)"
+    weak = _map(page)[..., :3].astype(int)
+    assert page.js(ends) == ["0", "0.15", "0.3"]
+    page.press("Tab")
+    assert page.js("return document.activeElement.matches('.stretched')")
+    page.press(" ")
+    page.wait("document.activeElement.checked")
+    assert page.js(ends) == ["0", "0.05", "0.1"]
+    stretched = _map(page)
+    row, col = np.unravel_index(stretched[..., 3].argmax(), stretched.shape[:2])
+    strong = stretched[22, 7]
+    assert abs(strong[:3].astype(int) - tint(np.ones((1, 1)), scales(caption())[4])[0, 0, :3]).sum() < 60
+    assert strong[:3].sum() > weak[22, 7].sum()
+    assert stretched[row, col, 3] >= round(255 * OPACITY) - 1
+    page.press(" ")
+    assert page.js(ends) == ["0", "0.15", "0.3"]
+    assert _chosen(page) == ["a"]
+    _clean(page)
+
+
+def test_signed_maps_keep_their_0_on_their_own_scale(page: Page, tmp_path: Path) -> None:
+    raw = caption().raw.copy()
+    raw[0] = 0
+    raw[0, 1, 0], raw[0, 1, 4], raw[1, 1, 1] = -0.01, 0.02, -0.5
+    made = replace(caption(), raw=raw)
+    page.open(write_report(tmp_path / "r.html", [[made]]))
+    page.js("document.querySelector(\"[data-target='0']\").focus()")
+    page.js("document.querySelector('.stretched').click()")
+    ends = page.js("return [...document.querySelectorAll('.ends span')].map(e => e.textContent)")
+    assert ends == ["\N{MINUS SIGN}0.02", "0", "0.02"]
+    shown = _map(page).astype(int)
+    assert shown[22, 67, 0] > shown[22, 67, 2]  # red for it
+    assert shown[22, 7, 2] > shown[22, 7, 0]  # blue against it
+    assert shown[55, 40, 3] <= 4
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_a_printed_page_shows_all_words_with_their_maps_and_numbers(
+    page: Page, tmp_path: Path, script: bool
+) -> None:
+    path = write_report(tmp_path / "r.html", [[told()], [_told_answers()]])
+    if not script:
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace("script-src 'sha256-", "script-src 'sha256-A"), encoding="utf-8")
+    page.cdp("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        page.open(path)
+        seen = page.js(
+            "return [...document.querySelectorAll('.small')].filter(e => e.checkVisibility())"
+            ".map(e => [e.querySelector('img').naturalWidth, e.querySelector('figcaption').innerText])"
+        )
+        gone = page.js(
+            "return [...document.querySelectorAll('nav, .map, .stretch, .stamp, .panels section')]"
+            ".filter(e => e.checkVisibility()).length"
+        )
+    finally:
+        page.cdp("Emulation.setEmulatedMedia", {"media": ""})
+    assert gone == 0
+    assert len(seen) == 5 + 2
+    assert seen[3][1].split("\n")[0] == "grass"
+    assert "3.0 nats from the image" in seen[3][1]
+    assert "log-probability" in seen[3][1]
+    assert seen[5][1].startswith("red")
+
+
+def test_without_a_script_small_maps_are_shown_on_the_screen(page: Page, tmp_path: Path) -> None:
+    path = write_report(tmp_path / "r.html", [[told()], [told("a cat")]])
+    page.open(path)
+    small = "return [...document.querySelectorAll('.small')].filter(e => e.checkVisibility()).length"
+    assert page.js(small) == 0
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("script-src 'sha256-", "script-src 'sha256-A"), encoding="utf-8")
+    page.open(path)
+    assert page.js(small) == 5 + 3
+    assert page.js("return document.querySelector('.stretch').checkVisibility()") is False
+    heights = (
+        "return [...document.querySelectorAll('.words .parts')].map(e => e.getBoundingClientRect().height)"
+    )
+    assert min(page.js(heights)) > 5
+
+
+def test_bars_need_no_sideways_scrolling_and_hostile_words_stay_text(page: Page, tmp_path: Path) -> None:
+    page.size(360, 740, mobile=True)
+    words = f"{HOSTILE} \"quoted\" 'x' " + " ".join(["word"] * 20)
+    page.open(write_report(tmp_path / "r.html", [[told(words)], [_told_answers()]], HOSTILE))
+    page.js("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert page.js("return document.documentElement.scrollWidth") <= 360
+    label = page.js("return document.querySelector('.words button').ariaLabel")
+    assert label.startswith(f"{HOSTILE}: 0.0 nats")
     _clean(page)

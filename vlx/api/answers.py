@@ -43,6 +43,7 @@ def explain_answers(
     method: Method | str = grad_cam,
     chunk: int | None = None,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> list[Explanation]: ...
 @overload
 def explain_answers(
@@ -55,6 +56,7 @@ def explain_answers(
     method: Methods,
     chunk: int | None = None,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> list[list[Explanation]]: ...
 def explain_answers(
     model: Answerer | Responder,
@@ -66,6 +68,7 @@ def explain_answers(
     method: Method | str | Methods = grad_cam,
     chunk: int | None = None,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> list[Explanation] | list[list[Explanation]]:
     """Explain answers to one question for each image, as a batch; see `explain_answer`.
 
@@ -79,7 +82,15 @@ def explain_answers(
     (['yes', 'no'], 'dog')
     """
     return _explained(
-        model, opened_all("explain_answers", images), questions, answers, targets, method, chunk, runners_up
+        model,
+        opened_all("explain_answers", images),
+        questions,
+        answers,
+        targets,
+        method,
+        chunk,
+        runners_up,
+        evidence,
     )
 
 
@@ -94,6 +105,7 @@ def explain_answer(
     method: Method | str = grad_cam,
     chunk: int | None = None,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> Explanation: ...
 @overload
 def explain_answer(
@@ -106,6 +118,7 @@ def explain_answer(
     method: Methods,
     chunk: int | None = None,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> list[Explanation]: ...
 def explain_answer(
     model: Answerer | Responder,
@@ -117,6 +130,7 @@ def explain_answer(
     method: Method | str | Methods = grad_cam,
     chunk: int | None = None,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> Explanation | list[Explanation]:
     """Explain answers to a question: which pixels speak for each of them.
 
@@ -125,14 +139,18 @@ def explain_answer(
     log-probabilities of its words. For the single words of such an answer, or other ``targets``, see
     `explain_caption` with a ``prompt``. With ``runners_up`` each is explained against so many of what comes
     next to it, as `contrast_runners_up` has it. Of several methods in a list there is a list of Explanations,
-    one for each method in their order.
+    one for each method in their order. With ``evidence`` each answer says how much of its score comes from
+    the image, for one more run of the part above the layer: a difference of logits, or nats of an answer that
+    is written.
 
     >>> found = vlx.explain_answer(vqa, photo, "is there a dog?")
     >>> found.targets[0].name, found.map("no").shape
     ('no', (224, 224))
     """
     given = None if answers is None else [answers]
-    return _explained(model, [open_image(image)], [question], given, targets, method, chunk, runners_up)[0]
+    return _explained(
+        model, [open_image(image)], [question], given, targets, method, chunk, runners_up, evidence
+    )[0]
 
 
 def _explained(
@@ -144,6 +162,7 @@ def _explained(
     method: Method | str | Methods,
     chunk: int | None,
     runners_up: int | None,
+    evidence: bool,
 ) -> list[Any]:
     """Of each image an Explanation, or one for each of several methods."""
     asked = one_for_each(questions, len(images), "questions")
@@ -153,11 +172,11 @@ def _explained(
             raise VlxError(
                 "this model writes its answers: give targets to explain_caption(…, prompt=question)"
             )
-        found = _texts(model, images, asked, named, as_methods(method), chunk, runners_up)
+        found = _texts(model, images, asked, named, as_methods(method), chunk, runners_up, evidence)
         return [one[0] for one in found] if isinstance(method, str | Method) else found
     passed = read_of(model, "explain_answer", images, asked)
     question_on_first_use(passed, lambda other: read_of(model, "explain_answer", images[:1], [other]))
-    return explain_choices(passed, named, targets, method, chunk, runners_up)
+    return explain_choices(passed, named, targets, method, chunk, runners_up, evidence)
 
 
 def _asked_else(model: Responder, image: Image.Image, text: str, question: str) -> Pass:
@@ -172,6 +191,7 @@ def _texts(
     methods: Sequence[Method],
     chunk: int | None,
     runners_up: int | None,
+    evidence: bool,
 ) -> list[list[Explanation]]:
     """Of each image an Explanation by each method, of answers that the model writes or could write."""
     if not all(question.strip() for question in questions):
@@ -192,7 +212,8 @@ def _texts(
         given = ([images[at] for at in whose], texts, [question] * len(whose))
         passed = read_of(model, "explain_answer", *given)
         question_on_first_use(passed, partial(_asked_else, model, images[whose[0]], texts[0]))
-        results = iter(explain(passed, against([caption()], runners_up), methods, chunk=chunk))
+        wanted = against([caption()], runners_up)
+        results = iter(explain(passed, wanted, methods, chunk=chunk, evidence=evidence))
         for at in same:
             of_texts = [next(results) for _ in said[at]]
             found[at] = [

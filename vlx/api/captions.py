@@ -32,6 +32,7 @@ def explain_captions(
     beam: int | None = None,
     chunk: int | None = None,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> list[Explanation]: ...
 @overload
 def explain_captions(
@@ -46,6 +47,7 @@ def explain_captions(
     beam: int | None = None,
     chunk: int | None = None,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> list[list[Explanation]]: ...
 def explain_captions(
     model: Captioner | Responder | Reads,
@@ -59,6 +61,7 @@ def explain_captions(
     beam: int | None = None,
     chunk: int | None = None,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> list[Explanation] | list[list[Explanation]]:
     """Explain one caption for each image, as a batch; see `explain_caption`.
 
@@ -70,7 +73,9 @@ def explain_captions(
     ('an', 'umbrella')
     """
     opened = opened_all("explain_captions", images)
-    return _explained(model, opened, captions, prompt, words, targets, method, beam, chunk, runners_up)
+    return _explained(
+        model, opened, captions, prompt, words, targets, method, beam, chunk, runners_up, evidence
+    )
 
 
 @overload
@@ -86,6 +91,7 @@ def explain_caption(
     beam: int | None = None,
     chunk: int | None = None,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> Explanation: ...
 @overload
 def explain_caption(
@@ -100,6 +106,7 @@ def explain_caption(
     beam: int | None = None,
     chunk: int | None = None,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> list[Explanation]: ...
 def explain_caption(
     model: Captioner | Responder | Reads,
@@ -113,6 +120,7 @@ def explain_caption(
     beam: int | None = None,
     chunk: int | None = None,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> Explanation | list[Explanation]:
     """Explain the words of a caption: which pixels made the model say each of them.
 
@@ -122,7 +130,9 @@ def explain_caption(
     or position from 0, ``targets`` asks for anything else. With ``runners_up`` each is explained against so
     many of the likeliest other words of its step, as `contrast_runners_up` has it. All maps come from one
     forward and one batched backward, those of several methods in a list too: then there is a list of
-    Explanations, one for each method in their order.
+    Explanations, one for each method in their order. With ``evidence`` each target says how many nats of its
+    score come from the image (`Explained.from_image`) and how many from language alone (`Explained.blank`),
+    for one more run of the part above the layer; where a Pass cannot run it, both stay None.
 
     >>> found = vlx.explain_caption(captioner, photo, "a traffic light")
     >>> [target.name for target in found.targets]
@@ -132,10 +142,13 @@ def explain_caption(
     >>> both = vlx.explain_caption(captioner, photo, "a traffic light", method=["grad_cam", "hires_cam"])
     >>> [one.provenance.method for one in both]
     ['grad_cam', 'hires_cam']
+    >>> light = vlx.explain_caption(captioner, photo, "a traffic light", evidence=True).targets[2]
+    >>> light.from_image == light.score - light.blank
+    True
     """
     given = None if caption is None else [caption]
     return _explained(
-        model, [open_image(image)], given, prompt, words, targets, method, beam, chunk, runners_up
+        model, [open_image(image)], given, prompt, words, targets, method, beam, chunk, runners_up, evidence
     )[0]
 
 
@@ -169,6 +182,7 @@ def _explained(
     beam: int | None,
     chunk: int | None,
     runners_up: int | None,
+    evidence: bool,
 ) -> list[Any]:
     """Of each image an Explanation, or one for each of several methods."""
     passed = (
@@ -176,7 +190,7 @@ def _explained(
     )
     words_on_first_use(passed, lambda text: _given(model, images[:1], [text], prompt))
     wanted = [against(_caption_targets(reading, words, targets), runners_up) for reading in passed.readings]
-    return explain(passed, wanted, method, chunk=chunk)
+    return explain(passed, wanted, method, chunk=chunk, evidence=evidence)
 
 
 def _given(model: Any, images: Sequence[Image.Image], captions: Sequence[str], prompt: str | None) -> Pass:

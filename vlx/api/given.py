@@ -76,12 +76,14 @@ def explain_choices(
     method: Method | str | Methods,
     chunk: int | None,
     runners_up: int | None,
+    evidence: bool,
 ) -> list[Any]:
     """Of each item an Explanation, or one for each of several methods, of what is named or asked for."""
     if targets is not None:
-        return explain(passed, against(listed(targets), runners_up), method, chunk=chunk)
-    wanted = [against(_choice_targets(passed, item, names), runners_up) for item, names in enumerate(named)]
-    return explain(passed, wanted, method, chunk=chunk)
+        wanted = against(listed(targets), runners_up)
+        return explain(passed, wanted, method, chunk=chunk, evidence=evidence)
+    each = [against(_choice_targets(passed, item, names), runners_up) for item, names in enumerate(named)]
+    return explain(passed, each, method, chunk=chunk, evidence=evidence)
 
 
 def _choice_targets(passed: Pass, item: int, names: Some | None) -> list[Target]:

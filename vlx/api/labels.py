@@ -36,6 +36,7 @@ def explain_labels(
     method: Method | str = grad_cam,
     chunk: int | None = None,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> list[Explanation]: ...
 @overload
 def explain_labels(
@@ -47,6 +48,7 @@ def explain_labels(
     method: Methods,
     chunk: int | None = None,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> list[list[Explanation]]: ...
 def explain_labels(
     model: ImageClassifier,
@@ -57,6 +59,7 @@ def explain_labels(
     method: Method | str | Methods = grad_cam,
     chunk: int | None = None,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> list[Explanation] | list[list[Explanation]]:
     """Explain classes of each image, as a batch; see `explain_label`.
 
@@ -72,7 +75,9 @@ def explain_labels(
     >>> [target.name for target in first.targets], second.targets[0].name
     (['dog', 'cat'], 'dog')
     """
-    return _explained(model, opened_all("explain_labels", images), labels, targets, method, chunk, runners_up)
+    return _explained(
+        model, opened_all("explain_labels", images), labels, targets, method, chunk, runners_up, evidence
+    )
 
 
 @overload
@@ -85,6 +90,7 @@ def explain_label(
     method: Method | str = grad_cam,
     chunk: int | None = None,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> Explanation: ...
 @overload
 def explain_label(
@@ -96,6 +102,7 @@ def explain_label(
     method: Methods,
     chunk: int | None = None,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> list[Explanation]: ...
 def explain_label(
     model: ImageClassifier,
@@ -106,10 +113,13 @@ def explain_label(
     method: Method | str | Methods = grad_cam,
     chunk: int | None = None,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> Explanation | list[Explanation]:
     """Explain classes of an image classifier, by default the likeliest one.
 
-    Of several methods in a list there is a list of Explanations, one for each method in their order.
+    Of several methods in a list there is a list of Explanations, one for each method in their order. With
+    ``evidence`` each class says how much of its logit comes from the image, the rest being its logit where
+    the features show nothing, for one more run of the part above the layer.
 
     >>> from torchvision.models import resnet18
     >>> from vlx.adapters.parts.classifier import Classifier
@@ -119,7 +129,7 @@ def explain_label(
     'dog'
     """
     given = None if labels is None else [labels]
-    return _explained(model, [open_image(image)], given, targets, method, chunk, runners_up)[0]
+    return _explained(model, [open_image(image)], given, targets, method, chunk, runners_up, evidence)[0]
 
 
 @overload
@@ -130,6 +140,7 @@ def explain_match(
     *,
     method: Method | str = grad_cam,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> Explanation: ...
 @overload
 def explain_match(
@@ -139,6 +150,7 @@ def explain_match(
     *,
     method: Methods,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> list[Explanation]: ...
 def explain_match(
     model: Matcher,
@@ -147,16 +159,19 @@ def explain_match(
     *,
     method: Method | str | Methods = grad_cam,
     runners_up: int | None = None,
+    evidence: bool = False,
 ) -> Explanation | list[Explanation]:
     """Explain how well texts fit an image, as CLIP scores them: which pixels speak for each.
 
     Of several methods in a list there is a list of Explanations, one for each method in their order.
+    ``evidence`` as of `explain_label`.
     """
     if not isinstance(model, Matcher):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise VlxError(f"{type(model).__name__} compares no images with texts: explain_match needs compare()")
     given = listed(texts)
     passed = model.compare([open_image(image)], given)
-    return explain(passed, against([label(at) for at in range(len(given))], runners_up), method)[0]
+    wanted = against([label(at) for at in range(len(given))], runners_up)
+    return explain(passed, wanted, method, evidence=evidence)[0]
 
 
 def _explained(
@@ -167,8 +182,9 @@ def _explained(
     method: Method | str | Methods,
     chunk: int | None,
     runners_up: int | None,
+    evidence: bool,
 ) -> list[Any]:
     """Of each image an Explanation, or one for each of several methods."""
     named = one_for_each(labels, len(images), "classes")
     passed = read_of(model, "explain_label", images)
-    return explain_choices(passed, named, targets, method, chunk, runners_up)
+    return explain_choices(passed, named, targets, method, chunk, runners_up, evidence)

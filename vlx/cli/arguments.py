@@ -33,4 +33,13 @@ RunnersUp = Annotated[
         help="Explain each word, answer or class against so many of what comes next to it, such as 3.",
     ),
 ]
+Evidence = Annotated[
+    bool,
+    typer.Option(
+        "--evidence/--no-evidence",
+        help="Say how much of each score comes from the image: nats of a word, a difference of logits of an "
+        "answer or class. It takes one more run of the part above the layer for each image and layer; "
+        "methods along a path know it anyway.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps; auto spreads hf: models.")]

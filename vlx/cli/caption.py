@@ -8,7 +8,7 @@ from PIL import Image
 
 from vlx.api import explain_caption, written
 from vlx.asking import arguments_of_read
-from vlx.cli.arguments import Device, Images, Layers, Methods, Model, Out, RunnersUp
+from vlx.cli.arguments import Device, Evidence, Images, Layers, Methods, Model, Out, RunnersUp
 from vlx.cli.explaining import (
     Asked,
     Explained,
@@ -48,13 +48,14 @@ def caption(
     method: Methods = None,
     layer: Layers = None,
     runners_up: RunnersUp = None,
+    evidence: Evidence = True,
     out: Out = None,
     device: Device = "cpu",
 ) -> None:
     """Explain the words of a caption, the model's own or yours."""
     paths, methods, chosen = listed(images), methods_named(method), chosen_words(words)
     captioners = load_models([model], layer, device, captions, "write captions", "scenes/captioner")
-    explained = caption_with(captioners, methods, text, chosen, beam, prompt, runners_up)
+    explained = caption_with(captioners, methods, text, chosen, beam, prompt, runners_up, evidence=evidence)
     finish(run_all(paths, explained, out, "Captions, word by word"))
 
 
@@ -72,6 +73,8 @@ def caption_with(
     beam: int | None,
     prompt: str | None,
     runners_up: int | None = None,
+    *,
+    evidence: bool = False,
 ) -> Explained:
     """Explain one caption of an image by each method and layer: the given text, or what the model says."""
 
@@ -91,6 +94,7 @@ def caption_with(
                 method=methods,
                 beam=beam,
                 runners_up=runners_up,
+                evidence=evidence,
             )
         ]
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from vlx.api import Matcher, explain_label, explain_match
 from vlx.asking import arguments_of_read
-from vlx.cli.arguments import Device, Images, Layers, Methods, Out, RunnersUp
+from vlx.cli.arguments import Device, Evidence, Images, Layers, Methods, Out, RunnersUp
 from vlx.cli.explaining import (
     Asked,
     Explained,
@@ -40,13 +40,16 @@ def classify(
     method: Methods = None,
     layer: Layers = None,
     runners_up: RunnersUp = None,
+    evidence: Evidence = True,
     out: Out = None,
     device: Device = "cpu",
 ) -> None:
     """Explain classes that an image classifier gives."""
     paths, methods = listed(images), methods_named(method)
     classifiers = load_models(model, layer, device, classifying, "classify images", "torchvision/resnet50")
-    finish(run_all(paths, label_with(classifiers, methods, label, runners_up), out, "Classes"))
+    finish(
+        run_all(paths, label_with(classifiers, methods, label, runners_up, evidence=evidence), out, "Classes")
+    )
 
 
 def classifying(model: Any) -> bool:
@@ -59,6 +62,8 @@ def label_with(
     methods: Sequence[Method],
     labels: Sequence[str] | None,
     runners_up: int | None = None,
+    *,
+    evidence: bool = False,
 ) -> Explained:
     """Explain classes of an image by each model and method: the given ones, or each model's likeliest.
 
@@ -69,8 +74,12 @@ def label_with(
 
     def of_one(model: Any, image: Image.Image) -> list[Explanation]:
         if isinstance(model, Matcher):
-            return explain_match(model, image, labels or (), method=methods, runners_up=runners_up)
-        return explain_label(model, image, labels or None, method=methods, runners_up=runners_up)
+            return explain_match(
+                model, image, labels or (), method=methods, runners_up=runners_up, evidence=evidence
+            )
+        return explain_label(
+            model, image, labels or None, method=methods, runners_up=runners_up, evidence=evidence
+        )
 
     return lambda image: told_apart(
         [(name, found) for name, model in models for found in of_one(model, image)]

@@ -72,9 +72,9 @@ def _explained(own: list[tuple[str, Path]]) -> Iterator[tuple[str, list[Explanat
     captioner, vqa, world = load_captioner(), load_vqa(), held_out_scenes()
     for name, path in [*own, *_scenes(world)]:
         image = open_image(path)
-        yield name, explain_caption(captioner, image, method=METHODS)
+        yield name, explain_caption(captioner, image, method=METHODS, evidence=True)
         for question, answers in _questions(world, path):
-            yield name, explain_answer(vqa, image, question, answers, method=METHODS)
+            yield name, explain_answer(vqa, image, question, answers, method=METHODS, evidence=True)
 
 
 def _scenes(world: Path) -> list[tuple[str, Path]]:

@@ -16,6 +16,7 @@ from vlx.errors import ImageError, TextError, UnknownChoice, VlxError
 from vlx.explanation import Explanation
 from vlx.images.files import list_images, open_image, write_whole
 from vlx.methods.values import Method, method_named
+from vlx.show.evidence import has_evidence, signed, unit, without_image
 from vlx.show.figures import comparison, differences
 
 Asked = tuple[str, Any]
@@ -147,28 +148,53 @@ def _alike(made: Sequence[Explanation]) -> list[list[Explanation]]:
 def result(name: str, made: Sequence[Explanation], *, whose: bool = False) -> str:
     """What standard output shows of one image and model: the text, then a row for each target.
 
-    The evidence is the highest value of the target's raw map, for each method and layer. ``whose``
-    names the model.
+    Beside the score are its parts, where they are known: from the image, and without it. The evidence is the
+    highest value of the target's raw map, for each method and layer. ``whose`` names the model.
     """
     first = made[0]
     text = first.prompt or " ".join(first.words)
     name = f"{name} ({first.provenance.model})" if whose else name
     lines = [f"{name}: {text}" if text else name]
     heads = ["evidence"] if len(made) == 1 else differences(made)
-    rows = [
-        ("word" if first.words else "answer" if first.prompt else "class", "score", "probability", *heads)
-    ]
+    parts = _parts(made)
+    kind = "word" if first.words else "answer" if first.prompt else "class"
+    rows = [(kind, "score", *[column[0] for column in parts], "probability", *heads)]
     for i, target in enumerate(first.targets):
         share = "-" if target.probability is None else _share(target.probability)
         found = [f"{one.raw[i].max():.3g}" if one.evidence[i] else "none positive" for one in made]
-        rows.append((target.name, f"{target.score:.3f}", share, *found))
+        told = [column[1 + i] for column in parts]
+        rows.append((target.name, f"{target.score:.3f}", *told, share, *found))
     lines.append(columns(rows, indent="  "))
+    if parts and unit(first) == "logits":
+        lines.append("  scores are logits, and what comes from the image is a difference of logits")
     if first.predicted:
         likely = ", ".join(f"{answer} {_share(share)}" for answer, share in first.predicted)
         lines.append(f"  likeliest: {likely}")
     if first.unknown:
         lines.append(f"  unknown to the model: {', '.join(first.unknown)}")
     return "\n".join(lines)
+
+
+def _parts(made: Sequence[Explanation]) -> list[list[str]]:
+    """Columns with their heads: the parts of the scores, once where they are the same for all."""
+    heads = differences(made) if len(made) > 1 else [""]
+    found: dict[tuple[str, ...], str] = {}
+    for one, head in zip(made, heads, strict=True):
+        if has_evidence(one):
+            told = [(target.from_image, target.blank) for target in one.targets]
+            found.setdefault(
+                tuple("-" if part is None else _part(part) for pair in told for part in pair), head
+            )
+    columns: list[list[str]] = []
+    for cells, head in found.items():
+        whose = f" ({head})" if len(found) > 1 else ""
+        columns.append([f"from image, {unit(made[0])}{whose}", *cells[::2]])
+        columns.append([f"{without_image(made[0])}{whose}", *cells[1::2]])
+    return columns
+
+
+def _part(value: float) -> str:
+    return signed(value, 3).replace("\N{MINUS SIGN}", "-")
 
 
 def columns(rows: Sequence[Sequence[str]], *, indent: str = "") -> str:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from vlx.api import explain_answer
 from vlx.asking import arguments_of_read
-from vlx.cli.arguments import Device, Layers, Methods, Models, Out, RunnersUp
+from vlx.cli.arguments import Device, Evidence, Layers, Methods, Models, Out, RunnersUp
 from vlx.cli.explaining import Asked, Explained, finish, load_models, methods_named, run_all, told_apart
 from vlx.explanation import Explanation
 from vlx.methods.values import Method
@@ -26,6 +26,7 @@ def vqa(
     method: Methods = None,
     layer: Layers = None,
     runners_up: RunnersUp = None,
+    evidence: Evidence = True,
     out: Out = None,
     device: Device = "cpu",
 ) -> None:
@@ -34,7 +35,7 @@ def vqa(
     answerers = load_models(
         model or ["scenes/vqa"], layer, device, answering, "answer questions", "scenes/vqa"
     )
-    explained = answer_with(answerers, methods, question, answer, runners_up)
+    explained = answer_with(answerers, methods, question, answer, runners_up, evidence=evidence)
     finish(run_all([image], explained, out, "Answers side by side"))
 
 
@@ -50,6 +51,8 @@ def answer_with(
     question: str,
     answers: Sequence[str] | None,
     runners_up: int | None = None,
+    *,
+    evidence: bool = False,
 ) -> Explained:
     """Explain answers to a question by each model and method: the given ones, or each model's likeliest."""
 
@@ -59,7 +62,13 @@ def answer_with(
                 (name, found)
                 for name, model in models
                 for found in explain_answer(
-                    model, image, question, answers or None, method=methods, runners_up=runners_up
+                    model,
+                    image,
+                    question,
+                    answers or None,
+                    method=methods,
+                    runners_up=runners_up,
+                    evidence=evidence,
                 )
             ]
         )

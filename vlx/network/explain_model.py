@@ -1,14 +1,14 @@
 """The door for a plain network: a batch of tensors in, a map for each item out."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlx.errors import LayerError, VlxError
-from vlx.explain import raw_maps
+from vlx.explain import raw_maps_with_evidence
 from vlx.images.frame import Frame, Size
 from vlx.methods.values import Method, as_method, grad_cam
 from vlx.network.habits import need_network, need_no_layer, need_one_layer, with_habits
@@ -30,6 +30,30 @@ _VALUE = Reading(
 )  # the one score of an item: its target's value
 
 
+@overload
+def explain_model(
+    net: nn.Module | Any,
+    x: Inputs | Any,
+    targets: Any = None,
+    layer: Layer | Site | Any = None,
+    *,
+    method: Method | str = grad_cam,
+    grid: Size | Grid | Any = None,
+    create_graph: bool = False,
+    evidence: Literal[False] = False,
+) -> Float[Tensor, "batch *plane"]: ...
+@overload
+def explain_model(
+    net: nn.Module | Any,
+    x: Inputs | Any,
+    targets: Any = None,
+    layer: Layer | Site | Any = None,
+    *,
+    method: Method | str = grad_cam,
+    grid: Size | Grid | Any = None,
+    create_graph: bool = False,
+    evidence: Literal[True],
+) -> tuple[Float[Tensor, "batch *plane"], Float[Tensor, " batch"] | None]: ...
 @with_habits
 def explain_model(
     net: nn.Module | Any,
@@ -40,7 +64,8 @@ def explain_model(
     method: Method | str = grad_cam,
     grid: Size | Grid | Any = None,
     create_graph: bool = False,
-) -> Float[Tensor, "batch *plane"]:
+    evidence: bool = False,
+) -> Any:
     """Explain a plain network on a batch of tensors: one raw map for each item, on its device.
 
     ``x`` is a batch (batch, channel, height, width), normalised as the network learnt it, or, for a network
@@ -63,6 +88,10 @@ def explain_model(
     another; the network is left as it was. With ``create_graph`` they are differentiable, by the weights and
     by ``x``, for methods on features.
 
+    With ``evidence`` there is a pair: the maps, and how much of the value of each item's target comes from
+    the image, (batch): the value less that for features of 0, so of a class a difference of logits. It takes
+    one more run of the network for each item; with ``create_graph`` it is None.
+
     Raises VlxError, a LayerError where it is about the layer, with what would work.
 
     >>> from torchvision.models import resnet18
@@ -71,6 +100,9 @@ def explain_model(
     torch.Size([2, 4, 6])
     >>> vlx.explain_model(net, x, lambda scores: scores[:, 3] - scores[:, 5], method="layer_cam").shape
     torch.Size([2, 2, 3])
+    >>> maps, from_image = vlx.explain_model(net, x, 3, evidence=True)
+    >>> from_image.shape
+    torch.Size([2])
     """
     need_network(net)
     network: nn.Module = unwrapped(net)
@@ -109,7 +141,9 @@ def explain_model(
         layer=seen.layer,
         create_graph=create_graph,
     )
-    return raw_maps(passed, [[label(0).resolve(_VALUE)]] * call.batch, how)[0]
+    wanted = [[label(0).resolve(_VALUE)]] * call.batch
+    maps, told = raw_maps_with_evidence(passed, wanted, how, evidence=evidence)
+    return (maps[0], told if told is None else told[0]) if evidence else maps[0]
 
 
 def _site(network: nn.Module, layer: Layer | Site | None, call: Call) -> Site:

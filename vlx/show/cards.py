@@ -3,20 +3,23 @@
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image
+from PIL import Image, features
 
 from vlx.errors import VlxError
 from vlx.explanation import Explanation
 from vlx.images.frame import Frame
-from vlx.show.colours import Scale, gradient_picture, on_shared_scale, reduced, scales
+from vlx.show.colours import Scale, gradient_picture, on_shared_scale, reduced, scales, target_picture
+from vlx.show.evidence import adds_up, has_evidence, most_visual, spoken, spoken_error, unit
 
 LONGEST = 640
 """Longer side of an embedded photo, in pixels."""
+SMALL = 160
+"""Longer side of the small maps, which are printed, and shown where no script runs."""
 
 _TITLES = {
     "grad_cam": "Grad-CAM",
@@ -55,7 +58,8 @@ class Card:
     name: str
     """Of the image, such as its file name; may be empty."""
     first: Explanation
-    """Without its image and maps: text, targets and predictions, shared by all methods."""
+    """Without its image and maps: text, targets and predictions, shared by all methods; of several methods
+    the first that knows how much of the scores comes from the image, if there is one."""
     photo: str
     """JPEG, base64."""
     size: tuple[int, int]
@@ -63,15 +67,17 @@ class Card:
     views: tuple[dict[str, Any], ...]
     """For each method its maps and scales, as the page's script reads them."""
     tables: tuple[dict[str, Any], ...]
-    """For each method the facts for its table."""
+    """For each method the facts for its table, and small maps."""
+    visual: int | None = None
+    """The most visual word of a caption, a position among the targets."""
 
 
 def report_card(item: Sequence[Explanation], name: str = "") -> Card:
     """Reduce the explanations of one image and text to what a page shows of them."""
     if not item:
         raise VlxError("an item of a report is empty: give at least one explanation of each image")
-    first = item[0]
-    for other in item[1:]:
+    first = next((one for one in item if has_evidence(one)), item[0])
+    for other in item:
         if [t.name for t in other.targets] != [t.name for t in first.targets] or (
             (other.words, other.prompt) != (first.words, first.prompt)
         ):
@@ -93,7 +99,7 @@ def report_card(item: Sequence[Explanation], name: str = "") -> Card:
     layers = len({explanation.provenance.layer for explanation in item}) > 1
     views = tuple(_view(explanation, layers) for explanation in item)
     tables = tuple(_table(explanation) for explanation in item)
-    return Card(name, bare, _jpeg(small, 82), small.size, views, tables)
+    return Card(name, bare, _jpeg(small, 82), small.size, views, tables, most_visual(first))
 
 
 def _view(explanation: Explanation, with_layer: bool) -> dict[str, Any]:
@@ -115,6 +121,7 @@ def _view(explanation: Explanation, with_layer: bool) -> dict[str, Any]:
             "peak": float(np.abs(scale.share(plane)).max()),
             "own": not on_shared_scale(target),
             "evidence": bool(seen),
+            "told": "; ".join(filter(None, [spoken(explanation, target), spoken_error(explanation, target)])),
         }
         for one, scale, plane, target, seen in zip(
             drawn,
@@ -133,6 +140,7 @@ def _view(explanation: Explanation, with_layer: bool) -> dict[str, Any]:
         "down": down,
         "across": across,
         "pixels": explanation.at_pixels,
+        "unit": unit(explanation) if adds_up(explanation) else "",
         "maps": maps,
     }
 
@@ -183,10 +191,29 @@ def _table(explanation: Explanation) -> dict[str, Any]:
             "low": float(raw.min()),
             "high": float(raw.max()),
             "evidence": seen,
+            "from_image": target.from_image,
+            "blank": target.blank,
+            "error": target.error,
+            "told": spoken(explanation, target),
+            "small": small,
         }
-        for target, raw, seen in zip(explanation.targets, explanation.raw, explanation.evidence, strict=True)
+        for target, raw, seen, small in zip(
+            explanation.targets, explanation.raw, explanation.evidence, _small(explanation), strict=True
+        )
     ]
     return {"facts": {key: value for key, value in facts.items() if value}, "rows": rows}
+
+
+def _small(explanation: Explanation) -> list[str]:
+    """Every map over the photo, small, as addresses that hold the pictures themselves."""
+    photo, frame = reduced(explanation, SMALL)
+    little, kind = replace(explanation, image=photo, frame=frame), "webp" if features.check("webp") else "png"
+    found: list[str] = []
+    for target, scale in enumerate(scales(explanation)):
+        buffer = io.BytesIO()
+        target_picture(little, target, scale).save(buffer, kind, quality=60)
+        found.append(f"data:image/{kind};base64,{base64_text(buffer.getvalue())}")
+    return found
 
 
 def _jpeg(image: Image.Image, quality: int) -> str:

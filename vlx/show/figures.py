@@ -4,7 +4,7 @@ import logging
 import math
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -12,13 +12,26 @@ from PIL import Image
 from vlx.errors import VlxError, quietly
 from vlx.explanation import Explained, Explanation
 from vlx.show.colours import Scale, on_shared_scale, ramp, scales, target_picture
+from vlx.show.drawn_bars import draw_bars, meant, parts
+from vlx.show.evidence import Bars, bars
 
 _DPI = 120
 _PANEL = 1.75  # width of a panel in inches
 _TEXT = 0.52  # height kept above a panel for its name and score
-Panel = tuple[Image.Image, str, str, str]
-"""Picture, name, score and remark."""
+_LINE = 0.125  # and for each line of bars below those
 _INK, _QUIET, _ALARM = "#1a1a1a", "#5c5c5c", "#9a3b00"
+
+
+class Panel(NamedTuple):
+    """A picture with what stands above it."""
+
+    picture: Image.Image
+    name: str
+    score: str = ""
+    remark: str = ""
+    bars: Bars | None = None
+    told: tuple[str, ...] = ()
+    """Beside the bars, what they are worth; without bars, what all bars stand for; then a remark on them."""
 
 
 def figure(explanation: Explanation, *, columns: int = 6) -> Image.Image:
@@ -26,7 +39,9 @@ def figure(explanation: Explanation, *, columns: int = 6) -> Image.Image:
 
     Words share one colour scale, shown as a bar; see `vlx.show.colours` for the mapping. A target of several
     words has its own scale and says so, and one without positive evidence says that. Methods that
-    reach the pixels are shown as signed gradients instead, each with its own minimum and maximum.
+    reach the pixels are shown as signed gradients instead, each with its own minimum and maximum. Where
+    `Explained.from_image` is known, two bars under each word are the parts of its score, from the image and
+    from language alone: to the right of their 0 they raise it, to the left they lower it.
 
     >>> figure(vlx.explain_caption(captioner, photo, "a traffic light")).mode
     'RGB'
@@ -59,7 +74,7 @@ def comparison(explanations: Sequence[Explanation], *, columns: int = 6) -> Imag
             raise VlxError("only explanations of the same photo, text and number of targets can be compared")
         photo, *maps = _panels(one)
         reach = "" if one.at_pixels else f"scale to {_number(_common_scale(one), 1.0)}"
-        panels += [(photo[0], label or "photo", reach, ""), *maps, *[None] * (-count % wide)]
+        panels += [photo._replace(name=label or "photo", score=reach), *maps, *[None] * (-count % wide)]
     drawing, canvas, size = _sheet(first, panels, wide)
     note = "each explanation has a colour scale of its own, which ends at the number above its photo"
     drawing.text(
@@ -116,7 +131,9 @@ def _sheet(
     title = _title(explanation, width=wide * 22)
     head = 0.24 * (title.count("\n") + 1) + 0.16 if title else 0.1
     foot = 0.72
-    size = (wide * (_PANEL + 0.15) + 0.3, rows * (tall + _TEXT) + head + foot)
+    lines = max(len(panel.told) for panel in panels if panel is not None)
+    text = _TEXT + lines * _LINE + (0.06 if lines else 0.0)
+    size = (wide * (_PANEL + 0.15) + 0.3, rows * (tall + text) + head + foot)
     drawing = Figure(figsize=size, dpi=_DPI, facecolor="white")
     canvas = FigureCanvasAgg(drawing)
     if title:
@@ -128,26 +145,32 @@ def _sheet(
             continue
         row, col = divmod(position, wide)
         left = (0.15 + col * (_PANEL + 0.15) + 0.075) / size[0]
-        bottom = (size[1] - head - row * (tall + _TEXT) - _TEXT - tall) / size[1]
+        bottom = (size[1] - head - row * (tall + text) - text - tall) / size[1]
         axes = drawing.add_axes((left, bottom, _PANEL / size[0], tall / size[1]))
-        _draw_panel(axes, *panel)
+        _draw_panel(axes, panel, (text - _TEXT) * 72)
+        if panel.told:
+            at = (left, bottom + (tall + 0.05) / size[1], _PANEL / size[0], lines * _LINE / size[1])
+            draw_bars(drawing.add_axes(at), panel.bars, panel.told, lines)
     return drawing, canvas, size
 
 
 def _panels(explanation: Explanation) -> list[Panel]:
     """The panels of one explanation, the photo first."""
-    panels = [(_fitted(explanation.image), "photo", "", "")]
+    panels = [Panel(_fitted(explanation.image), "photo", told=meant(explanation))]
+    drawn = bars(explanation)
     for i, (target, scale) in enumerate(zip(explanation.targets, scales(explanation), strict=True)):
         remark = "" if explanation.evidence[i] else "no positive evidence"
         if not remark and not on_shared_scale(target) and not explanation.at_pixels:
             remark = f"own scale, to {scale.high:.2g}"
         picture = target_picture(explanation, i, scale)
-        panels.append((picture, target.name, describe(target), remark))
+        told = parts(explanation, target, drawn[i])
+        panels.append(Panel(picture, target.name, describe(target), remark, drawn[i], told))
     return panels
 
 
-def _draw_panel(axes: Any, picture: Image.Image, name: str, score: str, remark: str) -> None:
-    axes.imshow(np.asarray(picture), aspect="equal", interpolation="lanczos")
+def _draw_panel(axes: Any, panel: Panel, lift: float) -> None:
+    """A picture with its name and score above it, ``lift`` points higher where bars are between."""
+    axes.imshow(np.asarray(panel.picture), aspect="equal", interpolation="lanczos")
     axes.set_axis_off()
     text = {
         "ha": "center",
@@ -155,14 +178,16 @@ def _draw_panel(axes: Any, picture: Image.Image, name: str, score: str, remark: 
         "xycoords": "axes fraction",
         "textcoords": "offset points",
     }
-    short = textwrap.shorten(name, 24, placeholder="\N{HORIZONTAL ELLIPSIS}") or name[:22]
+    short = textwrap.shorten(panel.name, 24, placeholder="\N{HORIZONTAL ELLIPSIS}") or panel.name[:22]
     for line, height, style in (
         (short, 14, {"fontsize": 10.5, "fontweight": "bold", "color": _INK}),
-        (score, 3, {"fontsize": 8.5, "color": _QUIET}),
+        (panel.score, 3, {"fontsize": 8.5, "color": _QUIET}),
     ):
         axes.annotate(
-            line, (0.5, 1), xytext=(0, height), annotation_clip=False, parse_math=False, **text, **style
+            line, (0.5, 1), xytext=(0, height + lift), annotation_clip=False, parse_math=False, **text,
+            **style,
         )  # fmt: skip
+    remark = panel.remark
     if remark:
         axes.text(
             0.5, 0.03, remark, transform=axes.transAxes, ha="center", va="bottom", fontsize=7.5,

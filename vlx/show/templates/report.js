@@ -5,6 +5,8 @@
   const tables = { plain: bytes(ramps.plain), signed: bytes(ramps.signed) };
   const number = (value) => String(Number(value.toPrecision(3))).replace("-", "\u2212");
 
+  document.body.classList.remove("still");
+
   // One photo may serve several places; it is embedded once.
   for (const copy of document.querySelectorAll("img[data-same]")) {
     copy.src = document.getElementById(copy.dataset.same).src;
@@ -34,10 +36,14 @@
     });
   }
 
-  function drawGrid(canvas, view, map) {
+  // How often a map fits into the scale it is drawn on; stretched, it reaches that scale's end.
+  const room = (map, stretched) => (stretched && map.peak > 0 ? map.peak : 1);
+
+  function drawGrid(canvas, view, map, stretched) {
     const [top, left, bottom, right] = view.box;
     const grid = new Uint16Array(bytes(map.grid).buffer);
     const colours = map.signed ? tables.signed : tables.plain;
+    const middle = map.signed ? 0.5 : 0, most = room(map, stretched);
     const down = axis(canvas.height, top, bottom, view.rows, view.down);
     const across = axis(canvas.width, left, right, view.cols, view.across);
     const context = canvas.getContext("2d");
@@ -47,7 +53,8 @@
       const [r0, r1, v] = row, [c0, c1, u] = col;
       const upper = grid[r0 * view.cols + c0] * (1 - u) + grid[r0 * view.cols + c1] * u;
       const lower = grid[r1 * view.cols + c0] * (1 - u) + grid[r1 * view.cols + c1] * u;
-      const colour = Math.round(((upper * (1 - v) + lower * v) / 65535) * 255) * 4;
+      const value = middle + ((upper * (1 - v) + lower * v) / 65535 - middle) / most;
+      const colour = Math.round(Math.min(Math.max(value, 0), 1) * 255) * 4;
       image.data.set(colours.subarray(colour, colour + 4), (y * canvas.width + x) * 4);
     }));
     context.putImageData(image, 0, 0);
@@ -75,10 +82,10 @@
     figure.classList.remove("shown");
   }
 
-  function draw(figure, view, index) {
+  function draw(figure, view, index, stretched) {
     const canvas = figure.querySelector(".map");
     canvas.ticket = null;
-    (view.pixels ? drawGradient : drawGrid)(canvas, view, view.maps[index]);
+    (view.pixels ? drawGradient : drawGrid)(canvas, view, view.maps[index], stretched);
     figure.classList.add("shown");
   }
 
@@ -95,10 +102,11 @@
     }
   }
 
-  function label(figure, map) {
+  function label(figure, map, stretched) {
     const ends = figure.querySelectorAll(".ends span");
     if (!ends.length) return;
-    [map.signed ? -map.high : 0, map.signed ? 0 : map.high / 2, map.high].forEach((value, i) => {
+    const high = map.high * room(map, stretched);
+    [map.signed ? -high : 0, map.signed ? 0 : high / 2, high].forEach((value, i) => {
       ends[i].textContent = number(value);
     });
     drawBar(figure.querySelector(".bar"), map.signed);
@@ -114,17 +122,22 @@
     const readout = item.querySelector(".readout");
     const ofButton = (button) => Number(button.dataset.target);
     const shared = data.views[0].maps.findIndex((map) => !map.own);
-    let pinned = null;
+    const stretch = item.querySelector(".stretched");
+    const stretched = () => Boolean(stretch && stretch.checked);
+    const visual = buttons.find((button) => button.dataset.target === item.dataset.visual) || null;
+    let pinned = null, shown = null;
 
     function show(button) {
+      shown = button;
       for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
       figures.forEach((figure) => {
         const view = data.views[Number(figure.dataset.view)];
         const map = button && view.maps[ofButton(button)];
         figure.querySelector(".stamp").hidden = !map || map.evidence;
-        if (map) draw(figure, view, ofButton(button));
+        if (map) draw(figure, view, ofButton(button), stretched());
         else clear(figure);
-        label(figure, map || view.maps[Math.max(shared, 0)]);
+        if (map) label(figure, map, stretched());
+        else label(figure, view.maps[Math.max(shared, 0)], false);
       });
       readout.replaceChildren(...(button ? spoken(ofButton(button)) : []));
     }
@@ -135,6 +148,9 @@
       const score = number(data.scores[index]), p = data.probabilities[index];
       let rest = `: ${item.dataset.score} ${score}`;
       if (p !== null) rest += `, probability ${share(p)}`;
+      const parts = data.views.map((view) => view.maps[index].told);
+      if (new Set(parts).size === 1) rest += parts[0] && `; ${parts[0]}`;
+      else data.views.forEach((view, i) => { rest += parts[i] && `; ${view.title}: ${parts[i]}`; });
       const empty = data.views.filter((view) => !view.maps[index].evidence);
       if (empty.length) {
         rest += ". No positive evidence";
@@ -145,6 +161,7 @@
     }
 
     function pin(button) {
+      readout.setAttribute("aria-live", "polite"); // what was shown unasked is not announced
       pinned = button;
       for (const other of buttons) other.tabIndex = other === (button || buttons[0]) ? 0 : -1;
       show(button);
@@ -170,7 +187,13 @@
         buttons[next].focus();
       });
     });
-    if (buttons.length) pin(buttons.find((button) => button === document.activeElement) || null);
+    if (stretch) stretch.addEventListener("change", () => show(shown));
+    const focused = buttons.find((button) => button === document.activeElement);
+    if (focused) pin(focused);
+    else {
+      pinned = visual;
+      show(visual);
+    }
   }
 
   function choices(item, data) {
