@@ -61,6 +61,7 @@ from vlx.methods.values import (
 from vlx.network import explain_model
 from vlx.passes.at_layer import output_at
 from vlx.passes.capture import capture
+from vlx.passes.chosen_layer import choose_layer
 from vlx.passes.cut import Cut
 from vlx.passes.forward import Below, Pass, Shortcuts, conv_grid, log_probabilities, token_grid
 from vlx.passes.prepare import prepared
@@ -99,6 +100,7 @@ __all__ = [
     "blurred",
     "caption",
     "capture",
+    "choose_layer",
     "contrast_runners_up",
     "conv_grid",
     "deconvolution",

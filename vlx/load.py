@@ -21,8 +21,9 @@ def known_models() -> Mapping[str, str]:
 def load(name: str, *, layer: str | int | None = None, device: str = "cpu") -> Any:
     """Load a captioner, a VQA model or a classifier by name; see `known_models`.
 
-    ``layer`` overrides the model's default layer, by dotted name or index. Raises VlxError for
-    an unknown name, LayerError for an unknown layer, CheckpointError for a bad weight file.
+    ``layer`` overrides the model's default layer, by dotted name or index, or by where it stands: "last/2" is
+    the last block with twice the rows and columns of the default, "last"; see `choose_layer`. Raises VlxError
+    for an unknown name, LayerError for an unknown layer, CheckpointError for a bad weight file.
 
     >>> model = vlx.load("scenes/captioner")
     >>> vlx.explain_caption(model, photo, "a traffic light").words

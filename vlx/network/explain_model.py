@@ -16,7 +16,7 @@ from vlx.network.inputs import Call, Inputs, call_of
 from vlx.network.targets import Values, need_gradient, values_of
 from vlx.passes.at_layer import output_at
 from vlx.passes.capture import Seen, again, capture
-from vlx.passes.default_layer import default_layer
+from vlx.passes.chosen_layer import choose_layer, is_relative
 from vlx.passes.forward import Below, Grid, Pass
 from vlx.passes.places import places
 from vlx.passes.prepare import prepared
@@ -51,7 +51,8 @@ def explain_model(
     network returns, the first or the one called logits, out or scores are its scores; where that does not
     show, a function is given all.
 
-    ``layer`` is a dotted name, the module itself, or a `Site`; by default the last map before the last
+    ``layer`` is a dotted name, the module itself, "last/2" (see `choose_layer`), or a `Site`; by default the
+    last map before the last
     pooling, on which all scores depend, such as ``layer4`` of a ResNet, and in a network of tokens the last
     norm whose patches have a gradient: the first of the last block where only a class token is read, else the
     last of all. Rows and columns are told by shapes; ``grid`` says them, (rows, cols), or turns (batch,
@@ -115,10 +116,10 @@ def explain_model(
 def _site(network: nn.Module, layer: Layer | Site | None, call: Call) -> Site:
     if isinstance(layer, Site):
         return layer
-    if layer is not None:
+    if layer is not None and not is_relative(network, layer):
         return Site(layer)
     first = call.with_pixels(call.pixels[:1].detach(), 0)
-    return Site(default_layer(network, *first.positional, **first.named))
+    return Site(choose_layer(network, layer, *first.positional, **first.named))
 
 
 def _need_items(seen: Seen, call: Call) -> None:
