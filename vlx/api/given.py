@@ -79,9 +79,9 @@ def explain_choices(
 ) -> list[Any]:
     """Of each item an Explanation, or one for each of several methods, of what is named or asked for."""
     if targets is not None:
-        return explain(passed, against(listed(targets), runners_up), method, chunk=chunk)
+        return explain(passed, against(listed(targets), runners_up), method, chunk=chunk, kept=True)
     wanted = [against(_choice_targets(passed, item, names), runners_up) for item, names in enumerate(named)]
-    return explain(passed, wanted, method, chunk=chunk)
+    return explain(passed, wanted, method, chunk=chunk, kept=True)
 
 
 def _choice_targets(passed: Pass, item: int, names: Some | None) -> list[Target]:

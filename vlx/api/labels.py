@@ -156,7 +156,7 @@ def explain_match(
         raise VlxError(f"{type(model).__name__} compares no images with texts: explain_match needs compare()")
     given = listed(texts)
     passed = model.compare([open_image(image)], given)
-    return explain(passed, against([label(at) for at in range(len(given))], runners_up), method)[0]
+    return explain(passed, against([label(at) for at in range(len(given))], runners_up), method, kept=True)[0]
 
 
 def _explained(

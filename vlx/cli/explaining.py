@@ -166,6 +166,7 @@ def result(name: str, made: Sequence[Explanation], *, whose: bool = False) -> st
     if first.predicted:
         likely = ", ".join(f"{answer} {_share(share)}" for answer, share in first.predicted)
         lines.append(f"  likeliest: {likely}")
+    lines += [f"  {line}" for line in dict.fromkeys(line for one in made for line in one.doubts)]
     if first.unknown:
         lines.append(f"  unknown to the model: {', '.join(first.unknown)}")
     return "\n".join(lines)
