@@ -163,7 +163,7 @@ def _result(
         targets=explained,
         provenance=Provenance(
             passed.model,
-            passed.layer,
+            _layers(passed) if method.fuse else passed.layer,
             method.name,
             passed.quantity,
             made.batched,
@@ -177,6 +177,10 @@ def _result(
         unknown=reading.unknown,
         predicted=_likeliest(reading.choices, shares),
     )
+
+
+def _layers(passed: Pass) -> str:
+    return " + ".join(one.layer for one in (passed, *passed.others))
 
 
 def _of_target(

@@ -13,6 +13,7 @@ from vlx.cli.explaining import (
     Asked,
     Explained,
     finish,
+    fuses,
     listed,
     load_models,
     methods_named,
@@ -45,7 +46,8 @@ def classify(
 ) -> None:
     """Explain classes that an image classifier gives."""
     paths, methods = listed(images), methods_named(method)
-    classifiers = load_models(model, layer, device, classifying, "classify images", "torchvision/resnet50")
+    does = ("classify images", "torchvision/resnet50")
+    classifiers = load_models(model, layer, device, classifying, *does, fuses(methods))
     finish(run_all(paths, label_with(classifiers, methods, label, runners_up), out, "Classes"))
 
 

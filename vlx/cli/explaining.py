@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from PIL import Image
 
+from vlx.asking import at_layers
 from vlx.cli.own_code import own_line
 from vlx.errors import ImageError, TextError, UnknownChoice, VlxError
 from vlx.explanation import Explanation
@@ -47,6 +48,11 @@ def methods_named(names: Sequence[str] | None) -> list[Method]:
     return [method_named(name) for name in dict.fromkeys(names or ["grad_cam"])]
 
 
+def fuses(methods: Sequence[Method]) -> bool:
+    """Whether any method makes one map of those at several layers."""
+    return any(method.fuse is not None for method in methods)
+
+
 def load_models(
     names: Sequence[str],
     layers: Sequence[str] | None,
@@ -54,10 +60,12 @@ def load_models(
     fits: Callable[[Any], bool],
     does: str,
     instead: str,
+    several: bool = False,
 ) -> list[Asked]:
-    """Load models by name, each at its default layer or at all of some, and see that they do what is asked.
+    """Load models by name, each at its default layer or at each of some, and see that they do what is asked.
 
-    ``fits`` tells whether a model does it, ``does`` says what it is, ``instead`` names a model that does.
+    With ``several`` each is one model at all of its layers together. ``fits`` tells whether a model does it,
+    ``does`` says what it is, ``instead`` names a model that does.
     """
     from vlx.load import load
 
@@ -69,6 +77,9 @@ def load_models(
         model = load(name, layer=chosen[0] if chosen else None, device=device)
         if not fits(model):
             raise VlxError(f"{name} does not {does}: use another model, such as {instead}")
+        if several:
+            found.append((name, at_layers(model, chosen or ["last/2", "last"])))
+            continue
         again = getattr(model, "at", None)
         found.append((name, model))
         for layer in chosen[1:]:

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from vlx.errors import LayerError, VlxError
 from vlx.methods.cam import kept_by_mean
+from vlx.methods.fusion import Fuse
+from vlx.methods.fusion import mean as mean_of_layers
 from vlx.methods.gradients import (
     Gradients,
     Terms,
@@ -99,7 +101,9 @@ def maps_by_method(
     on_grid = _cams(shared, methods, told)
     for at in _by_rule(methods):
         method = methods[at]
-        if method.windows is not None:
+        if method.fuse is not None:
+            yield at, _fused(passed, resolved, method, method.fuse, chunk)
+        elif method.windows is not None:
             asked = dict(enumerate(resolved))
             yield (
                 at,
@@ -130,7 +134,8 @@ def _by_rule(methods: Sequence[Method]) -> list[int]:
 def _cams(shared: _Shared, methods: Sequence[Method], told: Told) -> dict[int, Maps]:
     """Maps on the feature grid, by the positions of the methods that have one; from the same gradients."""
     passed = shared.passed
-    asked = {at: method for at, method in enumerate(methods) if method.cam and method.path is None}
+    alone = {at: method for at, method in enumerate(methods) if method.cam and method.fuse is None}
+    asked = {at: method for at, method in alone.items() if method.path is None}
     if not asked:
         return {}
     _need_places(passed)
@@ -173,7 +178,7 @@ def _kept(
     if is_averaged(passed):
         return at_places.new_ones(at_places.shape[:2])
     if not means:
-        return kept_by_mean(at_places.detach())
+        return torch.stack([kept_by_mean(one) for one in at_places.detach()])  # its copies are as large
     if told != "first" or passed.features.ndim != 4:  # decoders that read tokens are large
         return None
     found = at_places.new_full(at_places.shape[:2], nan)
@@ -228,6 +233,36 @@ def _along(passed: Pass, resolved: Sequence[Sequence[Resolved]], method: Method,
         if found.error is not None:
             error[: len(terms), b] = found.error
     return Maps(_padded(maps, passed.batch, count), scores, batched, 0, blank, error if exact else None)
+
+
+def _fused(
+    passed: Pass, resolved: Sequence[Sequence[Resolved]], method: Method, fuse: Fuse, chunk: int | None
+) -> Maps:
+    """One map of those at the layers of a Pass, from the finest to the coarsest."""
+    if not passed.others:
+        raise VlxError(
+            f"{method.name} fuses maps of several layers: give a model at several, such as "
+            'vlx.at_layers(model, ["last/2", "last"])'
+        )
+    made: list[Maps] = []
+    for one in (passed, *passed.others):
+        made += [found for _, found in maps_by_method(one, resolved, [replace(method, fuse=None)], chunk)]
+    raw = fuse([one.raw for one in made])
+    if raw.shape != made[0].raw.shape:
+        raise VlxError(
+            f"{method.name} fused maps to {tuple(raw.shape)}, not those of the finest layer, "
+            f"{tuple(made[0].raw.shape)}"
+        )
+    blanks = [one.blank for one in made if one.blank is not None]
+    errors = [one.error for one in made if one.error is not None]
+    adds_up = fuse is mean_of_layers
+    return Maps(
+        raw,
+        made[0].scores,
+        all(one.batched for one in made),
+        blank=torch.stack(blanks).mean(0) if adds_up and len(blanks) == len(made) else None,
+        error=torch.stack(errors).mean(0) if adds_up and len(errors) == len(made) else None,
+    )
 
 
 def _asked(resolved: Sequence[Sequence[Resolved]]) -> list[tuple[int, Sequence[Resolved]]]:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vlx.asking import joined
 from vlx.errors import LayerError, VlxError
 from vlx.explain import raw_maps
 from vlx.images.frame import Frame, Size
@@ -58,6 +59,9 @@ def explain_model(
     last of all. Rows and columns are told by shapes; ``grid`` says them, (rows, cols), or turns (batch,
     *feature) into (batch, channel, row, col).
 
+    Methods that fuse maps of several layers, such as `vlx.layer_cam_fusion`, take a list of them; the network
+    runs once for each.
+
     Maps are (batch, row, col) on the grid of the layer, (batch, channel, height, width) for methods that
     reach the pixels, and (batch, height, width) for those that hide or show them: neither resized nor
     normalised. They are those of evaluation mode, whatever the network is in, so that no item influences
@@ -81,10 +85,26 @@ def explain_model(
             f"maps of {how.name} cannot be differentiated: with create_graph use a method on features"
         )
     need_no_layer(network, targets)
-    need_one_layer(layer)
+    several: list[Any] = list(layer) if how.fuse and isinstance(layer, list | tuple) else [layer]
+    for one in several:
+        need_one_layer(one)
     call = call_of(network, x)
     if not create_graph:
         call = call.with_pixels(call.pixels.detach())
+    passes = [_passed(network, one, call, targets, grid, create_graph) for one in several]
+    passed = joined(passes)
+    return raw_maps(passed, [[label(0).resolve(_VALUE)]] * call.batch, how)[0]
+
+
+def _passed(
+    network: nn.Module,
+    layer: Layer | Site | None,
+    call: Call,
+    targets: Any,
+    grid: Size | Grid | None,
+    create_graph: bool,
+) -> Pass:
+    """One run of the network, cut at a layer."""
     site = _site(network, layer, call)
     with capture(network, site, create_graph=create_graph) as seen:
         output = call.of(network)
@@ -92,7 +112,7 @@ def explain_model(
         scores = _scores(value(output, range(call.batch)))
         need_gradient(scores, output)
     _need_items(seen, call)
-    passed = Pass(
+    return Pass(
         features=seen.features,
         scores=scores,
         readings=(_VALUE,) * call.batch,
@@ -110,7 +130,6 @@ def explain_model(
         layer=seen.layer,
         create_graph=create_graph,
     )
-    return raw_maps(passed, [[label(0).resolve(_VALUE)]] * call.batch, how)[0]
 
 
 def _site(network: nn.Module, layer: Layer | Site | None, call: Call) -> Site:
