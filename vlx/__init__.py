@@ -15,6 +15,7 @@ from vlx.api import (
     explain_labels,
     explain_match,
 )
+from vlx.asking import at_layers
 from vlx.errors import VlxError
 from vlx.explain import explain
 from vlx.explanation import Explained, Explanation, Provenance, load_explanation
@@ -31,6 +32,7 @@ from vlx.methods.values import (
     deconvolution,
     deconvolution_grad_cam,
     eigen_cam,
+    fused,
     grad_cam,
     grad_cam_pp,
     grad_cam_with,
@@ -38,15 +40,18 @@ from vlx.methods.values import (
     guided_backprop,
     guided_grad_cam,
     hires_cam,
+    integrated_fusion,
     integrated_grad_cam,
     integrated_gradients,
     integrated_with,
     layer_cam,
+    layer_cam_fusion,
     logit_lens,
     logit_lens_with,
     method_named,
     occlusion,
     occlusion_with,
+    refine_cam,
     reveal,
     reveal_and_hide,
     reveal_and_hide_with,
@@ -61,6 +66,7 @@ from vlx.methods.values import (
 from vlx.network import explain_model
 from vlx.passes.at_layer import output_at
 from vlx.passes.capture import capture
+from vlx.passes.chosen_layer import choose_layer
 from vlx.passes.cut import Cut
 from vlx.passes.forward import Below, Pass, Shortcuts, conv_grid, log_probabilities, token_grid
 from vlx.passes.prepare import prepared
@@ -94,11 +100,13 @@ __all__ = [
     "Word",
     "ablation_cam",
     "answer",
+    "at_layers",
     "bands",
     "bands_with",
     "blurred",
     "caption",
     "capture",
+    "choose_layer",
     "contrast_runners_up",
     "conv_grid",
     "deconvolution",
@@ -114,6 +122,7 @@ __all__ = [
     "explain_match",
     "explain_model",
     "find_layer",
+    "fused",
     "grad_cam",
     "grad_cam_pp",
     "grad_cam_with",
@@ -121,12 +130,14 @@ __all__ = [
     "guided_backprop",
     "guided_grad_cam",
     "hires_cam",
+    "integrated_fusion",
     "integrated_grad_cam",
     "integrated_gradients",
     "integrated_with",
     "known_models",
     "label",
     "layer_cam",
+    "layer_cam_fusion",
     "load",
     "load_explanation",
     "log_probabilities",
@@ -139,6 +150,7 @@ __all__ = [
     "output_at",
     "phrase",
     "prepared",
+    "refine_cam",
     "reveal",
     "reveal_and_hide",
     "reveal_and_hide_with",

@@ -4,15 +4,20 @@ An adapter is any object, so that nothing but its answers tells whether it was w
 ``adapters/README.md`` says; each error here is one line about the adapter.
 """
 
+import copy
 import inspect
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 from PIL import Image
 
-from vlx.errors import VlxError
+from vlx.errors import LayerError, VlxError
 from vlx.passes.forward import Pass
+from vlx.passes.site import Layer
 
+_DOORS = ("read", "compare")
 _READS = {"caption": "captions", "answer": "questions", "label": "images alone, for their classes"}
 
 
@@ -82,3 +87,54 @@ def _binds(call: Any, *given: Any, **named: Any) -> bool:
     except ValueError:  # it tells no signature
         return True
     return True
+
+
+def at_layers(model: Any, layers: Sequence[Layer]) -> Any:
+    """The same model at several layers at once, for methods that fuse their maps.
+
+    What it reads is a Pass at the layer of the finest grid, which holds those at the others; methods of one
+    layer explain the finest. The model runs once for each layer. Raises VlxError for a model without ``at``,
+    and LayerError for layers that it does not have.
+
+    >>> both = vlx.at_layers(captioner, ["last/2", "last"])
+    >>> vlx.explain_caption(both, photo, "a dog", method=vlx.layer_cam_fusion).raw.shape
+    (3, 28, 28)
+    """
+    at = getattr(model, "at", None)
+    if not callable(at):
+        raise VlxError(
+            f"{type(model).__name__} has no method at(layer): several layers need it; see adapters/README.md"
+        )
+    found: list[Any] = [at(layer) for layer in layers]
+    names = [getattr(one, "layer", one) for one in found]
+    if len({*names}) < 2 or len({*names}) < len(names):
+        told = ", ".join(map(str, names)) or "none"
+        raise LayerError(f"give several different layers, such as last/2 and last: these are {told}")
+    both = copy.copy(found[0])
+    for door in _DOORS:
+        if callable(getattr(both, door, None)):
+            read = partial(_read_at, tuple(found), door)
+            vars(read)["__signature__"] = inspect.signature(getattr(both, door))
+            object.__setattr__(both, door, read)
+    object.__setattr__(both, "layer", " + ".join(map(str, names)))
+    return both
+
+
+def _read_at(models: tuple[Any, ...], door: str, *given: Any, **named: Any) -> Any:
+    """What a model reads at each of its layers, as one Pass."""
+    passes: list[Pass] = [getattr(model, door)(*given, **named) for model in models]
+    return joined(passes)
+
+
+def joined(passes: Sequence[Pass]) -> Pass:
+    """One Pass of those of the same images and texts at several layers, that of the finest grid first.
+
+    >>> models = (captioner, captioner.at("last/2"))
+    >>> last, finer = (model.read([vlx.open_image(photo)], ["a dog"]) for model in models)
+    >>> joined([last, finer]).layer == finer.layer
+    True
+    """
+    sizes = [one.grid(one.features.detach())[0, 0].numel() for one in passes]
+    order = sorted(range(len(passes)), key=lambda at: -sizes[at])
+    first, *others = (passes[at] for at in order)
+    return replace(first, others=tuple(others)) if others else first

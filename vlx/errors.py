@@ -17,6 +17,10 @@ class Notice(UserWarning):
     """What was taken where a folder or a file holds several; the command line prints it as one line."""
 
 
+class Doubt(UserWarning):
+    """Why an explanation that was asked for may mean little; the command line prints it as one line."""
+
+
 class ImageError(VlxError):
     """An image that is missing, damaged, or too large to decode safely."""
 

@@ -12,12 +12,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vlx.check.averaging import doubt_below_last
 from vlx.check.first_use import checks_of
 from vlx.errors import VlxError
 from vlx.explanation import Explained, Explanation, Provenance
 from vlx.images.frame import Frame
-from vlx.methods.maps import Maps, blank_scores, maps_by_method
+from vlx.methods.maps import Maps, Told, blank_scores, maps_by_method
 from vlx.methods.values import Method, as_methods, grad_cam
+from vlx.passes.above_layer import convolutions_follow
 from vlx.passes.forward import Pass
 from vlx.passes.reading import Choices, Reading
 from vlx.passes.targets import Resolved, Target
@@ -37,6 +39,7 @@ def explain(
     *,
     chunk: int | None = None,
     evidence: bool = False,
+    kept: bool = False,
 ) -> list[Explanation]: ...
 @overload
 def explain(
@@ -46,6 +49,7 @@ def explain(
     *,
     chunk: int | None = None,
     evidence: bool = False,
+    kept: bool = False,
 ) -> list[list[Explanation]]: ...
 def explain(
     passed: Pass,
@@ -54,6 +58,7 @@ def explain(
     *,
     chunk: int | None = None,
     evidence: bool = False,
+    kept: bool = False,
 ) -> list[Explanation] | list[list[Explanation]]:
     """Explain targets of a Pass: one Explanation for each of its items, all from one batched product.
 
@@ -63,8 +68,10 @@ def explain(
     calls, to rounding. ``chunk`` bounds how many targets are differentiated together. With ``evidence`` the
     scores of the same texts for features of 0 are added (`Explained.blank`), which takes one more run of the
     part above the layer; methods that follow a path have those of its start, and those that reveal parts of
-    the image those of the wholly filled image. Raises LayerError for a layer
-    without rows and columns.
+    the image those of the wholly filled image. How much of the gradient a mean over places keeps
+    (`Explained.kept`) is then told of all targets too; with ``kept`` of the first, for one more backward, and
+    else where it is known for nothing. A method that averages gradients below the last map warns
+    (`vlx.errors.Doubt`). Raises LayerError for a layer without rows and columns.
 
     >>> run = captioner.read([vlx.open_image(photo)], ["a traffic light"])
     >>> (found,) = vlx.explain(run, [vlx.word("light"), vlx.caption()], vlx.layer_cam)
@@ -81,7 +88,8 @@ def explain(
         [target.resolve(reading) for target in wanted]
         for wanted, reading in zip(lists, passed.readings, strict=True)
     ]
-    found = _explained(passed, resolved, methods, chunk, evidence)
+    told: Told = "all" if evidence else "first" if kept else "known"
+    found = _explained(passed, resolved, methods, chunk, evidence, told)
     alone = isinstance(method, str | Method)
     return found[0] if alone else [list(of_item) for of_item in zip(*found, strict=True)]
 
@@ -100,6 +108,7 @@ def raw_maps_with_evidence(
 
     The second is None without ``evidence``, and where the Pass cannot tell.
     """
+    _doubtful(passed, [method])
     ((_, made),) = maps_by_method(passed, targets, [method], None)
     blank = blank_scores(passed, targets) if evidence and made.blank is None else made.blank
     told = None if blank is None or not evidence else (made.scores - blank).detach()
@@ -126,15 +135,27 @@ def _explained(
     methods: Sequence[Method],
     chunk: int | None,
     evidence: bool,
+    kept: Told,
 ) -> list[list[Explanation]]:
     """Explanations of every item by each method, in the order of the methods."""
     done: dict[int, list[Explanation]] = {}
     lacking = evidence and not all(method.sees_blank for method in methods)
     blank = blank_scores(passed, resolved) if lacking else None
-    for at, made in maps_by_method(passed, resolved, methods, chunk):
+    below_last = _doubtful(passed, methods)
+    for at, made in maps_by_method(passed, resolved, methods, chunk, told=kept):
         told = replace(made, blank=blank) if made.blank is None else made
-        done[at] = [_result(passed, b, resolved[b], told, methods[at]) for b in range(passed.batch)]
+        alone = below_last and methods[at].needs_mean_only
+        done[at] = [_result(passed, b, resolved[b], told, methods[at], alone) for b in range(passed.batch)]
     return [done[at] for at in range(len(methods))]
+
+
+def _doubtful(passed: Pass, methods: Sequence[Method]) -> bool:
+    """Whether methods that average gradients are used below the last map, which warns."""
+    averaging = [method.name for method in methods if method.needs_mean_only]
+    found = bool(averaging) and passed.features.ndim == 4 and convolutions_follow(passed)
+    if found:
+        doubt_below_last(averaging, passed.layer)
+    return found
 
 
 def _result(
@@ -143,6 +164,7 @@ def _result(
     resolved: Sequence[Resolved],
     made: Maps,
     method: Method,
+    below_last: bool,
 ) -> Explanation:
     reading, raw = passed.readings[b], made.raw[:, b]
     shares = None if reading.kind == "caption" else _shares(reading, passed.scores[b, 0].detach().float())
@@ -154,19 +176,24 @@ def _result(
         targets=explained,
         provenance=Provenance(
             passed.model,
-            passed.layer,
+            _layers(passed) if method.fuse else passed.layer,
             method.name,
             passed.quantity,
             made.batched,
             made.relus,
-            _versions(),
-            checks_of(passed),
+            versions=_versions(),
+            checks=checks_of(passed),
+            below_last=below_last or None,
         ),
         words=tuple(word.text for word in reading.words),
         prompt=reading.prompt,
         unknown=reading.unknown,
         predicted=_likeliest(reading.choices, shares),
     )
+
+
+def _layers(passed: Pass) -> str:
+    return " + ".join(one.layer for one in (passed, *passed.others))
 
 
 def _of_target(
@@ -176,7 +203,8 @@ def _of_target(
     blank = None if made.blank is None else float(made.blank[at, b])
     error = None if made.error is None else float(made.error[at, b])
     share = _probability(target, score, shares, reading)
-    return Explained(target.name, score, share, target.words, blank, error)
+    kept = None if made.kept is None or bool(made.kept[at, b].isnan()) else float(made.kept[at, b])
+    return Explained(target.name, score, share, target.words, blank, error, kept)
 
 
 def _frame(frame: Frame, method: Method, maps: Float[Tensor, "target *plane"]) -> Frame:

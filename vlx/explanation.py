@@ -14,9 +14,10 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 
+from vlx.check.averaging import doubts
 from vlx.errors import VlxError, near_names
-from vlx.images.files import decode_image, write_whole
-from vlx.images.frame import Frame
+from vlx.images.files import decode_image, png_of, write_whole
+from vlx.images.frame import Frame, frame_of
 from vlx.owned import own
 
 FORMAT = 1
@@ -45,6 +46,9 @@ class Explained:
     error: float | None = None
     """How far gradients times features along a path lie from ``from_image``, which they should add up to;
     None for other methods, and where only the mean of the gradients was computed."""
+    kept: float | None = field(default=None, compare=False)
+    """How much of the gradient a method's mean over places keeps (`vlx.methods.cam.kept_by_mean`), from 0 to
+    1; None of methods without one, and of targets that cost more (`explain` with ``evidence`` tells it)."""
 
     @property
     def from_image(self) -> float | None:
@@ -73,6 +77,8 @@ class Provenance:
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
     checks: Mapping[str, str] = field(default_factory=dict[str, str])
     """What checks of the adapter found: each by its name, its outcome (pass, fail, not applicable) first."""
+    below_last: bool | None = None
+    """True where gradients were averaged over the places of a layer that convolutions follow; else None."""
 
 
 @own(image=Image.Image.copy, raw=np.array)
@@ -164,6 +170,13 @@ class Explanation:
     def _grid(self) -> Float[np.ndarray, "target row col"]:
         return np.abs(self._raw).mean(1) if self.at_pixels else self._raw
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Lines on why the maps may mean little, as far as that is known of their method and layer."""
+        told = self.provenance
+        kept = [target.kept for target in self.targets if target.kept is not None]
+        return doubts(told.method, told.layer, bool(told.below_last), kept)
+
     def index(self, target: str | int) -> int:
         """Find a target by its name or its position among the targets.
 
@@ -193,7 +206,7 @@ class Explanation:
         base = Path(stem)
         base.parent.mkdir(parents=True, exist_ok=True)
         paths = tuple(base.with_name(base.name + suffix) for suffix in (".png", ".json", ".npz"))
-        blobs = (_png(_drawing().figure(self)), self._facts().encode(), self._arrays())
+        blobs = (png_of(_drawing().figure(self)), self._facts().encode(), self._arrays())
         for path, blob in zip(paths, blobs, strict=True):
             write_whole(path, blob)
         return paths[0], paths[1], paths[2]
@@ -203,12 +216,12 @@ class Explanation:
         _drawing().show(self)
 
     def _repr_png_(self) -> bytes:
-        return _png(_drawing().figure(self))
+        return png_of(_drawing().figure(self))
 
     def _facts(self) -> str:
         facts: dict[str, Any] = {
             "format": FORMAT,
-            "provenance": {**asdict(self.provenance), "versions": dict(self.provenance.versions)},
+            "provenance": {**_plain(self.provenance), "versions": dict(self.provenance.versions)},
             "frame": {name: value for name, value in asdict(self.frame).items() if value is not None},
             "words": self.words,
             "prompt": self.prompt,
@@ -220,7 +233,7 @@ class Explanation:
 
     def _arrays(self) -> bytes:
         buffer = io.BytesIO()
-        photo = np.frombuffer(_png(self.image), np.uint8)
+        photo = np.frombuffer(png_of(self.image), np.uint8)
         np.savez_compressed(buffer, raw=self._raw, image_png=photo)
         return buffer.getvalue()
 
@@ -285,7 +298,7 @@ def _read(json_path: Path, npz_path: Path) -> Explanation:
         raise VlxError(f"its raw maps are of type {raw.dtype}, not floats")
     return Explanation(
         image=decode_image(photo, "its image"),
-        frame=_frame(**facts["frame"]),
+        frame=frame_of(**facts["frame"]),
         raw=raw,
         targets=tuple(_explained(**target) for target in facts["targets"]),
         provenance=Provenance(**facts["provenance"]),
@@ -296,22 +309,11 @@ def _read(json_path: Path, npz_path: Path) -> Explanation:
     )
 
 
-def _frame(*, centres: Any = None, **sides: Any) -> Frame:
-    placed = None if centres is None else (tuple(centres[0]), tuple(centres[1]))  # older files have none
-    named = {name: tuple(sides[name]) for name in ("image_size", "input_size", "box")}
-    return Frame(**named, centres=placed)
-
-
-def _plain(target: Explained) -> dict[str, Any]:
-    """A target without what was not asked for; ``from_image`` is for those who read the file."""
-    told = {**asdict(target), "from_image": target.from_image}
-    return {name: value for name, value in told.items() if name == "probability" or value is not None}
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
+def _plain(told: Explained | Provenance) -> dict[str, Any]:
+    """What is known, without what was not asked for; ``from_image`` is for those who read the file."""
+    known = asdict(told) | ({"from_image": told.from_image} if isinstance(told, Explained) else {})
+    usual = ("probability", "batched")
+    return {name: value for name, value in known.items() if name in usual or value is not None}
 
 
 def _explained(*, score: Any, words: list[int], from_image: Any = None, **facts: Any) -> Explained:

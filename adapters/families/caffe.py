@@ -11,7 +11,7 @@ import torchvision
 
 from vlx.adapters.files.proto.caffe import read_caffemodel
 from vlx.adapters.files.weights import ready
-from vlx.adapters.parts.caffe_cnn import caffe_cnn, caffe_weights, module_name, pools_first
+from vlx.adapters.parts.caffe_cnn import caffe_cnn, caffe_weights, pools_first
 from vlx.adapters.parts.checkpoint import Checkpoint, Contents, File
 from vlx.adapters.parts.classifier import Classifier, labels_beside
 from vlx.images.preprocess import Preprocess
@@ -50,7 +50,7 @@ def load_caffe(
         ready(cnn.network, device),
         labels_beside(Path(path), cnn.outputs) or _labels(cnn.outputs),
         preprocess or cnn.preprocess,
-        layer=module_name(layer) if isinstance(layer, str) else cnn.layer if layer is None else layer,
+        layer=cnn.layer_named(layer),
         name=f"caffe/{Path(path).stem}",
     )
 

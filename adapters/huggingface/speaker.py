@@ -48,11 +48,12 @@ from vlx.adapters.huggingface.refusals import need_room, reading, refuse_signs, 
 from vlx.adapters.huggingface.texts import Said, TokenNames, emitted, said_by, tokens_of, words_of
 from vlx.errors import LayerError, TextError, VlxError
 from vlx.passes.capture import Seen, again, capture
+from vlx.passes.chosen_layer import LAST, Given, chosen_layer, is_relative
 from vlx.passes.forward import Below, Pass, log_probabilities
 from vlx.passes.mean_gradient import on_tokens
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Reading, Word, choices_of
-from vlx.passes.site import Layer, Site, find_layer
+from vlx.passes.site import Layer, Site
 
 
 class Speaker:
@@ -78,22 +79,22 @@ class Speaker:
         self.family = family
         self.steps = steps
         self.name = name
-        self._site = family.site(model) if layer is None else Site(layer)
-        self.layer, module = find_layer(model, self._site.layer)
-        inside = vision_encoder(model)
-        if layer is not None and not f"{self.layer}.".startswith(f"{inside}."):
-            raise LayerError(
-                f"layer {self.layer} is not part of the vision encoder {inside}: what comes behind it has no "
-                "place on the image"
-            )
-        self._site = replace(self._site, layer=module)
-        self._default = layer is None
         self._vocabulary = vocabulary_layer(model)
         self._room = room_of(model.config.get_text_config(decoder=True))
         self._ends = end_tokens(model, parts.tokenizer)
         names = TokenNames(parts.tokenizer, self._vocabulary.out_features)
         self._choices = choices_of("caption", names, frozenset(parts.tokenizer.all_special_ids))
         self._layouts = Layouts(partial(self._prepared, prompt=family.describe), parts.images)
+        self._default = layer is None or (layer == LAST and is_relative(model, layer))
+        with reading(model):
+            self.layer, module = chosen_layer(model, layer, partial(family.site, model), self._call)
+        self._site = replace(family.site(model), layer=module) if self._default else Site(module)
+        inside = vision_encoder(model)
+        if not self._default and not f"{self.layer}.".startswith(f"{inside}."):
+            raise LayerError(
+                f"layer {self.layer} is not part of the vision encoder {inside}: what comes behind it has no "
+                "place on the image"
+            )
 
     @property
     def takes_prompt(self) -> bool:
@@ -291,6 +292,11 @@ class Speaker:
     def _prepared(self, image: Image.Image, prompt: str) -> Inputs:
         """The inputs up to where the model goes on to speak."""
         return self._read(image, self._text(prompt))
+
+    def _call(self) -> Given:
+        """What the model is called with to see which layer stands where."""
+        blank = Image.new("RGB", (256, 256))
+        return (), moved(self.model, self._item(blank, "a", self.family.describe).inputs)
 
     def _text(self, prompt: str) -> str:
         return self.family.prompting.wording(self.parts, prompt, None).prompt

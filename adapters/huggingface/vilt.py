@@ -16,10 +16,11 @@ from vlx.adapters.huggingface.prompts import Inputs, Parts
 from vlx.adapters.huggingface.refusals import need_room, reading, refuse_signs, room_of
 from vlx.errors import LayerError, TextError
 from vlx.passes.capture import Seen, again, capture
+from vlx.passes.chosen_layer import Given, chosen_layer
 from vlx.passes.forward import Below, Pass, logit_scores, token_grid
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Reading, choices_of
-from vlx.passes.site import Layer, find_layer
+from vlx.passes.site import Layer
 from vlx.passes.turns import in_turn
 
 
@@ -37,7 +38,8 @@ class ViltAnswerer:
         labels: dict[int, str] = model.config.id2label
         self.answers = tuple(labels[index] for index in range(len(labels)))
         default = f"vilt.encoder.layer.{len(model.vilt.encoder.layer) - 2}"
-        self.layer, self._module = find_layer(model, default if layer is None else layer)
+        with _in_order(model.vilt.embeddings), reading(model):
+            self.layer, self._module = chosen_layer(model, layer, lambda: default, self._call)
         self._layouts = Layouts(lambda image: self._prepared(image, "what"), parts.images)
 
     def at(self, layer: Layer) -> "ViltAnswerer":
@@ -97,6 +99,10 @@ class ViltAnswerer:
     ) -> Float[Tensor, "batch 1 choice"]:
         with _in_order(self.model.vilt.embeddings), prepared(self.model), torch.no_grad():
             return logit_scores(self.model(**of_item(inputs, position, pixels)).logits)
+
+    def _call(self) -> Given:
+        """What the model is called with to see which layer stands where."""
+        return (), moved(self.model, self._prepared(Image.new("RGB", (256, 256)), "what"))
 
     def _prepared(self, image: Image.Image, question: str) -> Inputs:
         return joint_inputs(self.parts, image, question)

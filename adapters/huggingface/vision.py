@@ -20,10 +20,11 @@ from vlx.adapters.huggingface.refusals import need_room, reading, refuse_signs
 from vlx.adapters.nets.backbones import default_layer
 from vlx.errors import LayerError, TextError
 from vlx.passes.capture import Seen, again, capture
+from vlx.passes.chosen_layer import Given, chosen_layer
 from vlx.passes.forward import Below, Pass, logit_scores
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Odds, Reading, choices_of
-from vlx.passes.site import Layer, Site, find_layer
+from vlx.passes.site import Layer, Site
 
 _OF_TEXTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 _FIRST_NORM = re.compile(r"\.(layer_norm_?1|layernorm_before|norm1)$")
@@ -64,7 +65,8 @@ class ImageModel:
         self.labels = tuple(labels[index] for index in range(len(labels)))
         self._prepared = partial(image_inputs, parts)
         self.layouts = Layouts(self._prepared, parts.images)
-        self.layer, module = find_layer(model, self._default() if layer is None else layer)
+        with reading(model):
+            self.layer, module = chosen_layer(model, layer, self._default, self._call)
         self.site = Site(module)
 
     def at(self, layer: Layer) -> "ImageModel":
@@ -84,6 +86,10 @@ class ImageModel:
         """The logits of all classes; a few models return them under another name."""
         found = self.model(**inputs)
         return logit_scores(found["logits"] if "logits" in found else found[0])
+
+    def _call(self) -> Given:
+        """What the model is called with to see which layer stands where."""
+        return (), moved(self.model, self._prepared(Image.new("RGB", (256, 256))))
 
     def _default(self) -> str:
         network = self._prepared(Image.new("RGB", (256, 256)))["pixel_values"].shape
@@ -111,9 +117,12 @@ class ImageText:
         # Attention over all patches: they keep a gradient.
         self._sigmoid = model.config.model_type in ("siglip", "siglip2")
         last = "post_layernorm" if self._sigmoid else last_norm(model.get_submodule(vision))
-        self.layer, module = find_layer(model, f"{vision}.{last}" if layer is None else layer)
-        self.site = Site(module, call=0)
         self._prepared = partial(image_inputs, parts)
+        with reading(model):
+            self.layer, module = chosen_layer(
+                model, layer, lambda: Site(f"{vision}.{last}", call=0), self._call
+            )
+        self.site = Site(module, call=0)
         self.layouts = Layouts(self._prepared, parts.images)
 
     def at(self, layer: Layer) -> "ImageText":
@@ -139,6 +148,10 @@ class ImageText:
     def scored(self, inputs: Inputs) -> Float[Tensor, "batch 1 choice"]:
         """The logits of all texts."""
         return logit_scores(self.model(**inputs)["logits_per_image"])
+
+    def _call(self) -> Given:
+        pixels = self._prepared(Image.new("RGB", (256, 256)))
+        return (), moved(self.model, {**self._words(["a"]), **pixels})
 
     def _words(self, texts: Sequence[str]) -> Inputs:
         """Texts as the model learnt to read them: SigLIP always up to its full length."""

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from vlx.errors import VlxError, near_names
 from vlx.images.frame import Size
 from vlx.images.preprocess import Preprocess
+from vlx.passes.chosen_layer import chosen_layer
 from vlx.passes.default_layer import last_map
 from vlx.passes.prepare import prepared
+from vlx.passes.site import Layer
 
 
 def torchvision_network(name: str, *, weights: Any = None, classes: int = 1000) -> nn.Module:
@@ -58,6 +60,15 @@ def default_layer(network: nn.Module, size: Size = (224, 224)) -> str:
     LayerError if there is none, as in networks that cut the image into tokens and keep to them.
     """
     return last_map(network, zeros(network, size))
+
+
+def layer_of(network: nn.Module, layer: Layer | None, preprocess: Preprocess) -> tuple[str, nn.Module]:
+    """A layer of a CNN and its name: by default its last map, else as `vlx.choose_layer` takes it."""
+
+    def black() -> Tensor:
+        return zeros(network, input_size(preprocess))
+
+    return chosen_layer(network, layer, lambda: last_map(network, black()), lambda: ((black(),), {}))
 
 
 def zeros(network: nn.Module, size: Size, channels: int = 3) -> Float[Tensor, "1 channel height width"]:

@@ -19,6 +19,8 @@ from vlx.adapters.nets.caffe import VGG16, VGG19, Weights, filled
 from vlx.adapters.parts.checkpoint import File
 from vlx.adapters.parts.resampling import torch7
 from vlx.images.preprocess import Preprocess, Squash
+from vlx.passes.chosen_layer import LAST, is_relative
+from vlx.passes.site import Layer
 
 VGG_MEAN = (103.939, 116.779, 123.68)
 """Blue, green, red; the demo of the paper takes it for AlexNet too."""
@@ -40,6 +42,13 @@ class CaffeCNN:
     network: nn.Module
     layer: str
     preprocess: Preprocess
+
+    def layer_named(self, layer: Layer | None) -> Layer:
+        """A layer that may be given by its name in Caffe, or by where it stands."""
+        if layer is None or layer == LAST:
+            return self.layer
+        named = isinstance(layer, str) and not is_relative(self.network, layer)
+        return module_name(str(layer)) if named else layer
 
     @property
     def outputs(self) -> int:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor, nn
 
-from vlx.adapters.nets.backbones import default_layer, input_size
+from vlx.adapters.nets.backbones import layer_of
 from vlx.adapters.parts.search import Search, beam_search, greedy
 from vlx.adapters.parts.vocabulary import Vocabulary, padded
 from vlx.errors import TextError, VlxError
@@ -22,7 +22,7 @@ from vlx.passes.forward import Below, Pass, log_probabilities
 from vlx.passes.mean_gradient import on_maps
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Reading, Word, need_said
-from vlx.passes.site import Layer, Site, find_layer
+from vlx.passes.site import Layer, Site
 
 Encoded = tuple[list[str], list[int], tuple[str, ...]]
 """The words of a caption, their ids, and those that are unknown."""
@@ -67,7 +67,8 @@ class CNNLSTMCaptioner:
     """A captioner that is stepped one word at a time: it reads the image first, then START, then the words.
 
     Step t of its scores gives word t, counted from 0: the LSTM's output after START gives the first
-    word. ``layer`` is a layer of the CNN, by name or index; by default the last before its pooling.
+    word. ``layer`` is a layer of the CNN, as `vlx.choose_layer` takes it; by default the last before
+    its pooling.
     ``beam`` is the width that `generate` takes if not told, ``search`` how a wider one than 1 searches.
     """
 
@@ -95,8 +96,7 @@ class CNNLSTMCaptioner:
         self.beam = beam
         self.search = search
         self.name = name
-        chosen = default_layer(network.cnn, input_size(preprocess)) if layer is None else layer
-        self.layer, self._module = find_layer(network.cnn, chosen)
+        self.layer, self._module = layer_of(network.cnn, layer, preprocess)
 
     def at(self, layer: Layer) -> "CNNLSTMCaptioner":
         """The same model, explained at another layer."""

@@ -1,6 +1,7 @@
 """Image classifiers: y is the logit of a class (paper section 3)."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,13 +14,14 @@ from vlx.errors import CheckpointError
 from vlx.images.preprocess import Preprocess, stack_images
 from vlx.passes.at_layer import output_at
 from vlx.passes.capture import capture
+from vlx.passes.chosen_layer import chosen_layer
 from vlx.passes.default_layer import default_layer
 from vlx.passes.forward import Below, Pass, logit_scores
 from vlx.passes.outputs import class_logits
 from vlx.passes.places import on_channels_first, places
 from vlx.passes.prepare import prepared
 from vlx.passes.reading import Odds, Reading, choices_of
-from vlx.passes.site import Layer, Site, find_layer
+from vlx.passes.site import Layer, Site
 from vlx.passes.unwrap import unwrapped
 
 _LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601, as Pillow's L
@@ -29,7 +31,8 @@ class Classifier:
     """A network that gives one logit for each class: a CNN or a transformer, at any layer with places.
 
     ``layer`` is by default the last map before the last pooling, such as ``layer4`` of a ResNet; in a
-    transformer that keeps to tokens, the last norm whose patches have a gradient. Of several things that a
+    transformer that keeps to tokens, the last norm whose patches have a gradient; `vlx.choose_layer` says how
+    others are named. Of several things that a
     network returns, the first or the one called logits are its scores. A network of one channel is given
     the luminance of the normalised image. What is wrapped, in DataParallel or by torch.compile, is unwrapped.
 
@@ -55,8 +58,10 @@ class Classifier:
         self.name = name
         size = input_size(preprocess)
         self._channels = channels_of(network, size)
-        chosen = default_layer(network, zeros(network, size, self._channels)) if layer is None else layer
-        self.layer, self._module = find_layer(network, chosen)
+        black = partial(zeros, network, size, self._channels)
+        self.layer, self._module = chosen_layer(
+            network, layer, lambda: default_layer(network, black()), lambda: ((black(),), {})
+        )
 
     def at(self, layer: Layer) -> "Classifier":
         """The same model, explained at another layer."""

@@ -7,20 +7,22 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from vlx.adapters.nets.backbones import input_size, zeros
 from vlx.adapters.nets.coattention import CoAttentionNetwork
 from vlx.adapters.parts.answerer import encode_questions, read_answers
 from vlx.adapters.parts.vocabulary import Vocabulary
 from vlx.errors import LayerError
 from vlx.images.preprocess import Preprocess, stack_images
+from vlx.passes.chosen_layer import chosen_layer
 from vlx.passes.forward import Pass
 from vlx.passes.prepare import prepared
-from vlx.passes.site import Layer, find_layer
+from vlx.passes.site import Layer
 
 
 class CoAttentionAnswerer:
     """A VQA model that attends to the question and the image together, at three levels.
 
-    ``layer`` is a layer of the CNN, by name or index; by default the feature map that is attended:
+    ``layer`` is a layer of the CNN, as `vlx.choose_layer` takes it; by default the map that is attended:
     pool5 of VGG-19, the last stage of a ResNet, 14 x 14 at 448 pixels. Questions longer than the
     network reads are clipped, as in training.
     """
@@ -46,7 +48,12 @@ class CoAttentionAnswerer:
             raise LayerError(
                 f"{type(network.cnn).__name__} has no layers: give a CNN whose last one gives a map"
             )
-        self.layer, self.module = find_layer(network.cnn, names[-1] if layer is None else layer)
+        self.layer, self.module = chosen_layer(
+            network.cnn,
+            layer,
+            lambda: names[-1],
+            lambda: ((zeros(network.cnn, input_size(preprocess)),), {}),
+        )
 
     def at(self, layer: Layer) -> "CoAttentionAnswerer":
         """The same model, explained at another layer."""

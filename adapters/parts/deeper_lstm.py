@@ -4,20 +4,20 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from vlx.adapters.nets.backbones import default_layer, input_size
+from vlx.adapters.nets.backbones import layer_of
 from vlx.adapters.nets.question import QuestionNetwork
 from vlx.adapters.parts.answerer import read_answers
 from vlx.adapters.parts.vocabulary import Vocabulary
 from vlx.images.preprocess import Preprocess
 from vlx.passes.forward import Pass
-from vlx.passes.site import Layer, find_layer
+from vlx.passes.site import Layer
 
 
 class DeeperLSTM:
     """A VQA model: CNN features of the image times LSTM features of the question, then an answer.
 
-    ``layer`` is a layer of the CNN, by name or index; by default the last before its pooling. Of a
-    question no more than ``longest`` words are read.
+    ``layer`` is a layer of the CNN, as `vlx.choose_layer` takes it; by default the last before its
+    pooling. Of a question no more than ``longest`` words are read.
     """
 
     def __init__(
@@ -37,8 +37,7 @@ class DeeperLSTM:
         self.preprocess = preprocess
         self.longest = longest
         self.name = name
-        chosen = default_layer(network.cnn, input_size(preprocess)) if layer is None else layer
-        self.layer, self.module = find_layer(network.cnn, chosen)
+        self.layer, self.module = layer_of(network.cnn, layer, preprocess)
 
     def at(self, layer: Layer) -> "DeeperLSTM":
         """The same model, explained at another layer."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vlx.errors import VlxError
 from vlx.eval.tasks.task import Task
-from vlx.methods.values import METHODS, Method, as_methods
+from vlx.methods.values import FUSIONS, METHODS, Method, as_methods
 
 
 def chosen_methods(task: Task, given: Any) -> list[Method]:
@@ -41,7 +41,7 @@ def chosen_methods(task: Task, given: Any) -> list[Method]:
 
 def told(method: Method) -> str:
     """A method in the settings of a run: its name, and of one that is not in METHODS its parameters."""
-    if method in METHODS:
+    if method in (*METHODS, *FUSIONS):
         return method.name
     if method.windows is not None:
         held = method.windows
@@ -54,7 +54,8 @@ def told(method: Method) -> str:
         fill = "" if shown.fill is None else f", fill {shown.fill}"
         return f"{method.name} (bands {shown.count}{fill}, batch {shown.batch})"
     total = hashlib.sha256()
-    for field in ("cam", "rule", "needs_mean_only", "perturbed", "path"):
+    several = ("fuse",) if method.fuse is not None else ()  # others are told as before there were any
+    for field in ("cam", "rule", "needs_mean_only", "perturbed", "path", *several):
         _Facts(total).add(getattr(method, field))
     return f"{method.name} ({total.hexdigest()[:16]})"
 

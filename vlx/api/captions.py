@@ -190,7 +190,7 @@ def _explained(
     )
     words_on_first_use(passed, lambda text: _given(model, images[:1], [text], prompt))
     wanted = [against(_caption_targets(reading, words, targets), runners_up) for reading in passed.readings]
-    return explain(passed, wanted, method, chunk=chunk, evidence=evidence)
+    return explain(passed, wanted, method, chunk=chunk, evidence=evidence, kept=True)
 
 
 def _given(model: Any, images: Sequence[Image.Image], captions: Sequence[str], prompt: str | None) -> Pass:

@@ -81,9 +81,9 @@ def explain_choices(
     """Of each item an Explanation, or one for each of several methods, of what is named or asked for."""
     if targets is not None:
         wanted = against(listed(targets), runners_up)
-        return explain(passed, wanted, method, chunk=chunk, evidence=evidence)
+        return explain(passed, wanted, method, chunk=chunk, evidence=evidence, kept=True)
     each = [against(_choice_targets(passed, item, names), runners_up) for item, names in enumerate(named)]
-    return explain(passed, each, method, chunk=chunk, evidence=evidence)
+    return explain(passed, each, method, chunk=chunk, evidence=evidence, kept=True)
 
 
 def _choice_targets(passed: Pass, item: int, names: Some | None) -> list[Target]:

@@ -171,7 +171,7 @@ def explain_match(
     given = listed(texts)
     passed = model.compare([open_image(image)], given)
     wanted = against([label(at) for at in range(len(given))], runners_up)
-    return explain(passed, wanted, method, evidence=evidence)[0]
+    return explain(passed, wanted, method, evidence=evidence, kept=True)[0]
 
 
 def _explained(

@@ -24,7 +24,7 @@ from vlx.cli.models import models
 from vlx.cli.own_code import NAMED, own_line
 from vlx.cli.scenes import scenes
 from vlx.cli.vqa import vqa
-from vlx.errors import Notice, VlxError
+from vlx.errors import Doubt, Notice, VlxError
 
 app = typer.Typer(
     name="vlx",
@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         warnings.simplefilter("always", Notice)
+        warnings.simplefilter("once", Doubt)
         warnings.showwarning = partial(_shown, warnings.showwarning)
         status = _status(arguments)
     sys.exit(status)
@@ -84,8 +85,8 @@ def _status(arguments: Sequence[str] | None) -> int:
 def _shown(
     others: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any, **more: Any
 ) -> None:
-    """Print a warning: of vlx about what it took, as one line."""
-    if issubclass(category, Notice):
+    """Print a warning: of vlx about what it took or doubts, as one line."""
+    if issubclass(category, Notice | Doubt):
         complain(message)
     else:
         others(message, category, *where, **more)

@@ -20,7 +20,10 @@ Models = Annotated[
 ]
 Layers = Annotated[
     list[str] | None,
-    typer.Option("--layer", help="A layer, by dotted name or index; several are compared."),
+    typer.Option(
+        "--layer",
+        help="A layer, by name or index, or last/2 with twice the rows of the last; several are compared.",
+    ),
 ]
 Out = Annotated[
     Path | None,

@@ -13,6 +13,7 @@ from vlx.cli.explaining import (
     Asked,
     Explained,
     finish,
+    fuses,
     listed,
     load_models,
     methods_named,
@@ -54,7 +55,8 @@ def caption(
 ) -> None:
     """Explain the words of a caption, the model's own or yours."""
     paths, methods, chosen = listed(images), methods_named(method), chosen_words(words)
-    captioners = load_models([model], layer, device, captions, "write captions", "scenes/captioner")
+    does = ("write captions", "scenes/captioner")
+    captioners = load_models([model], layer, device, captions, *does, fuses(methods))
     explained = caption_with(captioners, methods, text, chosen, beam, prompt, runners_up, evidence=evidence)
     finish(run_all(paths, explained, out, "Captions, word by word"))
 

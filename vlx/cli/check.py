@@ -23,7 +23,8 @@ def check(
         str | None, typer.Option(help="What to ask the model, where it takes a prompt.")
     ] = None,
     layer: Annotated[
-        list[str] | None, typer.Option(help="A layer, by dotted name or index; may be given several times.")
+        list[str] | None,
+        typer.Option(help="A layer, by name or index, or last/2; may be given several times."),
     ] = None,
     device: Device = "cpu",
 ) -> None:

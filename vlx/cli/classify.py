@@ -13,6 +13,7 @@ from vlx.cli.explaining import (
     Asked,
     Explained,
     finish,
+    fuses,
     listed,
     load_models,
     methods_named,
@@ -46,10 +47,10 @@ def classify(
 ) -> None:
     """Explain classes that an image classifier gives."""
     paths, methods = listed(images), methods_named(method)
-    classifiers = load_models(model, layer, device, classifying, "classify images", "torchvision/resnet50")
-    finish(
-        run_all(paths, label_with(classifiers, methods, label, runners_up, evidence=evidence), out, "Classes")
-    )
+    does = ("classify images", "torchvision/resnet50")
+    classifiers = load_models(model, layer, device, classifying, *does, fuses(methods))
+    explained = label_with(classifiers, methods, label, runners_up, evidence=evidence)
+    finish(run_all(paths, explained, out, "Classes"))
 
 
 def classifying(model: Any) -> bool:

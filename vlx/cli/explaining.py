@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from PIL import Image
 
+from vlx.asking import at_layers
 from vlx.cli.own_code import own_line
 from vlx.errors import ImageError, TextError, UnknownChoice, VlxError
 from vlx.explanation import Explanation
@@ -48,6 +49,11 @@ def methods_named(names: Sequence[str] | None) -> list[Method]:
     return [method_named(name) for name in dict.fromkeys(names or ["grad_cam"])]
 
 
+def fuses(methods: Sequence[Method]) -> bool:
+    """Whether any method makes one map of those at several layers."""
+    return any(method.fuse is not None for method in methods)
+
+
 def load_models(
     names: Sequence[str],
     layers: Sequence[str] | None,
@@ -55,10 +61,12 @@ def load_models(
     fits: Callable[[Any], bool],
     does: str,
     instead: str,
+    several: bool = False,
 ) -> list[Asked]:
-    """Load models by name, each at its default layer or at all of some, and see that they do what is asked.
+    """Load models by name, each at its default layer or at each of some, and see that they do what is asked.
 
-    ``fits`` tells whether a model does it, ``does`` says what it is, ``instead`` names a model that does.
+    With ``several`` each is one model at all of its layers together. ``fits`` tells whether a model does it,
+    ``does`` says what it is, ``instead`` names a model that does.
     """
     from vlx.load import load
 
@@ -70,6 +78,9 @@ def load_models(
         model = load(name, layer=chosen[0] if chosen else None, device=device)
         if not fits(model):
             raise VlxError(f"{name} does not {does}: use another model, such as {instead}")
+        if several:
+            found.append((name, at_layers(model, chosen or ["last/2", "last"])))
+            continue
         again = getattr(model, "at", None)
         found.append((name, model))
         for layer in chosen[1:]:
@@ -170,6 +181,7 @@ def result(name: str, made: Sequence[Explanation], *, whose: bool = False) -> st
     if first.predicted:
         likely = ", ".join(f"{answer} {_share(share)}" for answer, share in first.predicted)
         lines.append(f"  likeliest: {likely}")
+    lines += [f"  {line}" for line in dict.fromkeys(line for one in made for line in one.doubts)]
     if first.unknown:
         lines.append(f"  unknown to the model: {', '.join(first.unknown)}")
     return "\n".join(lines)

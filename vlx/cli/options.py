@@ -67,7 +67,12 @@ METHOD = option(
     help="How to explain, by default grad_cam; give it several times to compare.",
 )  # fmt: skip
 OUT = option("out", Path | None, None, help="Where results go, by default vlx-evaluation/TASK.")
-LAYER = option("layer", str | None, None, help="A layer of the CNN, by dotted name or index.")
+LAYER = option(
+    "layer",
+    str | None,
+    None,
+    help="A layer of the CNN, by name or index, or last/2 with twice the rows of the last.",
+)
 SPLIT = option(
     "split", str | None, None,
     help="Which of several files: a part of its name or folder, as val2014; or Karpathy's split.",

@@ -10,7 +10,16 @@ from PIL import Image
 from vlx.api import explain_answer
 from vlx.asking import arguments_of_read
 from vlx.cli.arguments import Device, Evidence, Layers, Methods, Models, Out, RunnersUp
-from vlx.cli.explaining import Asked, Explained, finish, load_models, methods_named, run_all, told_apart
+from vlx.cli.explaining import (
+    Asked,
+    Explained,
+    finish,
+    fuses,
+    load_models,
+    methods_named,
+    run_all,
+    told_apart,
+)
 from vlx.explanation import Explanation
 from vlx.methods.values import Method
 
@@ -33,7 +42,7 @@ def vqa(
     """Explain answers to a question about an image."""
     methods = methods_named(method)
     answerers = load_models(
-        model or ["scenes/vqa"], layer, device, answering, "answer questions", "scenes/vqa"
+        model or ["scenes/vqa"], layer, device, answering, "answer questions", "scenes/vqa", fuses(methods)
     )
     explained = answer_with(answerers, methods, question, answer, runners_up, evidence=evidence)
     finish(run_all([image], explained, out, "Answers side by side"))

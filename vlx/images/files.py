@@ -177,3 +177,14 @@ def write_whole(path: Path, blob: bytes) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def png_of(image: Image.Image) -> bytes:
+    """An image as a PNG file.
+
+    >>> png_of(Image.new("RGB", (2, 2)))[1:4]
+    b'PNG'
+    """
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -173,3 +174,14 @@ def _weights(
         at = (centres - first) / (last - first) * cells - 0.5
     weights = torch.from_numpy(linear_weights(at.numpy(), cells))
     return weights * _inside(length, first, last)[:, None]
+
+
+def frame_of(*, centres: Any = None, **sides: Any) -> Frame:
+    """A frame as it was saved; older files have no centres.
+
+    >>> frame_of(image_size=[4, 6], input_size=[2, 3], box=[0, 0, 2, 3]) == Frame.resized((4, 6), (2, 3))
+    True
+    """
+    placed = None if centres is None else (tuple(centres[0]), tuple(centres[1]))
+    named = {name: tuple(sides[name]) for name in ("image_size", "input_size", "box")}
+    return Frame(**named, centres=placed)

@@ -37,6 +37,26 @@ def mean_gradient(gradients: Planes) -> Weights:
     return gradients.mean((-2, -1))
 
 
+def kept_by_mean(gradients: Planes) -> Float[Tensor, "*target"]:
+    """How much of the gradients their mean over places keeps, from 0 to 1: ‖mean‖ √Z / ‖gradients‖.
+
+    The norms are over channels, and over channels and all Z places. The mean, given to every place, is the
+    part of the gradients that is the same at all of them, and the rest is orthogonal to it: so this is the
+    cosine between both, and its square is the share of the squared gradients that a method keeps which
+    averages them. It is 1 behind a global average pooling, where Grad-CAM is exact, about 1 / √Z where
+    gradients at the places have nothing to do with one another, 0 where they cancel, and NaN where there are
+    none.
+
+    >>> kept_by_mean(torch.tensor([[[3.0, 3.0]], [[4.0, -4.0]]]))  # 9 of 25 are the same at both places
+    tensor(0.6000)
+    """
+    scale = gradients.abs().amax((-3, -2, -1), keepdim=True)
+    parts = gradients / scale  # small gradients, squared, would be 0
+    places = gradients.shape[-2] * gradients.shape[-1]
+    same = mean_gradient(parts).square().sum(-1) * places
+    return (same / parts.square().sum((-3, -2, -1))).sqrt().clamp(max=1)
+
+
 def max_gradient(gradients: Planes) -> Weights:
     """The weight of each channel: the largest of its gradients (ablation, paper appendix).
 

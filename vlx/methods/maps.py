@@ -1,14 +1,18 @@
 """The maps of a Pass by several methods, which share what they take of it alike."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from math import nan
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from vlx.errors import LayerError, VlxError
+from vlx.methods.cam import kept_by_mean
+from vlx.methods.fusion import Fuse
+from vlx.methods.fusion import mean as mean_of_layers
 from vlx.methods.gradients import (
     Gradients,
     Terms,
@@ -24,8 +28,13 @@ from vlx.methods.path import along
 from vlx.methods.path import blank as blank_features
 from vlx.methods.perturbed import Perturbed
 from vlx.methods.values import Method, plain_rule
+from vlx.passes.above_layer import is_averaged
 from vlx.passes.forward import Pass
 from vlx.passes.targets import Resolved
+
+Told = Literal["known", "first", "all"]
+"""Of which targets it is told how much of the gradients a mean keeps: of those of which it costs nothing; of
+the first too, which costs one backward more; of all, for which gradients are taken at every place."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +50,8 @@ class Maps:
     """The scores of the same texts where the features show nothing, or the image nothing."""
     error: Float[Tensor, "target batch"] | None = None
     """How far gradients times features along a path lie from what they add up to."""
+    kept: Float[Tensor, "target batch"] | None = None
+    """How much of the gradients a mean over places keeps; NaN where that is not known."""
 
 
 class _Shared:
@@ -62,6 +73,10 @@ class _Shared:
             kept = self._head = rule, found.values._version, found
         return kept[2]
 
+    def first(self) -> Gradients:
+        """The gradients of the first target of each item."""
+        return gradients(self.passed, [item[:1] for item in self.terms])
+
     def pixels(self, rule: Rule | None) -> tuple[Tensor, int]:
         """The gradients at the pixels by a rule, and how many ReLUs followed it."""
         if self._pixels is None or self._pixels[0] is not rule:
@@ -71,17 +86,24 @@ class _Shared:
 
 
 def maps_by_method(
-    passed: Pass, resolved: Sequence[Sequence[Resolved]], methods: Sequence[Method], chunk: int | None
+    passed: Pass,
+    resolved: Sequence[Sequence[Resolved]],
+    methods: Sequence[Method],
+    chunk: int | None,
+    *,
+    told: Told = "known",
 ) -> Iterator[tuple[int, Maps]]:
-    """The maps of each method by its position, as they are made."""
+    """The maps of each method by its position, as they are made; ``told`` says whose `Maps.kept` is."""
     for method in methods:
         if not (method.windows or method.bands or method.cam or method.rule or method.perturbed):
             raise VlxError(f"method {method.name} has neither a map on features nor a rule for pixels")
     shared = _Shared(passed, [[target.terms for target in item] for item in resolved], chunk)
-    on_grid = _cams(shared, methods)
+    on_grid = _cams(shared, methods, told)
     for at in _by_rule(methods):
         method = methods[at]
-        if method.windows is not None:
+        if method.fuse is not None:
+            yield at, _fused(passed, resolved, method, method.fuse, chunk)
+        elif method.windows is not None:
             asked = dict(enumerate(resolved))
             yield (
                 at,
@@ -109,17 +131,18 @@ def _by_rule(methods: Sequence[Method]) -> list[int]:
     return sorted(range(len(methods)), key=lambda at: order.get(id(methods[at].guidance), 0))
 
 
-def _cams(shared: _Shared, methods: Sequence[Method]) -> dict[int, Maps]:
+def _cams(shared: _Shared, methods: Sequence[Method], told: Told) -> dict[int, Maps]:
     """Maps on the feature grid, by the positions of the methods that have one; from the same gradients."""
     passed = shared.passed
-    asked = {at: method for at, method in enumerate(methods) if method.cam and method.path is None}
+    alone = {at: method for at, method in enumerate(methods) if method.cam and method.fuse is None}
+    asked = {at: method for at, method in alone.items() if method.path is None}
     if not asked:
         return {}
     _need_places(passed)
-    in_full = any(not method.needs_mean_only for method in asked.values())
+    in_full = told == "all" or any(not method.needs_mean_only for method in asked.values())
     in_full = in_full or any(method.rule is plain_rule for method in methods)
     means = None if in_full else mean_gradients(passed, shared.terms, chunk=shared.chunk)
-    return {at: _on_grid(shared, method, means) for at, method in asked.items()}
+    return {at: _on_grid(shared, method, means, told) for at, method in asked.items()}
 
 
 def _need_places(passed: Pass) -> None:
@@ -131,7 +154,7 @@ def _need_places(passed: Pass) -> None:
         )
 
 
-def _on_grid(shared: _Shared, method: Method, means: Gradients | None) -> Maps:
+def _on_grid(shared: _Shared, method: Method, means: Gradients | None, told: Told) -> Maps:
     """The maps of one method on the feature grid."""
     passed, found = shared.passed, means or shared.head(None)
     at_places = found.values if means else passed.grid(found.values)
@@ -143,7 +166,24 @@ def _on_grid(shared: _Shared, method: Method, means: Gradients | None) -> Maps:
     features = passed.features if passed.create_graph else passed.features.detach()
     # A copy: a method of the user's own may change what it is given.
     features = passed.grid(features).to(at_places.dtype, copy=True)
-    return Maps(_mapped(method, features[None], at_places), found.scores, found.batched)
+    kept = _kept(shared, at_places, means is not None, told) if method.needs_mean_only else None
+    return Maps(_mapped(method, features[None], at_places), found.scores, found.batched, kept=kept)
+
+
+def _kept(
+    shared: _Shared, at_places: Tensor, means: bool, told: Told
+) -> Float[Tensor, "target batch"] | None:
+    """How much of the gradients their mean keeps; of means alone no more than that of the first target."""
+    passed = shared.passed
+    if is_averaged(passed):
+        return at_places.new_ones(at_places.shape[:2])
+    if not means:
+        return torch.stack([kept_by_mean(one) for one in at_places.detach()])  # its copies are as large
+    if told != "first" or passed.features.ndim != 4:  # decoders that read tokens are large
+        return None
+    found = at_places.new_full(at_places.shape[:2], nan)
+    found[0] = kept_by_mean(passed.grid(shared.first().values))[0]
+    return found
 
 
 def _mapped(
@@ -171,7 +211,7 @@ def _at_pixels(shared: _Shared, rule: Rule | None, on_grid: Maps | None) -> Maps
         return Maps(pixels, head.scores, head.batched, relus)
     # Every frame of a batch has the same input size.
     placed = shared.passed.frames[0].on_input(on_grid.raw)
-    return Maps(pixels * placed[:, :, None], on_grid.scores, on_grid.batched, relus)
+    return replace(on_grid, raw=pixels * placed[:, :, None], relus=relus)
 
 
 def _along(passed: Pass, resolved: Sequence[Sequence[Resolved]], method: Method, chunk: int | None) -> Maps:
@@ -193,6 +233,36 @@ def _along(passed: Pass, resolved: Sequence[Sequence[Resolved]], method: Method,
         if found.error is not None:
             error[: len(terms), b] = found.error
     return Maps(_padded(maps, passed.batch, count), scores, batched, 0, blank, error if exact else None)
+
+
+def _fused(
+    passed: Pass, resolved: Sequence[Sequence[Resolved]], method: Method, fuse: Fuse, chunk: int | None
+) -> Maps:
+    """One map of those at the layers of a Pass, from the finest to the coarsest."""
+    if not passed.others:
+        raise VlxError(
+            f"{method.name} fuses maps of several layers: give a model at several, such as "
+            'vlx.at_layers(model, ["last/2", "last"])'
+        )
+    made: list[Maps] = []
+    for one in (passed, *passed.others):
+        made += [found for _, found in maps_by_method(one, resolved, [replace(method, fuse=None)], chunk)]
+    raw = fuse([one.raw for one in made])
+    if raw.shape != made[0].raw.shape:
+        raise VlxError(
+            f"{method.name} fused maps to {tuple(raw.shape)}, not those of the finest layer, "
+            f"{tuple(made[0].raw.shape)}"
+        )
+    blanks = [one.blank for one in made if one.blank is not None]
+    errors = [one.error for one in made if one.error is not None]
+    adds_up = fuse is mean_of_layers
+    return Maps(
+        raw,
+        made[0].scores,
+        all(one.batched for one in made),
+        blank=torch.stack(blanks).mean(0) if adds_up and len(blanks) == len(made) else None,
+        error=torch.stack(errors).mean(0) if adds_up and len(errors) == len(made) else None,
+    )
 
 
 def _asked(resolved: Sequence[Sequence[Resolved]]) -> list[tuple[int, Sequence[Resolved]]]:

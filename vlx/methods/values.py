@@ -1,66 +1,22 @@
-"""Methods: what turns activations and gradients into maps, as values.
+"""The methods by their names: what turns activations and gradients into maps, as values."""
 
-A method has a map on the feature grid (``cam``), a rule for gradients at the pixels (``rule``), or
-both; with both, the map is laid over the pixels and multiplied in (Guided Grad-CAM, paper 3.1). Or it
-has ``windows`` to hide or reveal, or ``bands``, and needs neither features nor gradients.
-"""
-
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, cast
 
 from torch import Tensor
 
 from vlx.errors import VlxError, near_names
-from vlx.methods import cam, perturbed, smooth
-from vlx.methods.guided import Rule, deconvolution_rule, guided_rule
+from vlx.methods import cam, fusion, perturbed, smooth
+from vlx.methods.fusion import Fuse
+from vlx.methods.guided import deconvolution_rule, guided_rule
 from vlx.methods.lens import LogitLens
+from vlx.methods.method import Method, plain_rule
 from vlx.methods.occlusion.bands import COUNT, Bands
 from vlx.methods.occlusion.named import bands_of, called, windows_of
 from vlx.methods.occlusion.windows import Windows
 from vlx.methods.path import Baseline, Nodes, Path
-from vlx.methods.perturbed import Perturbed
-
-plain_rule = Rule("plain", lambda grad_input, _grad_output: grad_input)
-"""The true gradient; nothing is rewritten."""
-
-
-@dataclass(frozen=True)
-class Method:
-    """A way to explain a score; ``cam`` maps (activations, gradients) to a map on the grid.
-
-    >>> mine = vlx.Method("mine", lambda activations, gradients: (activations * gradients).sum(-3))
-    >>> vlx.explain_caption(captioner, photo, "a dog", method=mine).provenance.method
-    'mine'
-    """
-
-    name: str
-    cam: Callable[[Tensor, Tensor], Tensor] | None = None
-    rule: Rule | None = None
-    windows: Windows | None = None
-    needs_mean_only: bool = False
-    """Whether ``cam`` takes of the gradients only their mean over places."""
-    perturbed: Perturbed | None = None
-    """Maps of an item's targets from changed images or features, which are scored anew, or from what a Pass
-    has beside gradients."""
-    path: Path | None = None
-    """The path along which gradients are averaged; ``cam`` is then given what the features differ by from
-    those at its start, in the place of activations."""
-    bands: Bands | None = None
-    """Bands of the image to show, row by row and column by column."""
-
-    @property
-    def sees_blank(self) -> bool:
-        """Whether it finds by itself what the score is where nothing is seen (`Explained.blank`)."""
-        revealing = self.windows is not None and self.windows.what != "hide"
-        return self.path is not None or self.bands is not None or revealing
-
-    @property
-    def guidance(self) -> Rule | None:
-        """The rule that rewrites ReLUs, if any."""
-        return None if self.rule is plain_rule else self.rule
-
 
 grad_cam = Method("grad_cam", cam.grad_cam, needs_mean_only=True)
 hires_cam = Method("hires_cam", cam.hires_cam)
@@ -87,6 +43,9 @@ reveal_and_hide = Method("reveal_and_hide", windows=Windows(what="reveal_and_hid
 bands = Method("bands", bands=Bands())
 logit_lens = Method("logit_lens", perturbed=LogitLens())
 token_activation_map = Method("token_activation_map", perturbed=LogitLens(interference=True, ranked=True))
+layer_cam_fusion = Method("layer_cam_fusion", cam.layer_cam, fuse=fusion.layer_cam_fusion)
+refine_cam = Method("refine_cam", cam.grad_cam_pp, fuse=fusion.refine_cam)
+integrated_fusion = Method("integrated_fusion", cam.gradient_times_activation, path=Path(), fuse=fusion.mean)
 
 
 def grad_cam_with(
@@ -140,6 +99,22 @@ def integrated_with(
     parts = [name, str(nodes), *([rule] if rule != "midpoint" else []), *([known] if known != "zero" else [])]
     parts += [f"within_{tolerance:g}"] if tolerance is not None else []
     return replace(method, name="_".join(parts), path=Path(nodes, rule, baseline, tolerance))
+
+
+def fused(method: Method, fuse: Fuse = fusion.mean) -> Method:
+    """A method on features at several layers at once, whose maps ``fuse`` makes one of, on the finest grid.
+
+    By default it is their mean, each spread so that its sum stays: of integrated gradients it still adds up
+    to what the image gave the score. `vlx.methods.fusion` has others. Raises VlxError for a method without a
+    map on features alone.
+
+    >>> vlx.fused(vlx.hires_cam).name, vlx.fused(vlx.grad_cam_pp, fusion.refine_cam).name
+    ('fused_hires_cam', 'fused_grad_cam_pp_refine_cam')
+    """
+    if method.cam is None or method.rule is not None:
+        raise VlxError(f"{method.name} has no map on features alone: give one such as vlx.layer_cam")
+    how = "" if fuse is fusion.mean else f"_{getattr(fuse, '__name__', 'own')}"
+    return replace(method, name=f"fused_{method.name}{how}", fuse=fuse)
 
 
 def rise_with(*, count: int = 4000, cells: int = 7, shown: float = 0.5, seed: int = 0) -> Method:
@@ -279,6 +254,8 @@ METHODS = (
 
 OF_SOME = (logit_lens, logit_lens_with(interference=True), logit_lens_with(ranked=True), token_activation_map)
 """Those that serve models of some kinds alone."""
+FUSIONS = (layer_cam_fusion, refine_cam, integrated_fusion)
+"""Those that serve a model at several layers."""
 
 
 def as_method(given: Any) -> Method:
@@ -311,7 +288,7 @@ def method_named(name: str) -> Method:
     >>> vlx.method_named("occlusion_blur").windows.fill
     'blur'
     """
-    found = {method.name: method for method in (*METHODS, *OF_SOME)}
+    found = {method.name: method for method in (*METHODS, *OF_SOME, *FUSIONS)}
     if name in found:
         return found[name]
     said = called(name)

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vlx.asking import joined
 from vlx.errors import LayerError, VlxError
 from vlx.explain import raw_maps_with_evidence
 from vlx.images.frame import Frame, Size
@@ -16,7 +17,7 @@ from vlx.network.inputs import Call, Inputs, call_of
 from vlx.network.targets import Values, need_gradient, values_of
 from vlx.passes.at_layer import output_at
 from vlx.passes.capture import Seen, again, capture
-from vlx.passes.default_layer import default_layer
+from vlx.passes.chosen_layer import choose_layer, is_relative
 from vlx.passes.forward import Below, Grid, Pass
 from vlx.passes.places import places
 from vlx.passes.prepare import prepared
@@ -76,11 +77,15 @@ def explain_model(
     network returns, the first or the one called logits, out or scores are its scores; where that does not
     show, a function is given all.
 
-    ``layer`` is a dotted name, the module itself, or a `Site`; by default the last map before the last
+    ``layer`` is a dotted name, the module itself, "last/2" (see `choose_layer`), or a `Site`; by default the
+    last map before the last
     pooling, on which all scores depend, such as ``layer4`` of a ResNet, and in a network of tokens the last
     norm whose patches have a gradient: the first of the last block where only a class token is read, else the
     last of all. Rows and columns are told by shapes; ``grid`` says them, (rows, cols), or turns (batch,
     *feature) into (batch, channel, row, col).
+
+    Methods that fuse maps of several layers, such as `vlx.layer_cam_fusion`, take a list of them; the network
+    runs once for each.
 
     Maps are (batch, row, col) on the grid of the layer, (batch, channel, height, width) for methods that
     reach the pixels, and (batch, height, width) for those that hide or show them: neither resized nor
@@ -112,10 +117,28 @@ def explain_model(
             f"maps of {how.name} cannot be differentiated: with create_graph use a method on features"
         )
     need_no_layer(network, targets)
-    need_one_layer(layer)
+    several: list[Any] = list(layer) if how.fuse and isinstance(layer, list | tuple) else [layer]
+    for one in several:
+        need_one_layer(one)
     call = call_of(network, x)
     if not create_graph:
         call = call.with_pixels(call.pixels.detach())
+    passes = [_passed(network, one, call, targets, grid, create_graph) for one in several]
+    passed = joined(passes)
+    wanted = [[label(0).resolve(_VALUE)]] * call.batch
+    maps, told = raw_maps_with_evidence(passed, wanted, how, evidence=evidence)
+    return (maps[0], told if told is None else told[0]) if evidence else maps[0]
+
+
+def _passed(
+    network: nn.Module,
+    layer: Layer | Site | None,
+    call: Call,
+    targets: Any,
+    grid: Size | Grid | None,
+    create_graph: bool,
+) -> Pass:
+    """One run of the network, cut at a layer."""
     site = _site(network, layer, call)
     with capture(network, site, create_graph=create_graph) as seen:
         output = call.of(network)
@@ -123,7 +146,7 @@ def explain_model(
         scores = _scores(value(output, range(call.batch)))
         need_gradient(scores, output)
     _need_items(seen, call)
-    passed = Pass(
+    return Pass(
         features=seen.features,
         scores=scores,
         readings=(_VALUE,) * call.batch,
@@ -141,18 +164,15 @@ def explain_model(
         layer=seen.layer,
         create_graph=create_graph,
     )
-    wanted = [[label(0).resolve(_VALUE)]] * call.batch
-    maps, told = raw_maps_with_evidence(passed, wanted, how, evidence=evidence)
-    return (maps[0], told if told is None else told[0]) if evidence else maps[0]
 
 
 def _site(network: nn.Module, layer: Layer | Site | None, call: Call) -> Site:
     if isinstance(layer, Site):
         return layer
-    if layer is not None:
+    if layer is not None and not is_relative(network, layer):
         return Site(layer)
     first = call.with_pixels(call.pixels[:1].detach(), 0)
-    return Site(default_layer(network, *first.positional, **first.named))
+    return Site(choose_layer(network, layer, *first.positional, **first.named))
 
 
 def _need_items(seen: Seen, call: Call) -> None:

@@ -152,6 +152,9 @@ class Pass:
     the features: they can then be differentiated."""
     lens: Lens | None = None
     """What a language model makes of image tokens, for methods that read them as words."""
+    others: "tuple[Pass, ...]" = ()
+    """The same images and texts at other layers, with grids no finer than this one, for methods that fuse
+    their maps: `vlx.at_layers` makes such a Pass."""
 
     def __post_init__(self) -> None:
         if not ((self.create_graph or self.features.is_leaf) and self.features.requires_grad):
@@ -267,6 +270,7 @@ class Pass:
             shortcuts=again.shortcuts,
             above=None,
             lens=None,
+            others=(),
         )
         object.__setattr__(found, "placed", self.placed)  # the same places, as their frames say
         return found

@@ -1,6 +1,7 @@
 """Which tensor of a model is explained: a layer of it, by name, index or itself, and which of its tensors."""
 
 import operator
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, SupportsIndex
@@ -71,7 +72,8 @@ def find_layer(model: nn.Module, layer: Layer) -> tuple[str, nn.Module]:
     plain = {plain_name(name): name for name in reversed(names)}  # the outermost of those called alike
     if found := plain.get(plain_name(layer)):
         return found, names[found]
-    raise LayerError(f"no layer {layer!r} in this {type(model).__name__}{near_names(layer, names)}")
+    run = "; vlx.choose_layer finds it, which runs the network" if re.match(r"last(/\d+)?$", layer) else ""
+    raise LayerError(f"no layer {layer!r} in this {type(model).__name__}{run or near_names(layer, names)}")
 
 
 def _index(layer: Any) -> int:

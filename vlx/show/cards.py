@@ -47,6 +47,9 @@ _TITLES = {
     "logit_lens_less_earlier": "Logit lens, less earlier words",
     "logit_lens_ranked": "Logit lens, rank filter",
     "token_activation_map": "Token activation map",
+    "layer_cam_fusion": "LayerCAM, layers fused",
+    "refine_cam": "RefineCAM",
+    "integrated_fusion": "Integrated gradients, layers fused",
 }
 _GRADIENTS = {True: "one batched product", False: "one target after another", None: "none"}
 

@@ -151,6 +151,16 @@ def test_layers_by_caffes_name_and_by_index(tmp_path):
         load_caffe(path, layer="inception_5c/output")
 
 
+@pytest.mark.parametrize(
+    ("name", "finer"),
+    [("vgg16", "relu4_3"), ("alexnet", "relu2"), ("googlenet", "inception_4e"), ("squeezenet", "fire8")],
+)
+def test_layers_by_where_they_stand(name, finer, tmp_path):
+    path = written(tmp_path, made(name))
+    assert load_caffe(path, layer="last").layer == load_caffe(path).layer == NETS[name][2]
+    assert load_caffe(path, layer="last/2").layer == finer
+
+
 def test_classifiers_that_serve_training_are_left_out(tmp_path):
     net = made("googlenet")
     path = written(tmp_path, net)

@@ -407,3 +407,9 @@ def test_what_does_not_fit_is_told(models):
     bare.cnn = nn.Identity()
     with pytest.raises(LayerError, match="Identity has no layers"):
         CoAttentionAnswerer(bare, model.vocabulary, ANSWERS, VGG)
+
+
+def test_the_last_layer_is_the_map_that_is_attended(models):
+    model = models["Alternating"]
+    assert model.at("last").layer == model.layer == "pool5"
+    assert model.at("last/2").layer == "relu5_4"
