@@ -44,6 +44,9 @@ _TITLES = {
     "logit_lens_less_earlier": "Logit lens, less earlier words",
     "logit_lens_ranked": "Logit lens, rank filter",
     "token_activation_map": "Token activation map",
+    "class_activation_map": "CAM",
+    "mwp": "MWP (patented: US 9,846,840)",
+    "c_mwp": "c-MWP (patented: US 9,846,840)",
 }
 _GRADIENTS = {True: "one batched product", False: "one target after another", None: "none"}
 
