@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vlx.errors import LayerError, VlxError
+from vlx.errors import GuidedError, LayerError, VlxError
 from vlx.methods.gradients import (
     Gradients,
     Terms,
@@ -116,10 +116,12 @@ def _cams(shared: _Shared, methods: Sequence[Method]) -> dict[int, Maps]:
     if not asked:
         return {}
     _need_places(passed)
-    in_full = any(not method.needs_mean_only for method in asked.values())
-    in_full = in_full or any(method.rule is plain_rule for method in methods)
+    plain = [method for method in asked.values() if method.above is None]
+    in_full = any(not method.needs_mean_only for method in plain)
+    in_full = not plain or in_full or any(method.rule is plain_rule for method in methods)
     means = None if in_full else mean_gradients(passed, shared.terms, chunk=shared.chunk)
-    return {at: _on_grid(shared, method, means) for at, method in asked.items()}
+    order = sorted(asked, key=lambda at: asked[at].above.name if asked[at].above else "", reverse=True)
+    return {at: _on_grid(shared, asked[at], means) for at in order}  # the plain gradients last: they are kept
 
 
 def _need_places(passed: Pass) -> None:
@@ -133,8 +135,14 @@ def _need_places(passed: Pass) -> None:
 
 def _on_grid(shared: _Shared, method: Method, means: Gradients | None) -> Maps:
     """The maps of one method on the feature grid."""
-    passed, found = shared.passed, means or shared.head(None)
-    at_places = found.values if means else passed.grid(found.values)
+    passed, rule = shared.passed, method.above
+    found = means if means and rule is None else shared.head(rule)
+    if rule is not None and found.relus == 0:
+        raise GuidedError(
+            f"no ReLU is between layer {passed.layer} and the scores of {passed.model}, so {method.name} is "
+            "Grad-CAM there: name a layer lower down, or use grad_cam"
+        )
+    at_places = found.values if found is means else passed.grid(found.values)
     if not any_nonzero(at_places) and any_nonzero(found.values):
         raise LayerError(
             f"at layer {passed.layer} the class token alone has a gradient: name a layer before the last "
@@ -143,7 +151,7 @@ def _on_grid(shared: _Shared, method: Method, means: Gradients | None) -> Maps:
     features = passed.features if passed.create_graph else passed.features.detach()
     # A copy: a method of the user's own may change what it is given.
     features = passed.grid(features).to(at_places.dtype, copy=True)
-    return Maps(_mapped(method, features[None], at_places), found.scores, found.batched)
+    return Maps(_mapped(method, features[None], at_places), found.scores, found.batched, found.relus)
 
 
 def _mapped(
