@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vlx.errors import VlxError, near_names
 from vlx.methods import cam, perturbed, smooth
+from vlx.methods.class_activation import class_activation_map as _class_activation_map
 from vlx.methods.guided import Rule, deconvolution_rule, guided_rule
 from vlx.methods.lens import LogitLens
 from vlx.methods.occlusion.bands import COUNT, Bands
@@ -49,6 +50,8 @@ class Method:
     those at its start, in the place of activations."""
     bands: Bands | None = None
     """Bands of the image to show, row by row and column by column."""
+    above: Rule | None = None
+    """The rule by which ReLUs above the layer pass on the gradients that ``cam`` is given."""
 
     @property
     def sees_blank(self) -> bool:
@@ -87,20 +90,34 @@ reveal_and_hide = Method("reveal_and_hide", windows=Windows(what="reveal_and_hid
 bands = Method("bands", bands=Bands())
 logit_lens = Method("logit_lens", perturbed=LogitLens())
 token_activation_map = Method("token_activation_map", perturbed=LogitLens(interference=True, ranked=True))
+class_activation_map = Method("class_activation_map", perturbed=_class_activation_map)
+"""CAM, for classifiers whose maps are averaged for a linear layer."""
 
 
 def grad_cam_with(
-    *, rectify: bool = True, absolute: bool = False, pool: Literal["mean", "max"] = "mean"
+    *,
+    rectify: bool = True,
+    absolute: bool = False,
+    pool: Literal["mean", "max"] = "mean",
+    rule: Literal["guided", "deconvolution"] | None = None,
 ) -> Method:
     """Grad-CAM with the paper's ablations (appendix: the design choices of Grad-CAM).
 
     ``rectify=False`` leaves out the ReLU of Eq. 2, ``absolute`` takes the absolute gradients before
-    pooling, ``pool="max"`` pools them by their maximum.
+    pooling, ``pool="max"`` pools them by their maximum, ``rule`` lets the ReLUs between the scores and the
+    layer pass on gradients as in guided backpropagation or deconvolution. Where no ReLU is between them, as
+    above the last block of a ResNet, explaining with a rule raises GuidedError. Raises VlxError for another
+    rule.
 
     >>> vlx.grad_cam_with(rectify=False, pool="max").name
     'grad_cam_no_relu_max_pool'
+    >>> vlx.grad_cam_with(rule="guided").name
+    'grad_cam_guided'
     """
     pooled = {"mean": cam.mean_gradient, "max": cam.max_gradient}[pool]
+    rules = {None: None, "guided": guided_rule, "deconvolution": deconvolution_rule}
+    if rule not in rules:
+        raise VlxError(f"no rule {rule!r} for ReLUs: give 'guided', 'deconvolution' or None")
 
     def ablated(activations: Tensor, gradients: Tensor) -> Tensor:
         weights = pooled(gradients.abs() if absolute else gradients)
@@ -109,9 +126,11 @@ def grad_cam_with(
 
     parts = [*(["no_relu"] if not rectify else []), *(["absolute"] if absolute else [])]
     parts += ["max_pool"] if pool == "max" else []
+    parts += [rule] if rule is not None else []
     if not parts:
         return grad_cam
-    return Method("_".join(["grad_cam", *parts]), ablated, needs_mean_only=pool == "mean" and not absolute)
+    mean_only = pool == "mean" and not absolute and rule is None
+    return Method("_".join(["grad_cam", *parts]), ablated, needs_mean_only=mean_only, above=rules[rule])
 
 
 def integrated_with(
@@ -133,7 +152,7 @@ def integrated_with(
     >>> vlx.integrated_with(vlx.layer_cam).name
     'integrated_layer_cam_3'
     """
-    if method.cam is None or method.rule is not None:
+    if method.cam is None or method.rule is not None or method.above is not None:
         raise VlxError(f"{method.name} has no map on features alone: give one such as vlx.layer_cam")
     name = method.name if method.name.startswith("integrated_") else f"integrated_{method.name}"
     known = getattr(baseline, "__name__", "own") if callable(baseline) else baseline
@@ -277,7 +296,13 @@ METHODS = (
 )
 """Every method with its usual settings that serves every model."""
 
-OF_SOME = (logit_lens, logit_lens_with(interference=True), logit_lens_with(ranked=True), token_activation_map)
+OF_SOME = (
+    logit_lens,
+    logit_lens_with(interference=True),
+    logit_lens_with(ranked=True),
+    token_activation_map,
+    class_activation_map,
+)
 """Those that serve models of some kinds alone."""
 
 
