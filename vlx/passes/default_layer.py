@@ -20,7 +20,7 @@ from vlx.passes.outputs import scores_in
 from vlx.passes.places import places
 from vlx.passes.prepare import prepared
 
-_POOLS = (
+POOLS = (
     nn.MaxPool2d,
     nn.AvgPool2d,
     nn.AdaptiveAvgPool2d,
@@ -135,13 +135,13 @@ def _last_map(run: _Run) -> str | None:
     for ran in run.layers:
         if ran.output.ndim == 3:
             found.clear()  # tokens: what came before only cut the image into patches
-        elif isinstance(ran.layer, _POOLS) or id(ran.output) in pooled or min(ran.output.shape[2:]) < 2:
+        elif isinstance(ran.layer, POOLS) or id(ran.output) in pooled or min(ran.output.shape[2:]) < 2:
             pooled.add(id(ran.output))
         else:
             found.append(ran)
     scores = _given(run.output)
     roots = [tensor.grad_fn for tensor in scores]
-    reached = _below(roots)
+    reached = below(roots)
     drawn = {tensor.shape[1] for tensor in scores if tensor.ndim == 4 and tensor.shape[2:].numel() > 1}
     on_path = [ran for ran in found if ran.node in reached and ran.output.shape[1] not in drawn]
     if not on_path:  # such as below a part that runs without gradients
@@ -150,7 +150,7 @@ def _last_map(run: _Run) -> str | None:
     for ran in reversed(on_path):
         if ran.output.shape[-1] > 2 * last.output.shape[-1]:
             break  # heads at several sizes: only an early layer would carry them all
-        if not _carries(_below(roots, ran.node), run.pixels):
+        if not _carries(below(roots, ran.node), run.pixels):
             return ran.name
     return last.name
 
@@ -160,7 +160,7 @@ def _carries(nodes: set[Any], pixels: Tensor) -> bool:
     return any(getattr(node, "variable", None) is pixels for node in nodes)
 
 
-def _below(roots: list[Any], without: Any = None) -> set[Any]:
+def below(roots: list[Any], without: Any = None) -> set[Any]:
     """The nodes of a graph that some of its nodes rest on, not through one that is left out."""
     waiting = [node for node in roots if node is not without]
     seen = set(waiting)
@@ -191,10 +191,10 @@ def _last_tokens(run: _Run) -> str | None:
     """The last norm, or layer on which all rests, of whose tokens more than those in front count."""
     roots = [tensor.grad_fn for tensor in _given(run.output)]
     for ran in reversed(run.layers):
-        if ran.output.ndim != 3 or len(ran.output) != len(run.pixels) or isinstance(ran.layer, _POOLS):
+        if ran.output.ndim != 3 or len(ran.output) != len(run.pixels) or isinstance(ran.layer, POOLS):
             continue
         norm = "norm" in type(ran.layer).__name__.lower()
-        if (norm or not _carries(_below(roots, ran.node), run.pixels)) and _patches_count(run, ran.output):
+        if (norm or not _carries(below(roots, ran.node), run.pixels)) and _patches_count(run, ran.output):
             return ran.name
     return None
 
