@@ -56,8 +56,8 @@ def told(method: Method) -> str:
     total = hashlib.sha256()
     for field in ("cam", "rule", "needs_mean_only", "perturbed", "path"):
         _Facts(total).add(getattr(method, field))
-    if method.above is not None:
-        _Facts(total).add(method.above)
+    if method.rule_above is not None:
+        _Facts(total).add(method.rule_above)
     return f"{method.name} ({total.hexdigest()[:16]})"
 
 

@@ -116,11 +116,13 @@ def _cams(shared: _Shared, methods: Sequence[Method]) -> dict[int, Maps]:
     if not asked:
         return {}
     _need_places(passed)
-    plain = [method for method in asked.values() if method.above is None]
+    plain = [method for method in asked.values() if method.rule_above is None]
     in_full = any(not method.needs_mean_only for method in plain)
     in_full = not plain or in_full or any(method.rule is plain_rule for method in methods)
     means = None if in_full else mean_gradients(passed, shared.terms, chunk=shared.chunk)
-    order = sorted(asked, key=lambda at: asked[at].above.name if asked[at].above else "", reverse=True)
+    order = sorted(
+        asked, key=lambda at: asked[at].rule_above.name if asked[at].rule_above else "", reverse=True
+    )
     return {at: _on_grid(shared, asked[at], means) for at in order}  # the plain gradients last: they are kept
 
 
@@ -135,7 +137,7 @@ def _need_places(passed: Pass) -> None:
 
 def _on_grid(shared: _Shared, method: Method, means: Gradients | None) -> Maps:
     """The maps of one method on the feature grid."""
-    passed, rule = shared.passed, method.above
+    passed, rule = shared.passed, method.rule_above
     found = means if means and rule is None else shared.head(rule)
     if rule is not None and found.relus == 0:
         raise GuidedError(

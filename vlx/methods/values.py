@@ -50,7 +50,7 @@ class Method:
     those at its start, in the place of activations."""
     bands: Bands | None = None
     """Bands of the image to show, row by row and column by column."""
-    above: Rule | None = None
+    rule_above: Rule | None = None
     """The rule by which ReLUs above the layer pass on the gradients that ``cam`` is given."""
 
     @property
@@ -130,7 +130,7 @@ def grad_cam_with(
     if not parts:
         return grad_cam
     mean_only = pool == "mean" and not absolute and rule is None
-    return Method("_".join(["grad_cam", *parts]), ablated, needs_mean_only=mean_only, above=rules[rule])
+    return Method("_".join(["grad_cam", *parts]), ablated, needs_mean_only=mean_only, rule_above=rules[rule])
 
 
 def integrated_with(
@@ -152,7 +152,7 @@ def integrated_with(
     >>> vlx.integrated_with(vlx.layer_cam).name
     'integrated_layer_cam_3'
     """
-    if method.cam is None or method.rule is not None or method.above is not None:
+    if method.cam is None or method.rule is not None or method.rule_above is not None:
         raise VlxError(f"{method.name} has no map on features alone: give one such as vlx.layer_cam")
     name = method.name if method.name.startswith("integrated_") else f"integrated_{method.name}"
     known = getattr(baseline, "__name__", "own") if callable(baseline) else baseline
