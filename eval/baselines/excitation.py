@@ -209,10 +209,9 @@ class _Followed:
             if not bool(rest.any()) and term.shape == value.shape:
                 return valued(value, term)
         kind = torch.promote_types(value.dtype, torch.float32)
-        terms = [term.to(kind) for term in (one, other)]
-        held = [term.detach().relu() for term in terms]
-        shares = sum(term * weight for term, weight in zip(terms, held, strict=True))
-        return valued(value, _quotient(shares, held[0] + held[1]))
+        one, other = one.to(kind), other.to(kind)
+        held, beside = one.detach().relu(), other.detach().relu()
+        return valued(value, _quotient(one * held + other * beside, held + beside))
 
     def _unchanged(self, done: Operation, given: Tensor) -> Tensor:
         """Norms, bounds, and arithmetic with numbers: the probability stays."""
