@@ -21,6 +21,7 @@ from vlx.explanation import Explained, Explanation, Provenance, load_explanation
 from vlx.images.files import open_image
 from vlx.images.frame import Frame
 from vlx.load import known_models, load
+from vlx.methods.integrated import integrated_with
 from vlx.methods.path import blurred
 from vlx.methods.values import (
     METHODS,
@@ -41,7 +42,6 @@ from vlx.methods.values import (
     hires_cam,
     integrated_grad_cam,
     integrated_gradients,
-    integrated_with,
     layer_cam,
     logit_lens,
     logit_lens_with,

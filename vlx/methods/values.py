@@ -6,7 +6,7 @@ has ``windows`` to hide or reveal, or ``bands``, and needs neither features nor 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -20,7 +20,7 @@ from vlx.methods.lens import LogitLens
 from vlx.methods.occlusion.bands import COUNT, Bands
 from vlx.methods.occlusion.named import bands_of, called, windows_of
 from vlx.methods.occlusion.windows import Windows
-from vlx.methods.path import Baseline, Nodes, Path
+from vlx.methods.path import Path
 from vlx.methods.perturbed import Perturbed
 
 plain_rule = Rule("plain", lambda grad_input, _grad_output: grad_input)
@@ -131,34 +131,6 @@ def grad_cam_with(
         return grad_cam
     mean_only = pool == "mean" and not absolute and rule is None
     return Method("_".join(["grad_cam", *parts]), ablated, needs_mean_only=mean_only, rule_above=rules[rule])
-
-
-def integrated_with(
-    method: Method = integrated_gradients,
-    *,
-    nodes: int = 3,
-    rule: Nodes = "midpoint",
-    baseline: Baseline = "zero",
-    tolerance: float | None = None,
-) -> Method:
-    """A method on features along a path of features, whose gradients are averaged over ``nodes``.
-
-    ``rule`` places them, ``baseline`` is where the path begins, and with ``tolerance`` nodes are doubled
-    until gradients times features add up to what they must, up to so many nats; see `vlx.methods.path.Path`.
-    Raises VlxError for a method that needs no gradients at features.
-
-    >>> vlx.integrated_with(nodes=8, rule="gauss").name
-    'integrated_gradients_8_gauss'
-    >>> vlx.integrated_with(vlx.layer_cam).name
-    'integrated_layer_cam_3'
-    """
-    if method.cam is None or method.rule is not None or method.rule_above is not None:
-        raise VlxError(f"{method.name} has no map on features alone: give one such as vlx.layer_cam")
-    name = method.name if method.name.startswith("integrated_") else f"integrated_{method.name}"
-    known = getattr(baseline, "__name__", "own") if callable(baseline) else baseline
-    parts = [name, str(nodes), *([rule] if rule != "midpoint" else []), *([known] if known != "zero" else [])]
-    parts += [f"within_{tolerance:g}"] if tolerance is not None else []
-    return replace(method, name="_".join(parts), path=Path(nodes, rule, baseline, tolerance))
 
 
 def rise_with(*, count: int = 4000, cells: int = 7, shown: float = 0.5, seed: int = 0) -> Method:
