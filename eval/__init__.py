@@ -1,6 +1,7 @@
 """All that measures: scores of maps as pure functions on arrays, and evaluations over data sets.
 
-Its rooms, each of which knows only those before it: ``measures`` on arrays, ``data`` that reads files,
+Its rooms, each of which knows only those before it: ``measures`` on arrays, ``baselines`` (methods kept apart
+from those of vlx), ``data`` that reads files,
 ``items`` to be scored, ``tasks`` (the evaluations), ``runs`` of them, and the ``page``.
 
 `evaluate` scores methods on a model in hand, in memory. ``vlx evaluate`` runs an evaluation by name, and

@@ -22,6 +22,7 @@ from vlx.explanation import Explained, Explanation, Provenance, load_explanation
 from vlx.images.files import open_image
 from vlx.images.frame import Frame
 from vlx.load import known_models, load
+from vlx.methods.integrated import integrated_with
 from vlx.methods.path import blurred
 from vlx.methods.values import (
     METHODS,
@@ -29,6 +30,7 @@ from vlx.methods.values import (
     ablation_cam,
     bands,
     bands_with,
+    class_activation_map,
     deconvolution,
     deconvolution_grad_cam,
     eigen_cam,
@@ -43,7 +45,6 @@ from vlx.methods.values import (
     integrated_fusion,
     integrated_grad_cam,
     integrated_gradients,
-    integrated_with,
     layer_cam,
     layer_cam_fusion,
     logit_lens,
@@ -107,6 +108,7 @@ __all__ = [
     "caption",
     "capture",
     "choose_layer",
+    "class_activation_map",
     "contrast_runners_up",
     "conv_grid",
     "deconvolution",

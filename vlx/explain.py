@@ -17,7 +17,8 @@ from vlx.check.first_use import checks_of
 from vlx.errors import VlxError
 from vlx.explanation import Explained, Explanation, Provenance
 from vlx.images.frame import Frame
-from vlx.methods.maps import Maps, Told, blank_scores, maps_by_method
+from vlx.methods.maps import blank_scores, maps_by_method
+from vlx.methods.shared import Maps, Told
 from vlx.methods.values import Method, as_methods, grad_cam
 from vlx.passes.above_layer import convolutions_follow
 from vlx.passes.forward import Pass

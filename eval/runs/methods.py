@@ -57,6 +57,8 @@ def told(method: Method) -> str:
     several = ("fuse",) if method.fuse is not None else ()  # others are told as before there were any
     for field in ("cam", "rule", "needs_mean_only", "perturbed", "path", *several):
         _Facts(total).add(getattr(method, field))
+    if method.rule_above is not None:
+        _Facts(total).add(method.rule_above)
     return f"{method.name} ({total.hexdigest()[:16]})"
 
 

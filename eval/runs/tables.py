@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from vlx.eval.baselines import notice_of
 from vlx.eval.items.faults import meaning
 from vlx.eval.measures.statistics import Summary
 
@@ -122,9 +123,11 @@ def table_note(
     clustered = any(summary.clusters is not None for summary in rows.values())
     unit = "clusters" if clustered else "items"
     unit += "" if by_image is None else ", and over images"
+    notice = notice_of(rows)
     return (
         f"Protocol: {protocol.rstrip('.')}. Standard error with ddof 1; {' and '.join(levels)} "
         f"percentile bootstrap over {unit}; trimmed mean without a tenth at each end.{_reasons(rows)}"
+        + (f" Notice: {notice}." if notice else "")
     )
 
 

@@ -153,3 +153,70 @@ def test_a_model_without_relu_is_refused():
         vlx.explain(run, [vlx.caption()], vlx.guided_backprop)
     (plain,) = vlx.explain(run, [vlx.caption()], vlx.gradient)
     assert plain.raw.any()
+
+
+@pytest.mark.parametrize(("name", "rule"), [("guided", guided_rule), ("deconvolution", deconvolution_rule)])
+@pytest.mark.parametrize("pool", ["mean", "max"])
+def test_rules_inside_grad_cam_weigh_channels_by_hand(name, rule, pool):
+    """Gradients at the layer follow the rule through the ReLUs above it; the map is Grad-CAM of these."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(80, 6),
+        nn.ReLU(inplace=True), nn.Linear(6, 3),
+    ).eval()  # fmt: skip
+    x = torch.rand(2, 3, 8, 8)
+    features = net[1](net[0](x)).detach().requires_grad_()
+    middle = net[2](features)
+    hidden = net[5](middle.relu().flatten(1))
+
+    def through(slope: Tensor, before: Tensor) -> Tensor:
+        return slope.relu() * (before > 0) if rule is guided_rule else slope.relu()
+
+    slope = through(net[7].weight[2].expand_as(hidden), hidden) @ net[5].weight
+    slope = through(slope.view_as(middle), middle)
+    (slope,) = torch.autograd.grad(middle, features, slope)
+    weights = slope.mean((2, 3)) if pool == "mean" else slope.amax((2, 3))
+    expected = torch.einsum("bkij,bk->bij", features, weights).relu().detach()
+    method = vlx.grad_cam_with(rule=name, pool=pool)
+    assert method.name == f"grad_cam_{'max_pool_' if pool == 'max' else ''}{name}"
+    assert expected.any()
+    torch.testing.assert_close(vlx.explain_model(net, x, 2, "1", method=method), expected)
+    other = vlx.grad_cam_with(pool=pool)
+    assert not torch.allclose(vlx.explain_model(net, x, 2, "1", method=other), expected)
+
+
+def test_rules_inside_grad_cam_beside_other_methods_and_without_a_relu():
+    from tests.explained import photo
+    from vlx.adapters.parts.classifier import Classifier
+    from vlx.images.preprocess import Preprocess, Squash
+
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(5, 3),
+    )  # fmt: skip
+    model = Classifier(net, list("abc"), Preprocess(Squash((12, 12))), layer="1")
+    methods = [
+        vlx.grad_cam_with(rule="guided"),
+        vlx.grad_cam,
+        vlx.guided_grad_cam,
+        vlx.grad_cam_with(rule="deconvolution"),
+        vlx.hires_cam,
+    ]
+    for some in (methods, methods[:2], methods[:1], methods[::-1]):
+        together = vlx.explain_label(model, photo(), "b", method=some)
+        for found, method in zip(together, some, strict=True):
+            alone = vlx.explain_label(model, photo(), "b", method=method)
+            torch.testing.assert_close(torch.from_numpy(found.raw), torch.from_numpy(alone.raw))
+            assert found.provenance.guided_relus == alone.provenance.guided_relus
+    assert vlx.explain_label(model, photo(), "b", method=methods[0]).provenance.guided_relus == 1
+    with pytest.raises(GuidedError, match="no ReLU is between layer 3 and the scores of classifier"):
+        vlx.explain_label(model.at("3"), photo(), "b", method=methods[0])
+    for wrong, call in (
+        (methods[0], vlx.integrated_with),
+        ("guide", lambda rule: vlx.grad_cam_with(rule=rule)),
+    ):
+        with pytest.raises(vlx.VlxError):
+            call(wrong)
+    with pytest.raises(vlx.VlxError, match="cannot be differentiated"):
+        vlx.explain_model(net, torch.rand(1, 3, 12, 12), 1, "1", method=methods[0], create_graph=True)

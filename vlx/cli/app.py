@@ -20,6 +20,7 @@ from vlx.cli.demo import demo
 from vlx.cli.evaluate import evaluate
 from vlx.cli.explaining import complain
 from vlx.cli.inspect import inspect
+from vlx.cli.layers import layers
 from vlx.cli.models import models
 from vlx.cli.own_code import NAMED, own_line
 from vlx.cli.scenes import scenes
@@ -36,7 +37,7 @@ app = typer.Typer(
 app.add_typer(scenes, name="scenes")
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(data, name="data")
-for command in (caption, vqa, classify, check, demo, models, inspect):
+for command in (caption, vqa, classify, layers, check, demo, models, inspect):
     app.command()(command)
 
 

@@ -1,88 +1,31 @@
 """The maps of a Pass by several methods, which share what they take of it alike."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import nan
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vlx.errors import LayerError, VlxError
-from vlx.methods.cam import kept_by_mean
+from vlx.errors import GuidedError, LayerError, VlxError
 from vlx.methods.fusion import Fuse
 from vlx.methods.fusion import mean as mean_of_layers
 from vlx.methods.gradients import (
     Gradients,
-    Terms,
     any_nonzero,
-    gradients,
     mean_gradients,
-    pixel_gradients,
     values_of,
 )
 from vlx.methods.guided import Rule
-from vlx.methods.occlusion.of_pass import Known, Shown, band_maps, window_maps
+from vlx.methods.occlusion.of_pass import Shown, band_maps, window_maps
 from vlx.methods.path import along
 from vlx.methods.path import blank as blank_features
 from vlx.methods.perturbed import Perturbed
+from vlx.methods.shared import Maps, Shared, Told, kept_of
 from vlx.methods.values import Method, plain_rule
-from vlx.passes.above_layer import is_averaged
 from vlx.passes.forward import Pass
 from vlx.passes.targets import Resolved
-
-Told = Literal["known", "first", "all"]
-"""Of which targets it is told how much of the gradients a mean keeps: of those of which it costs nothing; of
-the first too, which costs one backward more; of all, for which gradients are taken at every place."""
-
-
-@dataclass(frozen=True, eq=False)
-class Maps:
-    """The maps of one method, and how they were computed."""
-
-    raw: Float[Tensor, "target batch *plane"]
-    scores: Float[Tensor, "target batch"]
-    batched: bool | None = None
-    relus: int = 0
-    """How many ReLUs followed a guided rule."""
-    blank: Float[Tensor, "target batch"] | None = None
-    """The scores of the same texts where the features show nothing, or the image nothing."""
-    error: Float[Tensor, "target batch"] | None = None
-    """How far gradients times features along a path lie from what they add up to."""
-    kept: Float[Tensor, "target batch"] | None = None
-    """How much of the gradients a mean over places keeps; NaN where that is not known."""
-
-
-class _Shared:
-    """What methods take of one Pass alike, made once; one set of gradients is held at a time."""
-
-    def __init__(self, passed: Pass, terms: Terms, chunk: int | None) -> None:
-        self.passed, self.terms, self.chunk = passed, terms, chunk
-        self._head: tuple[Rule | None, int, Gradients] | None = None
-        self._pixels: tuple[Rule | None, tuple[Tensor, int]] | None = None
-        self.windows: Known = {}
-        """What windows that were hidden or revealed are worth."""
-
-    def head(self, rule: Rule | None) -> Gradients:
-        """The gradients at the features by a rule."""
-        kept = self._head
-        if kept is None or kept[0] is not rule or kept[2].values._version != kept[1]:  # changed by a method
-            self._head = None  # room first
-            found = gradients(self.passed, self.terms, rule=rule, chunk=self.chunk)
-            kept = self._head = rule, found.values._version, found
-        return kept[2]
-
-    def first(self) -> Gradients:
-        """The gradients of the first target of each item."""
-        return gradients(self.passed, [item[:1] for item in self.terms])
-
-    def pixels(self, rule: Rule | None) -> tuple[Tensor, int]:
-        """The gradients at the pixels by a rule, and how many ReLUs followed it."""
-        if self._pixels is None or self._pixels[0] is not rule:
-            self._pixels = None
-            self._pixels = rule, pixel_gradients(self.passed, self.head(rule), rule)
-        return self._pixels[1]
 
 
 def maps_by_method(
@@ -97,7 +40,7 @@ def maps_by_method(
     for method in methods:
         if not (method.windows or method.bands or method.cam or method.rule or method.perturbed):
             raise VlxError(f"method {method.name} has neither a map on features nor a rule for pixels")
-    shared = _Shared(passed, [[target.terms for target in item] for item in resolved], chunk)
+    shared = Shared(passed, [[target.terms for target in item] for item in resolved], chunk)
     on_grid = _cams(shared, methods, told)
     for at in _by_rule(methods):
         method = methods[at]
@@ -131,7 +74,7 @@ def _by_rule(methods: Sequence[Method]) -> list[int]:
     return sorted(range(len(methods)), key=lambda at: order.get(id(methods[at].guidance), 0))
 
 
-def _cams(shared: _Shared, methods: Sequence[Method], told: Told) -> dict[int, Maps]:
+def _cams(shared: Shared, methods: Sequence[Method], told: Told) -> dict[int, Maps]:
     """Maps on the feature grid, by the positions of the methods that have one; from the same gradients."""
     passed = shared.passed
     alone = {at: method for at, method in enumerate(methods) if method.cam and method.fuse is None}
@@ -139,10 +82,14 @@ def _cams(shared: _Shared, methods: Sequence[Method], told: Told) -> dict[int, M
     if not asked:
         return {}
     _need_places(passed)
-    in_full = told == "all" or any(not method.needs_mean_only for method in asked.values())
+    plain = [method for method in asked.values() if method.rule_above is None]
+    in_full = told == "all" or not plain or any(not method.needs_mean_only for method in plain)
     in_full = in_full or any(method.rule is plain_rule for method in methods)
     means = None if in_full else mean_gradients(passed, shared.terms, chunk=shared.chunk)
-    return {at: _on_grid(shared, method, means, told) for at, method in asked.items()}
+    order = sorted(
+        asked, key=lambda at: asked[at].rule_above.name if asked[at].rule_above else "", reverse=True
+    )  # the plain gradients last: they are kept
+    return {at: _on_grid(shared, asked[at], means, told) for at in order}
 
 
 def _need_places(passed: Pass) -> None:
@@ -154,10 +101,16 @@ def _need_places(passed: Pass) -> None:
         )
 
 
-def _on_grid(shared: _Shared, method: Method, means: Gradients | None, told: Told) -> Maps:
+def _on_grid(shared: Shared, method: Method, means: Gradients | None, told: Told) -> Maps:
     """The maps of one method on the feature grid."""
-    passed, found = shared.passed, means or shared.head(None)
-    at_places = found.values if means else passed.grid(found.values)
+    passed, rule = shared.passed, method.rule_above
+    found = means if means and rule is None else shared.head(rule)
+    if rule is not None and found.relus == 0:
+        raise GuidedError(
+            f"no ReLU is between layer {passed.layer} and the scores of {passed.model}, so {method.name} is "
+            "Grad-CAM there: name a layer lower down, or use grad_cam"
+        )
+    at_places = found.values if found is means else passed.grid(found.values)
     if not any_nonzero(at_places) and any_nonzero(found.values):
         raise LayerError(
             f"at layer {passed.layer} the class token alone has a gradient: name a layer before the last "
@@ -166,24 +119,10 @@ def _on_grid(shared: _Shared, method: Method, means: Gradients | None, told: Tol
     features = passed.features if passed.create_graph else passed.features.detach()
     # A copy: a method of the user's own may change what it is given.
     features = passed.grid(features).to(at_places.dtype, copy=True)
-    kept = _kept(shared, at_places, means is not None, told) if method.needs_mean_only else None
-    return Maps(_mapped(method, features[None], at_places), found.scores, found.batched, kept=kept)
-
-
-def _kept(
-    shared: _Shared, at_places: Tensor, means: bool, told: Told
-) -> Float[Tensor, "target batch"] | None:
-    """How much of the gradients their mean keeps; of means alone no more than that of the first target."""
-    passed = shared.passed
-    if is_averaged(passed):
-        return at_places.new_ones(at_places.shape[:2])
-    if not means:
-        return torch.stack([kept_by_mean(one) for one in at_places.detach()])  # its copies are as large
-    if told != "first" or passed.features.ndim != 4:  # decoders that read tokens are large
-        return None
-    found = at_places.new_full(at_places.shape[:2], nan)
-    found[0] = kept_by_mean(passed.grid(shared.first().values))[0]
-    return found
+    kept = kept_of(shared, at_places, means is not None, told) if method.needs_mean_only else None
+    return Maps(
+        _mapped(method, features[None], at_places), found.scores, found.batched, found.relus, kept=kept
+    )
 
 
 def _mapped(
@@ -203,7 +142,7 @@ def _mapped(
     return raw
 
 
-def _at_pixels(shared: _Shared, rule: Rule | None, on_grid: Maps | None) -> Maps:
+def _at_pixels(shared: Shared, rule: Rule | None, on_grid: Maps | None) -> Maps:
     """Gradients at the pixels by a rule, multiplied with the maps on the grid where there are any."""
     pixels, relus = shared.pixels(rule)
     if on_grid is None:

@@ -44,6 +44,8 @@ class Method:
     those at its start, in the place of activations."""
     bands: Bands | None = None
     """Bands of the image to show, row by row and column by column."""
+    rule_above: Rule | None = None
+    """The rule by which ReLUs above the layer pass on the gradients that ``cam`` is given."""
     fuse: Fuse | None = None
     """Makes one map of those that ``cam`` makes at several layers, which a Pass of `vlx.at_layers` holds."""
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vlx.errors import VlxError, near_names
 from vlx.methods import cam, fusion, perturbed, smooth
+from vlx.methods.class_activation import class_activation_map as _class_activation_map
 from vlx.methods.fusion import Fuse
 from vlx.methods.guided import deconvolution_rule, guided_rule
 from vlx.methods.lens import LogitLens
@@ -16,7 +17,7 @@ from vlx.methods.method import Method, plain_rule
 from vlx.methods.occlusion.bands import COUNT, Bands
 from vlx.methods.occlusion.named import bands_of, called, windows_of
 from vlx.methods.occlusion.windows import Windows
-from vlx.methods.path import Baseline, Nodes, Path
+from vlx.methods.path import Path
 
 grad_cam = Method("grad_cam", cam.grad_cam, needs_mean_only=True)
 hires_cam = Method("hires_cam", cam.hires_cam)
@@ -46,20 +47,34 @@ token_activation_map = Method("token_activation_map", perturbed=LogitLens(interf
 layer_cam_fusion = Method("layer_cam_fusion", cam.layer_cam, fuse=fusion.layer_cam_fusion)
 refine_cam = Method("refine_cam", cam.grad_cam_pp, fuse=fusion.refine_cam)
 integrated_fusion = Method("integrated_fusion", cam.gradient_times_activation, path=Path(), fuse=fusion.mean)
+class_activation_map = Method("class_activation_map", perturbed=_class_activation_map)
+"""CAM, for classifiers whose maps are averaged for a linear layer."""
 
 
 def grad_cam_with(
-    *, rectify: bool = True, absolute: bool = False, pool: Literal["mean", "max"] = "mean"
+    *,
+    rectify: bool = True,
+    absolute: bool = False,
+    pool: Literal["mean", "max"] = "mean",
+    rule: Literal["guided", "deconvolution"] | None = None,
 ) -> Method:
     """Grad-CAM with the paper's ablations (appendix: the design choices of Grad-CAM).
 
     ``rectify=False`` leaves out the ReLU of Eq. 2, ``absolute`` takes the absolute gradients before
-    pooling, ``pool="max"`` pools them by their maximum.
+    pooling, ``pool="max"`` pools them by their maximum, ``rule`` lets the ReLUs between the scores and the
+    layer pass on gradients as in guided backpropagation or deconvolution. Where no ReLU is between them, as
+    above the last block of a ResNet, explaining with a rule raises GuidedError. Raises VlxError for another
+    rule.
 
     >>> vlx.grad_cam_with(rectify=False, pool="max").name
     'grad_cam_no_relu_max_pool'
+    >>> vlx.grad_cam_with(rule="guided").name
+    'grad_cam_guided'
     """
     pooled = {"mean": cam.mean_gradient, "max": cam.max_gradient}[pool]
+    rules = {None: None, "guided": guided_rule, "deconvolution": deconvolution_rule}
+    if rule not in rules:
+        raise VlxError(f"no rule {rule!r} for ReLUs: give 'guided', 'deconvolution' or None")
 
     def ablated(activations: Tensor, gradients: Tensor) -> Tensor:
         weights = pooled(gradients.abs() if absolute else gradients)
@@ -68,37 +83,11 @@ def grad_cam_with(
 
     parts = [*(["no_relu"] if not rectify else []), *(["absolute"] if absolute else [])]
     parts += ["max_pool"] if pool == "max" else []
+    parts += [rule] if rule is not None else []
     if not parts:
         return grad_cam
-    return Method("_".join(["grad_cam", *parts]), ablated, needs_mean_only=pool == "mean" and not absolute)
-
-
-def integrated_with(
-    method: Method = integrated_gradients,
-    *,
-    nodes: int = 3,
-    rule: Nodes = "midpoint",
-    baseline: Baseline = "zero",
-    tolerance: float | None = None,
-) -> Method:
-    """A method on features along a path of features, whose gradients are averaged over ``nodes``.
-
-    ``rule`` places them, ``baseline`` is where the path begins, and with ``tolerance`` nodes are doubled
-    until gradients times features add up to what they must, up to so many nats; see `vlx.methods.path.Path`.
-    Raises VlxError for a method that needs no gradients at features.
-
-    >>> vlx.integrated_with(nodes=8, rule="gauss").name
-    'integrated_gradients_8_gauss'
-    >>> vlx.integrated_with(vlx.layer_cam).name
-    'integrated_layer_cam_3'
-    """
-    if method.cam is None or method.rule is not None:
-        raise VlxError(f"{method.name} has no map on features alone: give one such as vlx.layer_cam")
-    name = method.name if method.name.startswith("integrated_") else f"integrated_{method.name}"
-    known = getattr(baseline, "__name__", "own") if callable(baseline) else baseline
-    parts = [name, str(nodes), *([rule] if rule != "midpoint" else []), *([known] if known != "zero" else [])]
-    parts += [f"within_{tolerance:g}"] if tolerance is not None else []
-    return replace(method, name="_".join(parts), path=Path(nodes, rule, baseline, tolerance))
+    mean_only = pool == "mean" and not absolute and rule is None
+    return Method("_".join(["grad_cam", *parts]), ablated, needs_mean_only=mean_only, rule_above=rules[rule])
 
 
 def fused(method: Method, fuse: Fuse = fusion.mean) -> Method:
@@ -252,7 +241,13 @@ METHODS = (
 )
 """Every method with its usual settings that serves every model."""
 
-OF_SOME = (logit_lens, logit_lens_with(interference=True), logit_lens_with(ranked=True), token_activation_map)
+OF_SOME = (
+    logit_lens,
+    logit_lens_with(interference=True),
+    logit_lens_with(ranked=True),
+    token_activation_map,
+    class_activation_map,
+)
 """Those that serve models of some kinds alone."""
 FUSIONS = (layer_cam_fusion, refine_cam, integrated_fusion)
 """Those that serve a model at several layers."""

@@ -112,7 +112,7 @@ def explain_model(
     need_network(net)
     network: nn.Module = unwrapped(net)
     how = as_method(method)
-    if create_graph and (how.cam is None or how.rule is not None):
+    if create_graph and (how.cam is None or how.rule is not None or how.rule_above is not None):
         raise VlxError(
             f"maps of {how.name} cannot be differentiated: with create_graph use a method on features"
         )

@@ -50,6 +50,9 @@ _TITLES = {
     "layer_cam_fusion": "LayerCAM, layers fused",
     "refine_cam": "RefineCAM",
     "integrated_fusion": "Integrated gradients, layers fused",
+    "class_activation_map": "CAM",
+    "mwp": "MWP (patented: US 9,846,840)",
+    "c_mwp": "c-MWP (patented: US 9,846,840)",
 }
 _GRADIENTS = {True: "one batched product", False: "one target after another", None: "none"}
 

@@ -83,6 +83,39 @@ def comparison(explanations: Sequence[Explanation], *, columns: int = 6) -> Imag
     return _rendered(canvas)
 
 
+def layer_figure(
+    explanations: Sequence[Explanation], remarks: Sequence[str] = (), *, columns: int = 6
+) -> Image.Image:
+    """The photo, then the map of one target at each of several layers, with its grid and its maximum.
+
+    As in the paper's figures of Grad-CAM at every layer of a network (appendix). Every panel has a colour
+    scale of its own, which ends at its maximum, as values of different layers do not compare. ``remarks`` are
+    added above the panels. Raises VlxError where there are no explanations, or photos differ.
+
+    >>> found = [vlx.explain_caption(captioner.at(one), photo, "a dog") for one in (3, 5)]
+    >>> layer_figure(found).mode
+    'RGB'
+    """
+    if not explanations:
+        raise VlxError("no layers to draw: give at least one explanation")
+    first = explanations[0]
+    if any(one.image.size != first.image.size for one in explanations):
+        raise VlxError("only explanations of one photo can be drawn as layers")
+    panels: list[Panel | None] = [(_fitted(first.image), "photo", first.targets[0].name, "")]
+    for at, one in enumerate(explanations):
+        (rows, cols), most = one.grid_maps[0].shape, float(one.grid_maps[0].max())
+        told = [f"{rows} × {cols}, to {most:.2g}", *remarks[at : at + 1]]
+        remark = "" if one.evidence[0] else "no positive evidence"
+        picture = target_picture(one, 0, scales(one)[0])
+        panels.append((picture, one.provenance.layer, ", ".join(filter(None, told)), remark))
+    drawing, canvas, size = _sheet(first, panels, min(columns, len(panels)))
+    note = f"{first.provenance.method} of {first.provenance.model}; each panel has a colour scale of its own"
+    drawing.text(
+        0.5, 0.12 / size[1], note, ha="center", va="bottom", fontsize=8, color=_QUIET, parse_math=False
+    )  # fmt: skip
+    return _rendered(canvas)
+
+
 def differences(explanations: Sequence[Explanation]) -> list[str]:
     """What sets each of several explanations apart: its model, its layer, its method, where these differ.
 

@@ -141,6 +141,7 @@ def test_the_fingerprint_of_a_method_tells_its_parameters() -> None:
         [replace(vlx.integrated_with(integrated, nodes=nodes), name="mine") for nodes in (3, 8)],
         [replace(integrated, name="mine"), replace(vlx.hires_cam, name="mine")],
         [replace(vlx.rise_with(count=9, seed=seed), name="mine") for seed in (0, 1)],
+        [replace(vlx.grad_cam_with(rule=rule), name="mine") for rule in ("guided", "deconvolution")],
     ]
     assert all(told(one) != told(other) for one, other in apart)
     assert told(rise) == told(vlx.rise_with(count=9))

@@ -49,3 +49,10 @@ def test_errors_by_image_stand_beside_those_of_items():
     tex = latex_table(alone, protocol="P", by_image=grouped)
     assert r"\begin{tabular}{lrrrrrrrrrl}" in tex
     assert tex.splitlines()[3].count("&") == 10
+
+
+def test_rows_of_patented_methods_bear_their_notice():
+    rows = {"c_mwp": summarise([1.0, 3.0])}
+    for table in (markdown_table(rows, protocol="P"), latex_table(rows, protocol="P")):
+        assert "Notice: MWP and c-MWP are excitation backprop, which is patented (US 9,846,840 B1)" in table
+    assert "Notice" not in markdown_table(ROWS, protocol="P")
