@@ -42,6 +42,7 @@ ROOMS = {
     "methods": (2.0, 13),
     "passes": (2.0, 14),
     "images": (2.0, 15),
+    "word_classes": (1.0, 16),
     "owned": (2.0, 16),
     "errors": (2.0, 17),
 }
