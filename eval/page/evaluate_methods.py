@@ -81,7 +81,7 @@ def takes_many_runs(method: Method) -> bool:
     >>> takes_many_runs(vlx.grad_cam), takes_many_runs(vlx.occlusion_with())
     (False, True)
     """
-    return method.windows is not None or method.perturbed is not None
+    return method.cam is None and method.rule is None
 
 
 def evaluate_methods(
@@ -144,7 +144,8 @@ def _table(
 
 def _measurable(task: Task, methods: Sequence[Method]) -> list[Method]:
     """The methods but for those that are the very truth of an evaluation: hiding windows, beside itself."""
-    return [one for one in methods if task.name != OCCLUSION.name or one.windows is None]
+    hides = {one.name for one in methods if getattr(one.windows, "what", "hide") == "hide" and one.windows}
+    return [one for one in methods if task.name != OCCLUSION.name or one.name not in hides]
 
 
 def _column(
