@@ -144,8 +144,8 @@ def _table(
 
 def _measurable(task: Task, methods: Sequence[Method]) -> list[Method]:
     """The methods but for those that are the very truth of an evaluation: hiding windows, beside itself."""
-    hides = {one.name for one in methods if getattr(one.windows, "what", "hide") == "hide" and one.windows}
-    return [one for one in methods if task.name != OCCLUSION.name or one.name not in hides]
+    hiding = [one for one in methods if one.windows is not None and one.windows.what == "hide"]
+    return [one for one in methods if task.name != OCCLUSION.name or one not in hiding]
 
 
 def _column(

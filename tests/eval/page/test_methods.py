@@ -35,8 +35,9 @@ def found(scores: dict[str, list[float]], wrong: dict[str, list[float]] | None, 
             told = {
                 SCORE: Outcome(values[at]), "random_weights": Outcome(0.0), "centre_prior": Outcome(centre),
                 "random_pixel": Outcome(0.1),
-                OWN_MINUS_WRONG: Outcome(None, "undefined") if wrong is None else Outcome(wrong[method][at]),
             }  # fmt: skip
+            if wrong is not None:
+                told[OWN_MINUS_WRONG] = Outcome(wrong[method][at])
             rows.append(Row(str(at), str(at), method, "", "dog", "dog", "dog", None, 0, "", told))
     task = SAMPLE if wrong is not None else replace(SAMPLE, wrong=False)
     return measured(task, rows, "how", 0)
