@@ -126,6 +126,11 @@ def _table(
     methods = [one for one in as_methods(list(request.methods)) if not (fast and takes_many_runs(one))]
     if not methods:
         raise VlxError("no method is left: give one that does not take many runs, or leave --fast out")
+    does = types_of(models.trained)
+    mine = [task for task in tasks if set(does) & set(task.model_types)]
+    if not mine:
+        wanted = ", ".join(task.name for task in tasks)
+        raise VlxError(f"{request.model} is a {does[0]}, which none of {wanted} is for")
     example = _example(request, models)
     kept = out / f"costs-{plain_name(request.model)}.json"
     costs, failed = _costs(request, models, methods, example, kept)
@@ -134,10 +139,9 @@ def _table(
         for many in (False, True)
     ]
     columns: list[Column] = []
-    for task in tasks:
-        if set(types_of(models.trained)) & set(task.model_types):
-            measure = partial(_measured, request, models, task, out, missing, slow=slow)
-            columns += _column(task, [_measurable(task, some) for some in groups], measure)
+    for task in mine:
+        measure = partial(_measured, request, models, task, out, missing, slow=slow)
+        columns += _column(task, [_measurable(task, some) for some in groups], measure)
     names = [one.name for one in methods if one.name in costs]
     return MethodsTable(request.model, example.layer, example.told, names, costs, columns, failed)
 

@@ -114,10 +114,8 @@ def _height(task: Task, one: Summary) -> float:
 
 
 def _worth(task: Task, found: Measured, name: str) -> Worth:
-    score, wrong = (
-        found.by_image[task.label(SCORE, name)],
-        found.by_image.get(task.label(OWN_MINUS_WRONG, name)),
-    )
+    score = found.by_image[task.label(SCORE, name)]
+    wrong = found.by_image.get(task.label(OWN_MINUS_WRONG, name))
     if wrong is not None:
         return Worth(score, wrong, "wrong words")
     leads = {

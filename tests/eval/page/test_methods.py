@@ -226,7 +226,10 @@ def test_what_a_model_cannot_do_is_told_and_the_rest_goes_on(world: Path, tmp_pa
         (("--task", "accuracy"), "no evaluation 'accuracy' that compares methods"),
         (("--method", "gradcam"), "vlx: no method 'gradcam'; near names: grad_cam"),
         (("--fast", "--method", "rise"), "no method is left"),
-        (("--model", "scenes/vqa", "--task", "pointing"), "nothing was measured"),
+        (
+            ("--model", "scenes/vqa", "--task", "pointing"),
+            "scenes/vqa is a vqa, which none of pointing is for",
+        ),
         (("--data", "nowhere"), "nowhere: no such folder"),
     ],
 )
