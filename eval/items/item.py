@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vlx.eval.data.records import DataError
-from vlx.eval.items.truth import HumanAnswers, HumanFiles, Region, Segments, Truth
+from vlx.eval.items.truth import HumanAnswers, HumanFiles, Region, Segments, Shown, Truth
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,5 +113,7 @@ def _facts(truth: Truth) -> Any:
             return [path.name for path in paths]
         case HumanAnswers(answers, common, common_of_type):
             return [*answers, common, common_of_type]
+        case Shown(present, known, others, own):
+            return [sorted(present), sorted(known), list(map(list, others)), own]
         case None:
             return None

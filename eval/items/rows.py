@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from vlx.errors import VlxError
 from vlx.eval.items.faults import DAMAGED
@@ -50,6 +50,15 @@ class Row:
     def damaged(self) -> bool:
         """Whether the data of the item are damaged."""
         return self.outcomes[SCORE].left_out in DAMAGED
+
+
+class Numbers(NamedTuple):
+    """What statistics over many rows need of one: no texts."""
+
+    image: str
+    method: str
+    category: str
+    outcomes: Mapping[str, Outcome]
 
 
 def row_of(

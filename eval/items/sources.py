@@ -49,7 +49,7 @@ def word_items(folder: DataFolder, options: Options, *, located: bool = True) ->
     captions = read_captions(folder.path(CAPTIONS), damage, folder.split)
     shown: dict[int, tuple[str, ...] | None] = {}
     items: list[Item] = []
-    for image, path, caption in _each(captions, folder, options, damage):
+    for image, path, caption in captions_of(captions, folder, options, damage):
         if instances is not None and options.wrong and image.id not in shown:
             texts = (one.text for one in captions.by_image[image.id])
             shown[image.id] = shown_in(instances, image.id, texts)
@@ -69,7 +69,7 @@ def caption_items(folder: DataFolder, options: Options) -> list[Item]:
     captions = read_captions(folder.path(CAPTIONS), damage, folder.split)
     items = [
         Item(f"{image.id}/{caption.id}", path, str(image.id), caption.text)
-        for image, path, caption in _each(captions, folder, options, damage)
+        for image, path, caption in captions_of(captions, folder, options, damage)
     ]
     return [*items, *damage.items]
 
@@ -185,10 +185,10 @@ def _named(category: str) -> str:
     return category if plural else f"{'an' if category[:1].lower() in 'aeiou' else 'a'} {category}"
 
 
-def _each(
+def captions_of(
     captions: Captions, folder: DataFolder, options: Options, damage: Damage
 ) -> Iterator[tuple[CocoImage, Path, Caption]]:
-    """The first captions of each image, as many as are asked for."""
+    """The first captions of each image, as many as are asked for, with the image and its file."""
     for image in captions.images.values():
         path = _image_path(folder, damage, image.file_name)
         for caption in captions.by_image.get(image.id, ())[: options.captions]:

@@ -44,7 +44,22 @@ class HumanAnswers:
     """The most frequent answer to questions of this one's type."""
 
 
-Truth = Region | Segments | HumanFiles | HumanAnswers | None
+@dataclass(frozen=True)
+class Shown:
+    """Which categories an image shows, for words that may name one it does not show."""
+
+    present: frozenset[str]
+    """By the instances of the image, or as a word of one of its captions may name it (see `shown_in`)."""
+    known: frozenset[str]
+    """Those that the annotations look for: one that is known and not present is absent."""
+    others: tuple[tuple[str, str], ...] = ()
+    """Words of absent categories with these, in the order in which one is taken for the item's word; none
+    where the caption is to be read as it is."""
+    own: bool = False
+    """Whether the model writes the caption."""
+
+
+Truth = Region | Segments | HumanFiles | HumanAnswers | Shown | None
 
 
 def box_on_file(region: Region, size: tuple[int, int]) -> Box:

@@ -31,7 +31,7 @@ def evaluate_all(requests: Sequence[Request], tasks: Sequence[Task], out: Path, 
             try:
                 models = load_models(request)
             except Exception as error:
-                missing.append((request.model, _told(error)))
+                missing.append((request.model, told_in_a_line(error)))
                 continue
             for task in tasks:
                 if not set(types_of(models.trained)) & set(task.model_types):
@@ -40,15 +40,15 @@ def evaluate_all(requests: Sequence[Request], tasks: Sequence[Task], out: Path, 
                 try:
                     ready = prepare(task, mine, models)
                     folder = evaluate_prepared(
-                        task, mine, ready, out / f"{task.name}-{_plain(request.model)}"
+                        task, mine, ready, out / f"{task.name}-{plain_name(request.model)}"
                     )
                     sections.append(_section(task, ready, folder))
                 except Exception as error:  # whatever it is, the others' page is written
-                    missing.append((f"{task.name} of {request.model}", _told(error)))
+                    missing.append((f"{task.name} of {request.model}", told_in_a_line(error)))
     return write_page(out / "report.html", sections, missing)
 
 
-def _told(error: Exception) -> str:
+def told_in_a_line(error: Exception) -> str:
     """An error as one line; the traceback of one that nobody foresaw goes to the log."""
     line = " ".join(str(error).split())
     if isinstance(error, VlxError) and line:
@@ -75,6 +75,6 @@ def _section(task: Task, ready: Prepared, folder: Path) -> Section:
     return section(task, folder, rows, best, worst)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A model's name as a part of a folder's name."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")

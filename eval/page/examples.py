@@ -77,6 +77,8 @@ def examples(
     by_id = {item.id: item for item in items}
     found: list[Example] = []
     for name, score in wanted.items():
+        if name not in by_id:  # a word of what the model wrote
+            continue
         opened, _ = read_items(models.trained, [by_id[name]], answers=answers_of(models, options))
         for part in opened:
             target = task.target(options, part, 0)

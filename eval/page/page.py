@@ -11,10 +11,10 @@ from vlx.errors import VlxError
 from vlx.eval.items.rows import SCORE
 from vlx.eval.page.examples import Example
 from vlx.eval.page.paper import PaperValue, paper_value
-from vlx.eval.page.plots import category_plot, distribution_plot, means_plot
+from vlx.eval.page.plots import category_plot, distribution_plot, means_plot, statistics_plot
 from vlx.eval.runs.methods import name_in
 from vlx.eval.runs.summary import Measured, fault_lines, from_json
-from vlx.eval.runs.tables import table_cells, table_note
+from vlx.eval.runs.tables import statistics_cells, statistics_note, table_cells, table_note
 from vlx.eval.tasks.task import Task
 from vlx.images.files import write_whole
 from vlx.show.cards import base64_text
@@ -34,7 +34,7 @@ class Section:
     """SVG, as are the other plots."""
     distribution: str
     categories: str
-    """Empty where items have no categories."""
+    """Empty where items have no categories; of the statistics where there are any."""
 
     @property
     def table(self) -> list[list[str]]:
@@ -50,6 +50,16 @@ class Section:
     def faults(self) -> list[str]:
         """What is damaged, what the model does not take, and what failed, with the first of each reason."""
         return fault_lines(self.found)
+
+    @property
+    def statistics(self) -> list[list[str]]:
+        """What was asked for where it is no mean over items; the head alone where it is one."""
+        return statistics_cells(self.found.statistics)
+
+    @property
+    def of_statistics(self) -> str:
+        """How their intervals were found."""
+        return statistics_note(self.found.statistics)
 
     @property
     def differences(self) -> list[list[str]]:
@@ -96,7 +106,9 @@ def section(
             found.by_image, labels, {n: one.value for n, one in told.items() if one}, median=found.median
         ),
         distribution=distribution_plot(spread(task, rows, methods), labels, ratio=task.span is None),
-        categories=category_plot(found.categories[methods[0]], median=found.median)
+        categories=statistics_plot(found.statistics)
+        if found.statistics
+        else category_plot(found.categories[methods[0]], median=found.median)
         if found.categories[methods[0]]
         else "",
     )
@@ -138,7 +150,7 @@ def page(sections: Sequence[Section], missing: Sequence[tuple[str, str]]) -> str
     return rendered(
         "vlx.eval.page",
         "evaluation.html",
-        {"drawn": _drawn, "number": _number},
+        {"drawn": drawn, "number": _number},
         title="Explanations, measured",
         sections=sections,
         missing=missing,
@@ -147,7 +159,7 @@ def page(sections: Sequence[Section], missing: Sequence[tuple[str, str]]) -> str
     )
 
 
-def _drawn(svg: str) -> str:
+def drawn(svg: str) -> str:
     """A plot as the address of an image."""
     return f"data:image/svg+xml;base64,{base64_text(svg.encode())}"
 

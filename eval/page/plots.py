@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from vlx.eval.measures.drawn import Statistic
 from vlx.eval.measures.statistics import Summary
 
 INK, QUIET, OWN, CONTROL, THEIRS = "#1d1d1f", "#5d5d63", "#7a1f5c", "#8a8f98", "#b35900"
@@ -89,6 +90,61 @@ def category_plot(groups: Mapping[str, Summary], *, median: bool = False) -> str
     rest = len(known) - len(shown)
     what = "median score" if median else "mean score and 95 % interval"
     axes.set_xlabel(what + (f"; {rest} rarer categories not shown" if rest else ""))
+    return _svg(figure)
+
+
+def statistics_plot(rows: Mapping[str, Statistic]) -> str:
+    """Statistics that are no means, with their 95 % intervals by image."""
+    shown = [(name, one) for name, one in rows.items() if one.value is not None]
+    figure, axes = _axes(7.2, 0.9 + 0.3 * len(shown))
+    for row, (_, one) in enumerate(shown):
+        if one.interval is not None:
+            axes.plot(one.interval, [row, row], color=OWN, linewidth=2.2, solid_capstyle="butt")
+        axes.plot([one.value], [row], "o", color=OWN, markersize=6)
+    axes.set_yticks(
+        range(len(shown)),
+        [f"{_short(name, 64)}  (n = {sum(one.counts.values())})" for name, one in shown],
+    )
+    axes.invert_yaxis()
+    axes.axvline(0, color=QUIET, linewidth=0.8)
+    axes.set_xlabel("value and 95 % interval, resampling images")
+    axes.grid(axis="x", color="#e4e3de")
+    return _svg(figure)
+
+
+def worth_plot(
+    points: Sequence[tuple[str, float, float, tuple[float, float] | None]], what: str, *, ratio: bool = False
+) -> str:
+    """Worth against cost: of each method its name, its seconds over a bare forward, its worth, the interval.
+
+    Names stand on the right in the order of the worth, each with a line to its point. With ``ratio`` the
+    worth may be huge, and its axis is linear near 0 and logarithmic beyond.
+    """
+    from matplotlib.ticker import LogFormatter
+
+    shown = sorted(((*one,) for one in points if np.isfinite(one[2])), key=lambda one: one[2])
+    figure, axes = _axes(7.2, max(3.4, 1.2 + 0.21 * len(shown)))
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(LogFormatter())
+    axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
+    if ratio:
+        axes.set_yscale("symlog", linthresh=1.0)
+    axes.axhline(0, color=QUIET, linewidth=0.8)
+    for _, cost, worth, interval in shown:
+        sure = interval is not None and interval[0] > 0
+        if interval is not None and np.isfinite(interval).all():
+            axes.plot([cost, cost], interval, color=OWN if sure else CONTROL, linewidth=1.6, alpha=0.7)
+        axes.plot([cost], [worth], "o", color=OWN if sure else CONTROL, markersize=6)
+    for number, (name, cost, worth, _) in enumerate(shown):
+        axes.annotate(
+            _short(name), (cost, worth), xytext=(1.04, (number + 0.5) / len(shown)), fontsize=8, va="center",
+            textcoords="axes fraction", color=INK, annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": "#c9c8c2", "linewidth": 0.6, "shrinkB": 3},
+        )  # fmt: skip
+    axes.set_xlabel("seconds for all words, in bare forwards of the network (fewer is better)")
+    axes.set_ylabel(f"{what}, 95 % interval by image")
+    axes.grid(color="#e4e3de")
+    axes.set_axisbelow(True)
     return _svg(figure)
 
 

@@ -141,7 +141,7 @@ def settings_for(
         threads=threads,
         damaged=request.damaged,
         options=task.options_for(request.options),
-        versions={name: _version(name) for name in VERSIONS},
+        versions={name: version_of(name) for name in VERSIONS},
         more=model_digests(models.trained),
         simulated=task.of_people(request.options) and data_folder(request.data, request.split).simulated,
     )
@@ -153,7 +153,12 @@ def _device(name: str) -> str:
     return f"cuda: {torch.cuda.get_device_name(device)}" if device.type == "cuda" else device.type
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """The version of a package, or that it is not installed.
+
+    >>> version_of("no such package")
+    'not installed'
+    """
     try:
         return version(package)
     except PackageNotFoundError:

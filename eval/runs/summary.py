@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vlx.eval.items.faults import DAMAGED, FAILED, REFUSED, Fault, Faults, told
-from vlx.eval.items.rows import OWN_MINUS_WRONG, SCORE, Row
+from vlx.eval.items.rows import OWN_MINUS_WRONG, SCORE, Numbers, Row
 from vlx.eval.measures.differences import between_methods, difference
+from vlx.eval.measures.drawn import Statistic
 from vlx.eval.measures.groups import mean_by_clusters
 from vlx.eval.measures.statistics import Outcome, Summary, by_group, summarise_all
-from vlx.eval.runs.tables import latex_table, markdown_table
+from vlx.eval.runs.tables import latex_table, markdown_table, statistics_table
 from vlx.eval.tasks.task import Task
 
 
@@ -45,6 +46,8 @@ class Measured:
     between: Mapping[str, Summary] = field(default_factory=dict[str, Summary])
     """One method's score minus another's over the items that both score, with images as clusters: of every
     pair of up to four methods, of more each minus the first."""
+    statistics: Mapping[str, Statistic] = field(default_factory=dict[str, Statistic])
+    """What was asked for where it is no mean over items, by its labels; images are the clusters."""
 
     def __str__(self) -> str:
         return short(self)
@@ -66,6 +69,7 @@ class Collected:
         self._first: str | None = None
         self._known: set[str] = set()
         self._faults = Faults()
+        self._numbers: list[Numbers] = []
 
     def add(self, row: Row) -> None:
         """Take one row."""
@@ -94,6 +98,8 @@ class Collected:
         self._categories.setdefault(row.method, []).append(row.category)
         if row.image != row.item:  # as it is for a damaged record, which names no image
             self._known.add(row.image)
+        if self._task.statistics is not None:
+            self._numbers.append(Numbers(row.image, row.method, row.category, row.outcomes))
         if row.method == self._first:
             self._faults.add(row.item, row.outcomes[SCORE].left_out, row.detail)
 
@@ -117,7 +123,10 @@ class Collected:
             categories={name: groups for name, (groups, _) in grouped.items()},
             over_categories={name: mean for name, (_, mean) in grouped.items() if mean is not None},
             faults=self._faults.found,
-            between=between_methods(self._by_item, self._image_of, seed=seed, middle=self._task.median),
+            between={}
+            if self._task.statistics
+            else between_methods(self._by_item, self._image_of, seed=seed, middle=self._task.median),
+            statistics=self._task.statistics(self._numbers, seed) if self._task.statistics else {},
         )
 
     def _grouped(self, method: str, seed: int) -> tuple[dict[str, Summary], Summary | None]:
@@ -142,18 +151,22 @@ def measured(task: Task, rows: Iterable[Row], protocol: str, seed: int = 0) -> M
 def markdown(found: Measured) -> str:
     """A heading, the table with its protocol below, and the means over categories."""
     table = markdown_table(found.alone, protocol=found.protocol, by_image=found.by_image, median=found.median)
-    parts = [f"{found.title}\n", table, _counts(found)]
+    parts = [f"{found.title}\n", *_statistics(found), table, _counts(found)]
     if found.paired:
         protocol = "as above; score minus control, over the items where both have a finite value"
         parts.append(markdown_table(found.paired, protocol=protocol, median=found.median))
     if found.between:
         protocol = "as above; one method's score minus another's, over the items that both score"
         parts.append(markdown_table(found.between, protocol=protocol, median=found.median))
-    if found.over_categories:
+    if found.over_categories and not found.statistics:
         what = "medians" if found.median else "scores"
         protocol = f"as above, then the mean over the {what} of categories, each counting once"
         parts.append(markdown_table(found.over_categories, protocol=protocol))
     return "\n".join(parts)
+
+
+def _statistics(found: Measured) -> list[str]:
+    return [statistics_table(found.statistics)] if found.statistics else []
 
 
 def short(found: Measured) -> str:
@@ -165,17 +178,32 @@ def short(found: Measured) -> str:
     rows: list[list[str]] = [["", *numbers, "n"]]
     for name, one in (*found.by_image.items(), *found.between.items()):
         first, interval = (one.median, one.median_interval) if found.median else (one.mean, one.interval)
-        low, high = interval or (math.nan, math.nan)
-        cells = [_short(first), f"{low:.3f} to {high:.3f}" if interval else ""]
+        cells = [_short(first), _ends(interval)]
         more = [_short(one.mean)] if found.median else []
         rows.append([name, *cells, *more, str(one.n)])
+    lines = _aligned(rows)
+    if found.statistics:
+        told = [["", "value", "95% interval", "n"]]
+        told += [
+            [name, _short(one.value), _ends(one.interval), str(sum(one.counts.values()))]
+            for name, one in found.statistics.items()
+        ]
+        lines = [*_aligned(told), "", *lines]
+    return "\n".join([found.title, *(f"  {line}".rstrip() for line in lines)]) + "\n"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Cells as lines, the first column from the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     left, *right = widths
-    lines = [
+    return [
         "  ".join([name.ljust(left), *(cell.rjust(width) for cell, width in zip(cells, right, strict=True))])
         for name, *cells in rows
     ]
-    return "\n".join([found.title, *(f"  {line}".rstrip() for line in lines)]) + "\n"
+
+
+def _ends(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
 
 
 def _short(value: float | None) -> str:
@@ -210,6 +238,8 @@ def as_json(found: Measured, settings: Mapping[str, Any]) -> str:
             for method, groups in found.categories.items()
         },
     }
+    if found.statistics:
+        facts["statistics"] = {name: asdict(one) for name, one in found.statistics.items()}
     return json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -233,6 +263,7 @@ def from_json(text: str) -> tuple[Measured, dict[str, Any]]:
         over_categories={name: _summary(one) for name, one in facts["over_categories"].items()},
         faults={reason: Fault(**one) for reason, one in facts.get("faults", {}).items()},
         between={name: _summary(one) for name, one in facts.get("between", {}).items()},
+        statistics={name: _statistic(one) for name, one in facts.get("statistics", {}).items()},
     )
     return found, facts["settings"]
 
@@ -265,6 +296,12 @@ def _plain(summary: Summary) -> dict[str, Any]:
 
 def _finite(value: Any) -> Any:
     return str(value) if isinstance(value, float) and math.isinf(value) else value
+
+
+def _statistic(facts: Mapping[str, Any]) -> Statistic:
+    interval: Sequence[float] | None = facts["interval"]
+    told: dict[str, Any] = {**facts, "interval": None if interval is None else (interval[0], interval[1])}
+    return Statistic(**told)
 
 
 def _summary(facts: Mapping[str, Any]) -> Summary:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from vlx.eval.baselines import notice_of
 from vlx.eval.items.faults import meaning
+from vlx.eval.measures.drawn import Statistic
 from vlx.eval.measures.statistics import Summary
 
 _HEAD = ("", "mean", "s.e.", "SD", "interval", "median", "trimmed", "n", "left out")
@@ -80,6 +81,38 @@ def table_cells(
         for line, cell in zip(lines, told, strict=True):
             line[1:1] = [line.pop(at), cell]
     return lines
+
+
+def statistics_table(rows: Mapping[str, Statistic], *, digits: int = 3) -> str:
+    """A Markdown table of statistics that are no means, what their intervals are below it."""
+    first, *body = statistics_cells(rows, digits)
+    lines = [first, ["---", *["---:"] * (len(first) - 2), "---"], *body]
+    text = "\n".join("| " + " | ".join(_markdown(cell) for cell in line) + " |" for line in lines)
+    return f"{text}\n\n{statistics_note(rows)}\n"
+
+
+def statistics_cells(rows: Mapping[str, Statistic], digits: int = 3) -> list[list[str]]:
+    """The cells of a table of statistics as text, its head first."""
+    return [
+        ["", "value", "interval by image", "of", "images", "left out"],
+        *(
+            [
+                name,
+                _number(one.value, digits),
+                _span(one.interval, digits),
+                ", ".join(f"{count} {kind}" for kind, count in one.counts.items()),
+                str(one.clusters),
+                ", ".join(f"{reason} {count}" for reason, count in one.left_out.items()) or "none",
+            ]
+            for name, one in rows.items()
+        ),
+    ]
+
+
+def statistics_note(rows: Mapping[str, Statistic]) -> str:
+    """What stands below a table of statistics."""
+    levels = " and ".join(sorted({f"{one.level:.0%}" for one in rows.values()}))
+    return f"Value over all rows; {levels} percentile bootstrap that draws images, each with all its rows."
 
 
 def _clustered(summary: Summary, digits: int) -> tuple[str, str]:

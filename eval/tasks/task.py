@@ -10,7 +10,8 @@ from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, ModelType, types_of
 from vlx.eval.items.opened import LeftOut, Opened
 from vlx.eval.items.options import Options
-from vlx.eval.items.rows import OWN_MINUS_WRONG, SCORE, Row
+from vlx.eval.items.rows import OWN_MINUS_WRONG, SCORE, Numbers, Row
+from vlx.eval.measures.drawn import Statistic
 from vlx.methods.values import Method
 from vlx.passes.targets import Target
 
@@ -50,6 +51,8 @@ class Task:
     """The lowest and the highest score there can be; None where there is no highest."""
     methods: tuple[Method, ...] = ()
     """What stands in the place of the methods that are asked for, where none of them matters."""
+    statistics: Callable[[Sequence[Numbers], int], Mapping[str, Statistic]] | None = None
+    """What is asked for where it is no mean over items: numbers of all rows and a seed, by their labels."""
     costly: bool = False
     """Whether an item takes hundreds of runs, so that an evaluation of everything takes few images."""
 

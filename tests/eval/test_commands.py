@@ -19,6 +19,7 @@ from vlx.eval.tasks.all import TASKS
 
 COMMANDS = (
     "boxes", "pointing", "area", "attention", "occlusion", "sanity", "deletion", "insertion", "accuracy",
+    "evidence", "hallucination",
 )  # fmt: skip
 RESULTS = {"results.parquet", "summary.json", "summary.md", "summary.tex", "settings.json", "parts"}
 
@@ -50,12 +51,15 @@ HOW = [
         ("deletion", ["captions", "answer", "steps"]),
         ("insertion", ["captions", "answer", "steps"]),
         ("accuracy", []),
+        ("evidence", ["captions"]),
+        ("hallucination", ["captions"]),
     ],
 )
 def test_every_evaluation_takes_the_same_options_and_its_own(command: str, own: list[str]) -> None:
     group: Any = get_command(evaluate)
     found = {option.name: option for option in group.commands[command].params}
-    what = ["model", "data", "out", "split"] if command == "accuracy" else WHAT  # it explains nothing
+    no_maps = {"accuracy": ["method", "layer"], "evidence": ["method"]}
+    what = [one for one in WHAT if one not in no_maps.get(command, ())]
     assert list(found) == [*what, *own, *HOW]
     assert all(option.opts == [f"--{name}"] for name, option in found.items())
     told = {name: option.default for name, option in found.items() if option.default is not None}
@@ -89,17 +93,23 @@ def test_each_command_writes_rows_and_summaries(command: str, world: Path, tmp_p
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert parquet.read_table(out / "results.parquet").num_rows == summary["items"] > 0
     assert summary["images"] == 2
+    assert ("statistics" in summary) == (command in ("evidence", "hallucination"))
     assert summary["settings"]["task"] == command
     assert "Protocol: " in said
     assert f"results: {out}" in said
-    assert f"{summary['items']}/{summary['items']}" in err  # the bar, at its end
+    count = summary["settings"]["count"]
+    assert f"{count}/{count}" in err  # the bar, at its end
+    assert summary["items"] == count or (command == "hallucination" and summary["items"] > count)  # own words
     for line in summary["rows"].values():
         assert {"n", "mean", "standard_error", "interval", "left_out", "clustered_error"} <= set(
             line["items"]
         )
-    controls = (
-        {"centre prior", "random map"} if command != "accuracy" else {"majority answer", "majority of type"}
-    )
+    others = {
+        "accuracy": {"majority answer", "majority of type"},
+        "evidence": {"log probability"},
+        "hallucination": {"mean activation", "random map"},
+    }
+    controls = others.get(command, {"centre prior", "random map"})
     assert {"random weights", *controls} <= {
         name.rpartition(", ")[2].removeprefix("against ").replace("all weights shuffled", "random weights")
         for name in summary["rows"]
@@ -122,6 +132,8 @@ def test_results_go_to_a_folder_of_their_own_by_default(
         (("boxes", "--data", "nowhere"), "nowhere: no such folder"),
         (("boxes", "--model", "scenes/vqa"), "boxes needs a captioner, and scenes/vqa is a vqa"),
         (("attention", "--model", "scenes/captioner"), "attention needs a vqa"),
+        (("evidence", "--model", "scenes/vqa"), "evidence needs a captioner, and scenes/vqa is a vqa"),
+        (("hallucination", "--model", "scenes/vqa"), "hallucination needs a captioner, and scenes/vqa is"),
         (("boxes", "--method", "gradcam"), "no method 'gradcam'; near names: grad_cam"),
         (("boxes", "--device", "tpu9"), "no device 'tpu9'"),
         (("boxes", "--shard", "3/2"), "shard 3/2"),
@@ -151,6 +163,18 @@ def test_missing_data_name_their_owner(world: Path, tmp_path: Path, run: Run) ->
     assert "has no COCO" in err
     assert "https://cocodataset.org" in err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["evidence", "hallucination"])
+def test_words_are_scored_where_there_are_captions_alone(
+    command: str, world: Path, tmp_path: Path, run: Run
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "instances.json").write_bytes((world / "instances.json").read_bytes())
+    status, _, err = run("evaluate", command, "--data", tmp_path / "data", "--out", tmp_path / "out")
+    assert status == 1
+    assert err.count("\n") == 1
+    assert "has no COCO captions" in err
 
 
 def test_data_check_lists_and_fails_on_nothing(world: Path, tmp_path: Path, run: Run) -> None:

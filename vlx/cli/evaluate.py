@@ -82,6 +82,14 @@ COMMANDS = (
         "accuracy", "VQA models: are the answers those of people?",
         (VQA, DATA, OUT, SPLIT, *HOW),
     ),
+    (
+        "evidence", "Captioners: how much of each class of words comes from the image?",
+        (CAPTIONER, DATA, OUT, LAYER, SPLIT, CAPTIONS, *HOW),
+    ),
+    (
+        "hallucination", "Captioners: are words of what is not there told from others?",
+        (CAPTIONER, *WHAT, CAPTIONS, *HOW),
+    ),
 )  # fmt: skip
 """One command a task: its name, what it says of itself, and its options."""
 
@@ -132,6 +140,52 @@ evaluate.command("all")(
         LIMIT,
         option("occluded", int, 20, min=1, help="Images for occlusion, deletion, insertion: slow."),
         *(WINDOW, STRIDE, FILL, STEPS, SEED, BATCH, DEVICE, PRECISION, THREADS, DAMAGED, ENGINE, WORKERS),
+    )
+)  # fmt: skip
+
+
+def methods(**given: Any) -> None:
+    """All methods beside one another: worth, cost, and which to use."""
+    from vlx.eval.page.evaluate_methods import compared, evaluate_methods, usual_methods
+    from vlx.eval.tasks.all import TASKS
+
+    chosen = [one for one in compared(TASKS) if not given["task"] or one.name in given["task"]]
+    known = [one.name for one in compared(TASKS)]
+    for name in given["task"] or ():
+        if name not in known:
+            from vlx.errors import VlxError, near_names
+
+            raise VlxError(
+                f"no evaluation {name!r} that compares methods{near_names(name, known)}; known: "
+                f"{', '.join(known)}"
+            )
+    names = dict.fromkeys(given["model"] or ["scenes/captioner", "scenes/vqa"])
+    wanted = given["method"] or usual_methods()
+    requests = [request_of({**given, "model": name, "method": wanted}, None) for name in names]
+    out = evaluate_methods(requests, chosen, given["out"], slow=given["slow_limit"], fast=given["fast"])
+    print((out / "methods.md").read_text(encoding="utf-8"))
+    print(f"page: {out / 'report.html'}")
+
+
+evaluate.command("methods")(
+    with_options(
+        methods,
+        option(
+            "model", list[str] | None, None,
+            help="A model; several may be given. By default both built-in ones.",
+        ),
+        DATA,
+        option(
+            "method", list[str] | None, None,
+            help="A method; several may be given. By default all, RISE with 500 masks.",
+        ),
+        option("task", list[str] | None, None, help="An evaluation; by default all that compare methods."),
+        option("out", Path, Path("vlx-evaluation/methods"), help="Where results and report.html go."),
+        *(LAYER, SPLIT, CAPTIONS, TOLERANCE, ANNOTATORS, ANSWER),
+        option("limit", int | None, 50, min=1, help="This many images, drawn at random by the seed."),
+        option("slow_limit", int, 3, min=1, help="Images for methods that take many runs of the model."),
+        option("fast", bool, False, help="Leave out methods that take many runs of the model."),
+        *(WRONG, WINDOW, STRIDE, FILL, SEED, BATCH, DEVICE, PRECISION, THREADS, DAMAGED, ENGINE, WORKERS),
     )
 )  # fmt: skip
 

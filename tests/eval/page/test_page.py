@@ -80,7 +80,7 @@ def test_everything_is_on_one_page_that_needs_nothing_else(made: Path) -> None:
         "occlusion-scenes-captioner", "sanity-scenes-captioner", "deletion-scenes-captioner",
         "insertion-scenes-captioner",
         "occlusion-scenes-vqa", "sanity-scenes-vqa", "deletion-scenes-vqa", "insertion-scenes-vqa",
-        "accuracy-scenes-vqa",
+        "accuracy-scenes-vqa", "evidence-scenes-captioner", "hallucination-scenes-captioner",
     }  # fmt: skip
     text = (made / "report.html").read_text(encoding="utf-8")
     tags = Tags(text).found
@@ -89,7 +89,7 @@ def test_everything_is_on_one_page_that_needs_nothing_else(made: Path) -> None:
     assert not {"script", "iframe", "object", "form"} & {tag for tag, _ in tags}
     sources = [attrs.get("src") or "" for tag, attrs in tags if tag == "img"]
     plots_and_photos = ("data:image/svg+xml;base64,", "data:image/jpeg;base64,")
-    assert len(sources) >= 11 * 2
+    assert len(sources) >= 13 * 2
     assert all(source.startswith(plots_and_photos) for source in sources)
     assert all(attrs.get("alt") for tag, attrs in tags if tag == "img")
     assert not any("http" in (attrs.get("href") or "") for _, attrs in tags)
@@ -109,7 +109,7 @@ def test_the_page_sets_measured_beside_the_paper_and_names_what_is_missing(made:
     told = json.loads((made / "boxes-scenes-captioner" / "summary.json").read_text(encoding="utf-8"))
     mean = f"{told['rows']['grad_cam']['by_image']['mean']:.3f}"
     assert f"<td>{mean}</td>" in text
-    assert text.count("Protocol: ") == 11
+    assert text.count("Protocol: ") == 13
 
 
 def test_a_second_run_measures_nothing_and_writes_the_same_page(
