@@ -19,7 +19,9 @@ from vlx.eval.tasks.all import TASKS
 
 COMMANDS = (
     "boxes", "pointing", "area", "attention", "occlusion", "sanity", "deletion", "insertion", "accuracy",
+    "localisation", "classes-pointing", "classes-reject",
 )  # fmt: skip
+CLASSIFIED = {name: ("--model", "small/classifier") for name in COMMANDS[-3:]}
 RESULTS = {"results.parquet", "summary.json", "summary.md", "summary.tex", "settings.json", "parts"}
 
 
@@ -50,6 +52,9 @@ HOW = [
         ("deletion", ["captions", "answer", "steps"]),
         ("insertion", ["captions", "answer", "steps"]),
         ("accuracy", []),
+        ("localisation", ["threshold", "connectivity", "crop", "classes"]),
+        ("classes-pointing", ["radius", "crop", "classes"]),
+        ("classes-reject", ["radius", "crop", "classes"]),
     ],
 )
 def test_every_evaluation_takes_the_same_options_and_its_own(command: str, own: list[str]) -> None:
@@ -79,6 +84,7 @@ def test_each_command_writes_rows_and_summaries(command: str, world: Path, tmp_p
         "occlusion": ("--window", 15, "--stride", 16),
         "deletion": ("--steps", 4),
         "insertion": ("--steps", 4),
+        **CLASSIFIED,
     }
     out = tmp_path / "out"
     status, said, err = run(

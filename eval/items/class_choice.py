@@ -1,0 +1,111 @@
+"""Which class of a classifier an item's is, which others are wrong, and how its images are brought to it."""
+
+import copy
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any, Literal
+
+from vlx.errors import VlxError
+from vlx.eval.data.classes import matched
+from vlx.eval.items.item import seed_of
+from vlx.eval.items.models import Models
+from vlx.eval.items.opened import LeftOut, Opened
+from vlx.eval.items.truth import ClassNames
+from vlx.images.preprocess import Preprocess, ShortSide, Squash
+
+DRAWS = 3
+"""So many wrong classes are explained beside an item's own."""
+
+
+def classes_of(classes: ClassNames, labels: Sequence[str]) -> tuple[int, ...]:
+    """The places of a class among the labels of a model; empty where it has none of it.
+
+    By the WordNet id, where labels are such. Otherwise a model of as many classes as ILSVRC has them by
+    sorted WordNet ids, and one of one more has the background before them; of any other the names decide.
+    """
+    if classes.index is not None:
+        known = classes.names[0]
+        if known in labels:
+            return (list(labels).index(known),)
+        if len(labels) - classes.of in (0, 1):
+            return (classes.index + len(labels) - classes.of,)
+    return matched(classes.names, labels)
+
+
+def own_class(opened: Opened, at: int) -> tuple[int, tuple[int, ...]] | LeftOut:
+    """The likeliest of the model's classes that are of the item's category, and all of them."""
+    item = opened.items[at]
+    assert item.classes is not None
+    mine = classes_of(item.classes, opened.reading(at).choices.names)
+    if not mine:
+        return LeftOut(
+            "unknown_class", f"no class of the model is called {' or '.join(item.classes.names[:4])}"
+        )
+    return _likeliest(opened, at, mine), mine
+
+
+def wrong_classes(opened: Opened, at: int, own: Sequence[int], seed: int) -> tuple[int, ...]:
+    """Up to `DRAWS` classes of the model that the image does not show, the likeliest of each category."""
+    item, labels = opened.items[at], opened.reading(at).choices.names
+    assert item.classes is not None
+    if item.classes.wrong:
+        found = [matched(names, labels) for names in item.classes.wrong]
+        other = [kept for one in found if (kept := tuple(place for place in one if place not in own))]
+        return tuple(_likeliest(opened, at, places) for places in other[:DRAWS])
+    rest = [place for place in range(len(labels)) if place not in own]
+    return tuple(random.Random(seed_of(seed, f"wrong {item.id}")).sample(rest, min(DRAWS, len(rest))))
+
+
+def guesses(opened: Opened, at: int, count: int) -> list[int]:
+    """The likeliest classes of the model, the first first."""
+    scores = opened.scores(at)[0]
+    return scores.topk(min(count, len(scores))).indices.tolist()
+
+
+def _likeliest(opened: Opened, at: int, places: Sequence[int]) -> int:
+    scores = opened.scores(at)[0]
+    return max(places, key=lambda place: float(scores[place]))
+
+
+def cropped(models: Models, crop: Literal["model", "squash", "centre"]) -> Models:
+    """Models that take images otherwise: squashed to their input, or its centre.
+
+    Raises VlxError where the model does not say how it prepares images.
+    """
+    if crop == "model":
+        return models
+    return replace(
+        models,
+        trained=_cropped(models.trained, crop),
+        make_shuffled=cache(lambda: _cropped(models.shuffled, crop)),
+    )
+
+
+def _cropped(model: Any, crop: str) -> Any:
+    held = getattr(model, "preprocess", None)
+    size = held.window or getattr(held.resize, "size", None) if isinstance(held, Preprocess) else None
+    if not isinstance(held, Preprocess) or size is None:
+        name = getattr(model, "name", type(model).__name__)
+        raise VlxError(
+            f"{name} has no preprocess of one size, so that --crop {crop} cannot be made: leave it out"
+        )
+    if crop == "squash":
+        changed = replace(held, resize=Squash(size), window=None, corner=None)
+    elif isinstance(held.resize, ShortSide):
+        changed = replace(held, window=size, corner=None)
+    else:
+        changed = replace(held, resize=ShortSide(round(max(size) / 0.875)), window=size, corner=None)
+    other = copy.copy(model)
+    other.preprocess = changed
+    return other
+
+
+def crop_told(crop: str) -> str:
+    """What a protocol says of it."""
+    return {
+        "model": "images cropped or squashed as the model prepares them",
+        "squash": "images squashed to the network input, whatever their proportions",
+        "centre": "the centre crop of each image",
+    }[crop] + ", maps brought back to the pixels of the original image and 0 where the network did not look"
