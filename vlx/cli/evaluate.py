@@ -118,6 +118,10 @@ def measure(name: str) -> Callable[..., None]:
             out = out / f"shard-{shard.index}-of-{shard.count}"
         task = next(one for one in TASKS if one.name == name)
         _show(evaluate(task, request_of(given, shard), out))
+        if name == "classes-pointing":
+            from vlx.eval.runs.matches import matches
+
+            print("\n".join(["categories of the data, and the classes of the model:", *matches(out)]))
 
     return command
 

@@ -191,7 +191,7 @@ def test_reject_asks_for_the_likeliest_categories_the_model_has(coco: Path):
         shown = name == "cat" or int(item.cluster) % 2 == 1
         assert row.outcomes["present"].value == float(shown)
         (found,) = vlx.explain(passed, label(name))
-        assert row.outcomes["maximum"].value == pytest.approx(float(found.map(0).max()), rel=1e-6)
+        assert row.outcomes["maximum"].value == pytest.approx(float(found.map(0).max()), rel=1e-4)
         assert shown or row.outcomes[SCORE].value == 0.0
 
 
