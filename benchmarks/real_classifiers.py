@@ -1,7 +1,7 @@
-"""Two published ImageNet classifiers on real photos of COCO: ``python -m benchmarks.real_classifiers DATA``.
+"""Two ImageNet classifiers on real photos of COCO: ``python -m benchmarks.real_classifiers DATA``.
 
-DATA holds ``squeezenet/`` and ``mobilenet-v2/`` (weights, and the code of the latter) and ``coco-80/`` (photos
-with instance masks). Prints localisation, the pointing game of classes and that with reject, over the
+DATA holds ``squeezenet/`` and ``mobilenet-v2/`` (weights, and the code of the latter) and ``coco-80/``,
+photos with instance masks. Prints localisation, the pointing game of classes and that with reject, over the
 categories that ImageNet has too, beside their controls. With DATA in the environment variable
 ``REAL_CLASSIFIERS`` they are models of the command line, as
 ``--model python:benchmarks.real_classifiers:squeezenet``.
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--task", choices=TASKS, action="append")
     parser.add_argument("--model", choices=["squeezenet", "mobilenet"], action="append")
     parser.add_argument("--method", action="append")
-    parser.add_argument("--crop", default="model", choices=["model", "squash", "centre"])
+    parser.add_argument("--crop", default="model", choices=["model", "squash", "centre", "ten"])
     parser.add_argument("--connectivity", type=int, default=8, choices=[4, 8])
     parser.add_argument("--limit", type=int, help="this many photos")
     given = parser.parse_args()

@@ -1,19 +1,12 @@
-"""Which class of a classifier an item's is, which others are wrong, and how its images are brought to it."""
+"""Which class of a classifier an item's is, and which others are wrong."""
 
-import copy
 import random
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import cache
-from typing import Any, Literal
 
-from vlx.errors import VlxError
 from vlx.eval.data.classes import matched
 from vlx.eval.items.item import seed_of
-from vlx.eval.items.models import Models
 from vlx.eval.items.opened import LeftOut, Opened
 from vlx.eval.items.truth import ClassNames
-from vlx.images.preprocess import Preprocess, ShortSide, Squash
 
 DRAWS = 3
 """So many wrong classes are explained beside an item's own."""
@@ -67,45 +60,3 @@ def guesses(opened: Opened, at: int, count: int) -> list[int]:
 def _likeliest(opened: Opened, at: int, places: Sequence[int]) -> int:
     scores = opened.scores(at)[0]
     return max(places, key=lambda place: float(scores[place]))
-
-
-def cropped(models: Models, crop: Literal["model", "squash", "centre"]) -> Models:
-    """Models that take images otherwise: squashed to their input, or its centre.
-
-    Raises VlxError where the model does not say how it prepares images.
-    """
-    if crop == "model":
-        return models
-    return replace(
-        models,
-        trained=_cropped(models.trained, crop),
-        make_shuffled=cache(lambda: _cropped(models.shuffled, crop)),
-    )
-
-
-def _cropped(model: Any, crop: str) -> Any:
-    held = getattr(model, "preprocess", None)
-    size = held.window or getattr(held.resize, "size", None) if isinstance(held, Preprocess) else None
-    if not isinstance(held, Preprocess) or size is None:
-        name = getattr(model, "name", type(model).__name__)
-        raise VlxError(
-            f"{name} has no preprocess of one size, so that --crop {crop} cannot be made: leave it out"
-        )
-    if crop == "squash":
-        changed = replace(held, resize=Squash(size), window=None, corner=None)
-    elif isinstance(held.resize, ShortSide):
-        changed = replace(held, window=size, corner=None)
-    else:
-        changed = replace(held, resize=ShortSide(round(max(size) / 0.875)), window=size, corner=None)
-    other = copy.copy(model)
-    other.preprocess = changed
-    return other
-
-
-def crop_told(crop: str) -> str:
-    """What a protocol says of it."""
-    return {
-        "model": "images cropped or squashed as the model prepares them",
-        "squash": "images squashed to the network input, whatever their proportions",
-        "centre": "the centre crop of each image",
-    }[crop] + ", maps brought back to the pixels of the original image and 0 where the network did not look"

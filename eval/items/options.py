@@ -41,9 +41,9 @@ class Options:
     radius: float = 15.0
     """Classes: how far from its object, in pixels of the original image, a maximum is a hit; 0 asks for a
     pixel of the object."""
-    crop: Literal["model", "squash", "centre"] = "model"
+    crop: Literal["model", "squash", "centre", "ten"] = "model"
     """Classes: how an image is brought to the network: as the model prepares it, as a whole whatever its
-    proportions, or its centre."""
+    proportions, its centre, or ten crops."""
     classes: str | None = None
     """Classes: a file that says which classes of the model the categories of the data are."""
 

@@ -4,7 +4,7 @@ As `vlx.eval.items.batch`, where a row needs more than the map of one target.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,9 +12,10 @@ from vlx.errors import NumericError, VlxError
 from vlx.eval.data.records import DataError
 from vlx.eval.items.batch import Judge
 from vlx.eval.items.control_maps import activation_maps, control_maps
+from vlx.eval.items.crops import Crop, View, mean_scores, merged, views_of
 from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models
-from vlx.eval.items.opened import LeftOut, Opened, again, read_items
+from vlx.eval.items.opened import LeftOut, Opened, read_items
 from vlx.eval.items.rows import SCORE, Row, left_out, row_of
 from vlx.eval.measures.maps import Map
 from vlx.eval.measures.statistics import Outcome
@@ -59,15 +60,21 @@ def several_rows(
     columns: Sequence[str],
     asked_of: AskedOf,
     *,
+    crop: Crop = "model",
     seed: int = 0,
 ) -> list[Row]:
     """Rows of a batch, in the order of the items and, for each, of the methods; faults as `scored_rows`."""
     names = [method.name for method in methods]
-    opened, unread = read_items(models.trained, items)
+    views = views_of(models.trained, crop)
+    opened, unread = read_items(views[0].model, items)
     found = {item.id: left_out(item, names, columns, why.reason, why.detail) for item, why in unread}
     for part in opened:
+        seen = _Seen(part, views, [part.passed, *(view.read(part) for view in views[1:])])
+        if len(views) > 1:
+            part = replace(part, mean=mean_scores(seen.passes))
         asked = [_asked(part, at, asked_of) for at in range(len(part.items))]
-        for at, made in enumerate(_measured(models, part, methods, asked, seed)):
+        unlearned = views_of(models.shuffled, crop)
+        for at, made in enumerate(_measured(seen, unlearned, methods, asked, seed)):
             item = part.items[at]
             if isinstance(made, LeftOut):
                 made = left_out(item, names, columns, made.reason, made.detail)
@@ -82,9 +89,64 @@ def _asked(opened: Opened, at: int, asked_of: AskedOf) -> Asked | LeftOut:
         return LeftOut("damaged_record", " ".join(str(error).split()))
 
 
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Some items through every view of a model."""
+
+    opened: Opened
+    views: Sequence[View]
+    passes: Sequence[Pass]
+
+    def explained(
+        self, targets: Sequence[tuple[Target, ...]], methods: Sequence[Method]
+    ) -> "list[list[_Made]]":
+        """For each item and method what all its maps are made of."""
+        asked: list[list[Target]] = [[] for _ in range(self.passes[0].batch)]
+        places: list[range] = []
+        for index, mine in zip(self.opened.reading_of, targets, strict=True):
+            places.append(range(len(asked[index]), len(asked[index]) + len(mine)))
+            asked[index] += mine
+        made = [explain(passed, asked, list(methods)) for passed in self.passes]
+        return [
+            [_Made([one[index][at] for one in made], mine, self, index) for at in range(len(methods))]
+            for index, mine in zip(self.opened.reading_of, places, strict=True)
+        ]
+
+    def activations(self) -> list[Map]:
+        """The mean activation of each item's image."""
+        each = [activation_maps(passed, self.opened.reading_of) for passed in self.passes]
+        return [
+            merged(planes, [passed.frames[index] for passed in self.passes], self.views)
+            for index, *planes in zip(self.opened.reading_of, *each, strict=True)
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """The maps of one item by one method: one Explanation a view, and which of its targets are the item's."""
+
+    explained: Sequence[Explanation]
+    places: Sequence[int]
+    seen: _Seen
+    index: int
+
+    def planes(self) -> list[Map]:
+        """The maps of the item's targets on its image."""
+        frames = [passed.frames[self.index] for passed in self.seen.passes]
+        return [
+            merged([one.map(at).astype(np.float64) for one in self.explained], frames, self.seen.views)
+            for at in self.places
+        ]
+
+    @property
+    def target(self) -> str:
+        """The name of the first."""
+        return self.explained[0].targets[self.places[0]].name
+
+
 def _measured(
-    models: Models,
-    opened: Opened,
+    seen: _Seen,
+    unlearned: Sequence[View],
     methods: Sequence[Method],
     asked: Sequence[Asked | LeftOut],
     seed: int,
@@ -92,11 +154,10 @@ def _measured(
     results: list[list[Row] | LeftOut] = [one if isinstance(one, LeftOut) else [] for one in asked]
     if all(isinstance(one, LeftOut) for one in asked):
         return results
-    own = _explained(opened, opened.passed, [_targets(one) for one in asked], methods)
-    unlearned = again(models.shuffled, opened)
-    first = [_targets(one)[:1] for one in asked]
-    activations = activation_maps(opened.passed, opened.reading_of)
-    shuffled = _unlearned(opened, unlearned, first, methods)
+    opened = seen.opened
+    own = seen.explained([_targets(one) for one in asked], methods)
+    activations = seen.activations()
+    shuffled = _shuffled(opened, unlearned, [_targets(one)[:1] for one in asked], methods)
     for at, one in enumerate(asked):
         if isinstance(one, LeftOut):
             continue
@@ -115,51 +176,26 @@ def _measured(
     return results
 
 
-def _row(
-    item: Item,
-    method: str,
-    asked: Asked,
-    own: tuple[Explanation, Sequence[int]],
-    other: tuple[Explanation, Sequence[int]] | None,
-    known: Outcomes,
-) -> Row:
-    maps = _planes(own)
-    unlearned = Outcome(None, "not_finite") if other is None else asked.score(_planes(other)[0])
+def _row(item: Item, method: str, asked: Asked, own: _Made, other: _Made | None, known: Outcomes) -> Row:
+    maps = own.planes()
+    unlearned = Outcome(None, "not_finite") if other is None else asked.score(other.planes()[0])
     outcomes = {SCORE: asked.score(maps[0]), "random_weights": unlearned, **known, **asked.extras(maps)}
-    made, places = own
-    return row_of(item, method, outcomes, target=made.targets[places[0]].name)
+    return row_of(item, method, outcomes, target=own.target)
 
 
 def _targets(asked: Asked | LeftOut) -> tuple[Target, ...]:
     return () if isinstance(asked, LeftOut) else asked.targets
 
 
-def _planes(made: tuple[Explanation, Sequence[int]]) -> list[Map]:
-    explained, places = made
-    return [explained.map(number).astype(np.float64) for number in places]
-
-
-def _explained(
-    opened: Opened, passed: Pass, targets: Sequence[tuple[Target, ...]], methods: Sequence[Method]
-) -> list[list[tuple[Explanation, Sequence[int]]]]:
-    """For each item and method the Explanation of its image, with the places of the item's targets there."""
-    asked: list[list[Target]] = [[] for _ in range(passed.batch)]
-    places: list[range] = []
-    for index, mine in zip(opened.reading_of, targets, strict=True):
-        places.append(range(len(asked[index]), len(asked[index]) + len(mine)))
-        asked[index] += mine
-    made = explain(passed, asked, list(methods))
-    return [
-        [(one, mine) for one in made[index]] for index, mine in zip(opened.reading_of, places, strict=True)
-    ]
-
-
-def _unlearned(
-    opened: Opened, passed: Pass, targets: Sequence[tuple[Target, ...]], methods: Sequence[Method]
-) -> Sequence[Sequence[tuple[Explanation, Sequence[int]] | None]]:
-    """As above under shuffled weights; None for one item alone where those give no finite numbers."""
+def _shuffled(
+    opened: Opened,
+    views: Sequence[View],
+    targets: Sequence[tuple[Target, ...]],
+    methods: Sequence[Method],
+) -> Sequence[Sequence[_Made | None]]:
+    """The maps under shuffled weights; None for one item alone where those give no finite numbers."""
     try:
-        return _explained(opened, passed, targets, methods)
+        return _Seen(opened, views, [view.read(opened) for view in views]).explained(targets, methods)
     except NumericError:
         if len(opened.items) > 1:
             raise

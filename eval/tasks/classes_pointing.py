@@ -6,8 +6,9 @@ from functools import partial
 import numpy as np
 
 from vlx.eval.data.classes import matched
-from vlx.eval.items.class_choice import crop_told, cropped, own_class, wrong_classes
+from vlx.eval.items.class_choice import own_class, wrong_classes
 from vlx.eval.items.class_sources import class_items, guess_items
+from vlx.eval.items.crops import crop_told
 from vlx.eval.items.item import Item, seed_of
 from vlx.eval.items.models import Models, ModelType
 from vlx.eval.items.opened import LeftOut, Opened
@@ -69,7 +70,7 @@ def reject_protocol(options: Options, model_type: ModelType) -> str:
 
 def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
     return several_rows(
-        cropped(models, options.crop), items, methods, CLASSES_POINTING.columns, partial(_asked, options),
+        models, items, methods, CLASSES_POINTING.columns, partial(_asked, options), crop=options.crop,
         seed=options.seed,
     )  # fmt: skip
 
@@ -133,8 +134,8 @@ def _reject_rows(
     models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options
 ) -> list[Row]:
     return several_rows(
-        cropped(models, options.crop), items, methods, CLASSES_REJECT.columns,
-        partial(_reject_asked, options), seed=options.seed,
+        models, items, methods, CLASSES_REJECT.columns, partial(_reject_asked, options), crop=options.crop,
+        seed=options.seed,
     )  # fmt: skip
 
 

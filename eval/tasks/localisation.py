@@ -5,8 +5,9 @@ from functools import partial
 
 import numpy as np
 
-from vlx.eval.items.class_choice import crop_told, cropped, guesses, own_class, wrong_classes
+from vlx.eval.items.class_choice import guesses, own_class, wrong_classes
 from vlx.eval.items.class_sources import localisation_items
+from vlx.eval.items.crops import crop_told
 from vlx.eval.items.item import Item, seed_of
 from vlx.eval.items.models import Models, ModelType
 from vlx.eval.items.opened import LeftOut, Opened
@@ -45,7 +46,7 @@ def protocol(options: Options, model_type: ModelType) -> str:
         "out bilinearly onto the original image before it is cut; a map without a value above 0 has "
         "the whole image as its box and is counted; right is an overlap of at least .5 with any true "
         "box of the class, both ends of a box inclusive; top 5 takes one box for each of the five "
-        f"likeliest classes; {crop_told(options.crop)}; one crop. Images of the blacklist are left "
+        f"likeliest classes; {crop_told(options.crop)}. Images of the blacklist are left "
         "out of all but the classification errors. Known class: the box of the true class's map "
         "alone, whatever is predicted; own minus wrong: the share of right boxes of the true class's "
         "maps minus that of three classes' that are not in the image, on the same boxes. Best "
@@ -62,7 +63,7 @@ def _target(options: Options, opened: Opened, at: int) -> Target | LeftOut:
 
 def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
     return several_rows(
-        cropped(models, options.crop), items, methods, LOCALISATION.columns, partial(_asked, options),
+        models, items, methods, LOCALISATION.columns, partial(_asked, options), crop=options.crop,
         seed=options.seed,
     )  # fmt: skip
 

@@ -50,6 +50,7 @@ class Crop(str, Enum):
     model = "model"
     squash = "squash"
     centre = "centre"
+    ten = "ten"
 
 
 def option(name: str, type: Any, default: Any, **told: Any) -> Parameter:
@@ -127,7 +128,7 @@ RADIUS = option(
 )  # fmt: skip
 CROP = option(
     "crop", Crop, Crop.model,
-    help="How images reach the network: as the model prepares them, squashed, or their centre.",
+    help="How images reach the network: as the model prepares them, squashed, their centre, or ten crops.",
 )  # fmt: skip
 CLASSES = option(
     "classes", str | None, None,

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 import vlx
 from tests.eval import small
 from tests.eval.data.test_ilsvrc import KIT, write_mat
 from vlx.eval.data.folder import look
-from vlx.eval.items.class_choice import cropped
 from vlx.eval.items.class_sources import localisation_items
+from vlx.eval.items.crops import mean_scores, merged, views_of
 from vlx.eval.items.item import Item, digest, seed_of
 from vlx.eval.items.models import with_controls
 from vlx.eval.items.options import Options
@@ -212,12 +212,59 @@ def test_crops_see_other_parts_of_the_image():
     image = photo(1)
     frames = {}
     for crop in ("model", "squash", "centre"):
-        models = cropped(with_controls(small.classifier()), crop)  # type: ignore[arg-type]
-        frames[crop] = models.trained.read([image]).frames[0].box
-        assert models.shuffled.read([image]).frames[0].box == frames[crop]
+        (view,) = views_of(small.classifier(), crop)  # type: ignore[arg-type]
+        frames[crop] = view.model.read([image]).frames[0].box
     assert frames["model"] == frames["squash"] == (0, 0, 41, 60)
     top, left, bottom, right = frames["centre"]
     assert (bottom - top, right - left) == pytest.approx((41 * 0.875, 41 * 0.875), rel=0.02)
+
+
+def test_ten_crops_are_the_corners_and_the_middle_and_their_mirror_images():
+    views = views_of(small.classifier(), "ten")
+    assert [view.mirrored for view in views] == [False] * 5 + [True] * 5
+    boxes = [view.model.read([photo(1)]).frames[0].box for view in views]
+    assert boxes[:5] == boxes[5:]
+    down, right = 41 / 8, 60 / 8
+    assert boxes[1] == pytest.approx((0, 0, 41 - down, 60 - right))
+    assert boxes[4] == pytest.approx((down, right, 41, 60))
+    assert boxes[0] == pytest.approx((down / 2, right / 2, 41 - down / 2, 60 - right / 2))
+
+
+def ten_crops(model: object, image: Image.Image) -> tuple[np.ndarray, torch.Tensor]:
+    """The map of the first class by ten crops, written out, and the mean probabilities."""
+    total, count, shares = 0.0, 0.0, []
+    for view in views_of(model, "ten"):
+        seen = ImageOps.mirror(image) if view.mirrored else image
+        passed = view.model.read([seen])
+        (found,) = vlx.explain(passed, label(0))
+        plane, covered = found.map(0).astype(float), passed.frames[0].covered().numpy().astype(float)
+        total = total + (plane[:, ::-1] if view.mirrored else plane)
+        count = count + (covered[:, ::-1] if view.mirrored else covered)
+        shares.append(passed.scores[0, 0].softmax(-1))
+    return total / count, torch.stack(shares).mean(0)
+
+
+def test_ten_crops_of_a_mirrored_image_are_the_mirrored_map():
+    model, image = small.classifier(), photo(2)
+    first, shares = ten_crops(model, image)
+    second, others = ten_crops(model, ImageOps.mirror(image))
+    assert np.abs(first - second[:, ::-1]).max() <= 1e-3 * np.abs(first).max()
+    assert torch.allclose(shares, others, atol=1e-5)
+
+
+def test_rows_of_ten_crops_are_those_of_the_merged_map(devkit: Path):
+    model, options = small.classifier(), Options(crop="ten")
+    items = localisation_items(look(devkit), options)[:1]
+    (row,) = LOCALISATION.rows(with_controls(model), items, [grad_cam], options)
+    image = vlx.open_image(items[0].image)
+    views = views_of(model, "ten")
+    passes = [view.model.read([ImageOps.mirror(image) if view.mirrored else image]) for view in views]
+    best = int(mean_scores(passes)[0, 0].argmax())
+    maps = [vlx.explain(one, label(best))[0].map(0).astype(np.float64) for one in passes]
+    plane = merged(maps, [one.frames[0] for one in passes], views)
+    right = any(overlap(map_box(plane), box) >= 0.5 for box in boxes(1))
+    assert row.target == model.labels[best]
+    assert row.outcomes[SCORE].value == float(best != 0 or not right)
 
 
 def test_a_model_that_does_not_say_how_it_prepares_images_is_not_cropped():
@@ -225,7 +272,7 @@ def test_a_model_that_does_not_say_how_it_prepares_images_is_not_cropped():
         name = "odd"
 
     with pytest.raises(vlx.VlxError, match="odd has no preprocess of one size"):
-        cropped(with_controls(Odd()), "squash")
+        views_of(Odd(), "squash")
 
 
 def test_items_of_other_evaluations_have_the_fingerprint_they_had():
