@@ -1,15 +1,16 @@
 """Which class of a classifier an item's is, and which others are wrong."""
 
-import random
 from collections.abc import Sequence
+from random import Random
 
 from vlx.eval.data.classes import matched
 from vlx.eval.items.item import seed_of
 from vlx.eval.items.opened import LeftOut, Opened
+from vlx.eval.items.options import Options
+from vlx.eval.items.rows import OWN_MINUS_WRONG
 from vlx.eval.items.truth import ClassNames
-
-DRAWS = 3
-"""So many wrong classes are explained beside an item's own."""
+from vlx.eval.measures.statistics import Outcome
+from vlx.eval.measures.wrong import own_minus_wrong
 
 
 def classes_of(classes: ClassNames, labels: Sequence[str]) -> tuple[int, ...]:
@@ -39,16 +40,17 @@ def own_class(opened: Opened, at: int) -> tuple[int, tuple[int, ...]] | LeftOut:
     return _likeliest(opened, at, mine), mine
 
 
-def wrong_classes(opened: Opened, at: int, own: Sequence[int], seed: int) -> tuple[int, ...]:
-    """Up to `DRAWS` classes of the model that the image does not show, the likeliest of each category."""
+def wrong_classes(opened: Opened, at: int, own: Sequence[int], options: Options) -> tuple[int, ...]:
+    """Up to so many classes of the model that the image does not show, the likeliest of each category."""
     item, labels = opened.items[at], opened.reading(at).choices.names
     assert item.classes is not None
     if item.classes.wrong:
         found = [matched(names, labels) for names in item.classes.wrong]
         other = [kept for one in found if (kept := tuple(place for place in one if place not in own))]
-        return tuple(_likeliest(opened, at, places) for places in other[:DRAWS])
+        return tuple(_likeliest(opened, at, places) for places in other[: options.wrong])
     rest = [place for place in range(len(labels)) if place not in own]
-    return tuple(random.Random(seed_of(seed, f"wrong {item.id}")).sample(rest, min(DRAWS, len(rest))))
+    random = Random(seed_of(options.seed, f"wrong {item.id}"))
+    return tuple(random.sample(rest, min(options.wrong, len(rest))))
 
 
 def guesses(opened: Opened, at: int, count: int) -> list[int]:
@@ -60,3 +62,10 @@ def guesses(opened: Opened, at: int, count: int) -> list[int]:
 def _likeliest(opened: Opened, at: int, places: Sequence[int]) -> int:
     scores = opened.scores(at)[0]
     return max(places, key=lambda place: float(scores[place]))
+
+
+def minus_wrong(own: Outcome, wrong: Sequence[Outcome], options: Options) -> dict[str, Outcome]:
+    """The column of own minus wrong; none where no wrong class is asked for."""
+    if not options.wrong:
+        return {}
+    return {OWN_MINUS_WRONG: own_minus_wrong(own, wrong) if wrong else Outcome(None, "no_wrong_class")}

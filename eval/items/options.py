@@ -33,7 +33,8 @@ class Options:
     steps: int = 20
     """Deletion and insertion: in how many steps the pixels change."""
     wrong: int = 3
-    """Pointing, area, boxes: how many words of absent categories are explained beside each; 0 none."""
+    """Pointing, area, boxes, classes: how many words, or classes, of absent categories are explained beside
+    each; 0 none."""
     threshold: float = 0.15
     """Localisation: the share of a map's maximum at which it is cut."""
     connectivity: Literal[4, 8] = 8

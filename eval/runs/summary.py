@@ -88,7 +88,8 @@ class Collected:
             less = difference(row.outcomes[SCORE], row.outcomes[column], "control")
             self._paired.setdefault(label, []).append(less)
         if OWN_MINUS_WRONG in row.outcomes:
-            self._paired.setdefault(f"{row.method} minus wrong words", []).append(
+            what = "classes" if self._task.model_types == ("classifier",) else "words"
+            self._paired.setdefault(f"{row.method} minus wrong {what}", []).append(
                 row.outcomes[OWN_MINUS_WRONG]
             )
         self._scores.setdefault(row.method, []).append(row.outcomes[SCORE])

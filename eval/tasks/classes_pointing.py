@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from vlx.eval.data.classes import matched
-from vlx.eval.items.class_choice import own_class, wrong_classes
+from vlx.eval.items.class_choice import minus_wrong, own_class, wrong_classes
 from vlx.eval.items.class_sources import class_items, guess_items
 from vlx.eval.items.crops import crop_told
 from vlx.eval.items.item import Item, seed_of
@@ -48,9 +48,9 @@ def protocol(options: Options, model_type: ModelType) -> str:
         f"for; {_how(options)}; a category all of whose objects are marked as difficult is left out. "
         f"Difficult part: categories that cover less than {SMALL:.0%} of their image and are not "
         "alone in it (derived: the published lists are not used). Own minus wrong: the hit of the "
-        "category's map minus the mean of those of up to three categories that the image does not "
-        "show, on the same pixels. Mean over pairs of image and category; the field's number is the "
-        "mean over categories below"
+        f"category's map minus the mean of those of up to {options.wrong} categories that the image "
+        "does not show, on the same pixels. Mean over pairs of image and category; the field's "
+        "number is the mean over categories below"
     )
 
 
@@ -70,8 +70,8 @@ def reject_protocol(options: Options, model_type: ModelType) -> str:
 
 def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
     return several_rows(
-        models, items, methods, CLASSES_POINTING.columns, partial(_asked, options), crop=options.crop,
-        seed=options.seed,
+        models, items, methods, CLASSES_POINTING.columns_for(options), partial(_asked, options),
+        crop=options.crop, seed=options.seed,
     )  # fmt: skip
 
 
@@ -99,8 +99,8 @@ def _asked(options: Options, opened: Opened, at: int) -> Asked | LeftOut:
         "centre_point_difficult": centre,
         "random_pixel_difficult": chance,
     }
-    wrong = wrong_classes(opened, at, mine, options.seed)
-    return Asked(tuple(map(label, (own, *wrong))), hit, partial(_extras, hit, hard), facts=facts)
+    wrong = wrong_classes(opened, at, mine, options)
+    return Asked(tuple(map(label, (own, *wrong))), hit, partial(_extras, hit, hard, options), facts=facts)
 
 
 def _hit(mask: Mask, options: Options, plane: Map) -> Outcome:
@@ -119,23 +119,20 @@ def _part(outcome: Outcome, hard: bool) -> Outcome:
     return outcome if hard else Outcome(None, "not_difficult")
 
 
-def _extras(hit: "partial[Outcome]", hard: bool, maps: Sequence[Map]) -> Mapping[str, Outcome]:
-    own, wrong = hit(maps[0]), [one.value for one in map(hit, maps[1:]) if one.value is not None]
-    if own.value is None:
-        less = own
-    elif wrong:
-        less = Outcome(own.value - float(np.mean(wrong)))
-    else:
-        less = Outcome(None, "no_wrong_class")
-    return {"difficult": _part(own, hard), "own_minus_wrong": less}
+def _extras(
+    hit: "partial[Outcome]", hard: bool, options: Options, maps: Sequence[Map]
+) -> Mapping[str, Outcome]:
+    own = hit(maps[0])
+    less = minus_wrong(own, [hit(one) for one in maps[1:]], options)
+    return {"difficult": _part(own, hard), **less}
 
 
 def _reject_rows(
     models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options
 ) -> list[Row]:
     return several_rows(
-        models, items, methods, CLASSES_REJECT.columns, partial(_reject_asked, options), crop=options.crop,
-        seed=options.seed,
+        models, items, methods, CLASSES_REJECT.columns_for(options), partial(_reject_asked, options),
+        crop=options.crop, seed=options.seed,
     )  # fmt: skip
 
 
@@ -215,7 +212,8 @@ CLASSES_POINTING = Task(
     _target,
     _rows,
     protocol,
-    extras=("difficult", "own_minus_wrong"),
+    extras=("difficult",),
+    wrong=True,
     facts=("centre_point", "random_pixel", "centre_point_difficult", "random_pixel_difficult"),
     said={
         "difficult": "difficult part",

@@ -5,14 +5,14 @@ from functools import partial
 
 import numpy as np
 
-from vlx.eval.items.class_choice import guesses, own_class, wrong_classes
+from vlx.eval.items.class_choice import guesses, minus_wrong, own_class, wrong_classes
 from vlx.eval.items.class_sources import localisation_items
 from vlx.eval.items.crops import crop_told
 from vlx.eval.items.item import Item, seed_of
 from vlx.eval.items.models import Models, ModelType
 from vlx.eval.items.opened import LeftOut, Opened
 from vlx.eval.items.options import Options
-from vlx.eval.items.rows import Row
+from vlx.eval.items.rows import OWN_MINUS_WRONG, Row
 from vlx.eval.items.several import Asked, several_rows
 from vlx.eval.items.truth import Boxes, corners_on_file
 from vlx.eval.measures.localisation import (
@@ -46,10 +46,10 @@ def protocol(options: Options, model_type: ModelType) -> str:
         "out bilinearly onto the original image before it is cut; a map without a value above 0 has "
         "the whole image as its box and is counted; right is an overlap of at least .5 with any true "
         "box of the class, both ends of a box inclusive; top 5 takes one box for each of the five "
-        f"likeliest classes; {crop_told(options.crop)}. Images of the blacklist are left "
-        "out of all but the classification errors. Known class: the box of the true class's map "
-        "alone, whatever is predicted; own minus wrong: the share of right boxes of the true class's "
-        "maps minus that of three classes' that are not in the image, on the same boxes. Best "
+        f"likeliest classes; {crop_told(options.crop)}. Images of the blacklist are left out of all "
+        "but the classification errors. Known class: the box of the true class's map alone, whatever "
+        "is predicted; own minus wrong: the share of right boxes of the true class's maps minus that "
+        f"of up to {options.wrong} classes' that are not in the image, on the same boxes. Best "
         f"threshold: chosen among {SWEPT[0]:.0%} to {SWEPT[-1]:.0%} on one half of the images and "
         "scored on the other, for the known class, and so for the centre prior; other images than "
         "ILSVRC's are scored once for each of their classes. Mean over images"
@@ -63,8 +63,8 @@ def _target(options: Options, opened: Opened, at: int) -> Target | LeftOut:
 
 def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
     return several_rows(
-        models, items, methods, LOCALISATION.columns, partial(_asked, options), crop=options.crop,
-        seed=options.seed,
+        models, items, methods, LOCALISATION.columns_for(options), partial(_asked, options),
+        crop=options.crop, seed=options.seed,
     )  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def _asked(options: Options, opened: Opened, at: int) -> Asked | LeftOut:
     boxes = corners_on_file(truth, (image.height, image.width))
     guessed = [own if one in mine else one for one in guesses(opened, at, GUESSES)]
     likeliest = guesses(opened, at, GUESSES)
-    wrong = wrong_classes(opened, at, mine, options.seed)
+    wrong = wrong_classes(opened, at, mine, options)
     box = partial(map_box, threshold=options.threshold, connectivity=options.connectivity)
     judge = _Judge(options, boxes, own, guessed, truth.why, box)
     facts = {
@@ -112,18 +112,17 @@ class _Judge:
         """Those of the maps of the guesses, of the true class, and of wrong ones."""
         count = len(self._guessed)
         if self._why:
-            return dict.fromkeys((*LOCALISATION.extras, *_OWN), Outcome(None, self._why))
+            less = (OWN_MINUS_WRONG,) if self._options.wrong else ()
+            return dict.fromkeys((*LOCALISATION.extras, *_OWN, *less), Outcome(None, self._why))
         own, wrong = maps[count], maps[count + 1 :]
         hit = self._hit(own)
         found = {
             "top_5": self._error(maps[:count]),
             "known_class": Outcome(1.0 - hit),
-            "own_minus_wrong": Outcome(hit - float(np.mean([self._hit(one) for one in wrong])))
-            if wrong
-            else Outcome(None, "no_wrong_class"),
             "no_place": Outcome(float(maps[0].max() <= 0)),
         }
-        return found | self._swept(_OWN, own)
+        others = [Outcome(self._hit(one)) for one in wrong]
+        return found | self._swept(_OWN, own) | minus_wrong(Outcome(hit), others, self._options)
 
     def of_centre(self, plane: Map) -> Mapping[str, Outcome]:
         """Those of the centre prior, which has one box for every class."""
@@ -175,7 +174,7 @@ LOCALISATION = Task(
     _target,
     _rows,
     protocol,
-    extras=("top_5", "known_class", "own_minus_wrong", "no_place"),
+    extras=("top_5", "known_class", "no_place"),
     facts=("class_top_1", "class_top_5", "centre_top_5", "centre_known_class"),
     said={
         "class_top_1": "classification error, top 1",
@@ -187,6 +186,7 @@ LOCALISATION = Task(
         "centre_chosen_threshold": "centre prior, chosen threshold",
         "no_place": "maps without a place",
     },
+    wrong=True,
     kept=(*_OWN, *_CENTRE),
     across=across,
     across_shared=("centre_best_threshold", "centre_chosen_threshold"),

@@ -52,8 +52,8 @@ HOW = [
         ("deletion", ["captions", "answer", "steps"]),
         ("insertion", ["captions", "answer", "steps"]),
         ("accuracy", []),
-        ("localisation", ["threshold", "connectivity", "crop", "classes"]),
-        ("classes-pointing", ["radius", "crop", "classes"]),
+        ("localisation", ["wrong", "threshold", "connectivity", "crop", "classes"]),
+        ("classes-pointing", ["wrong", "radius", "crop", "classes"]),
         ("classes-reject", ["radius", "crop", "classes"]),
     ],
 )

@@ -90,11 +90,11 @@ COMMANDS = (
     ),
     (
         "localisation", "Classifiers: does the box of a class's map fit its object?",
-        (CLASSIFIER, *WHAT, THRESHOLD, CONNECTIVITY, CROP, CLASSES, *HOW),
+        (CLASSIFIER, *WHAT, WRONG, THRESHOLD, CONNECTIVITY, CROP, CLASSES, *HOW),
     ),
     (
         "classes-pointing", "Classifiers: does a class's map point at its object?",
-        (CLASSIFIER, *WHAT, RADIUS, CROP, CLASSES, *HOW),
+        (CLASSIFIER, *WHAT, WRONG, RADIUS, CROP, CLASSES, *HOW),
     ),
     (
         "classes-reject", "Classifiers: do the five likeliest classes point, or refuse by a low map?",
