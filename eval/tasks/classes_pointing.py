@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from vlx.eval.data.classes import matched
+from vlx.eval.items.batch import Judge
 from vlx.eval.items.class_choice import minus_wrong, own_class, wrong_classes
 from vlx.eval.items.class_sources import class_items, guess_items
 from vlx.eval.items.crops import crop_told
@@ -119,9 +120,7 @@ def _part(outcome: Outcome, hard: bool) -> Outcome:
     return outcome if hard else Outcome(None, "not_difficult")
 
 
-def _extras(
-    hit: "partial[Outcome]", hard: bool, options: Options, maps: Sequence[Map]
-) -> Mapping[str, Outcome]:
+def _extras(hit: Judge, hard: bool, options: Options, maps: Sequence[Map]) -> Mapping[str, Outcome]:
     own = hit(maps[0])
     less = minus_wrong(own, [hit(one) for one in maps[1:]], options)
     return {"difficult": _part(own, hard), **less}

@@ -1,6 +1,6 @@
 """Weakly supervised localisation: the box of a class's map against the true ones (paper 4.1, Table 1)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -99,7 +99,7 @@ class _Judge:
         own: int,
         guessed: Sequence[int],
         why: str,
-        box: "partial[Corners]",
+        box: Callable[[Map], Corners],
     ) -> None:
         self._options, self._boxes, self._own = options, boxes, own
         self._guessed, self._why, self._box = guessed, why, box
