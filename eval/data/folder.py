@@ -99,7 +99,7 @@ def look(root: str | Path, split: str | None = None) -> DataFolder:
     folder = Path(root)
     if not folder.is_dir():
         raise DataError(f"{folder}: {_no_folder(folder)}")
-    found = {source.name: _matches(folder, source.patterns) for source in SOURCES}
+    found = {source.name: _matches(folder, source) for source in SOURCES}
     taken, declined = _sorted_out(folder, found)
     photos = photos_in(folder, split)
     here = (folder,) if holds_images(folder, None) else ()
@@ -149,7 +149,7 @@ def _beginning(path: Path) -> str:
 
 def _held(source: Source, found: Iterable[Path]) -> str:
     """How many files the folders of a source hold."""
-    if source not in (ATTENTION, IMAGES):
+    if source not in (ATTENTION, IMAGES) and not source.holds:
         return ""
     held = [path for folder in found for path in folder.iterdir()]
     count = sum(map(os.path.isfile, held))
@@ -157,9 +157,11 @@ def _held(source: Source, found: Iterable[Path]) -> str:
     return f" ({count} files{f', {lost} links to nothing' if lost else ''})"
 
 
-def _matches(folder: Path, patterns: Iterable[str]) -> tuple[Path, ...]:
-    ends = ("", ".gz")
-    hits = [path for one in patterns for end in ends for path in sorted(folder.glob(f"{one}{end}"))]
+def _matches(folder: Path, source: Source) -> tuple[Path, ...]:
+    ends = ("",) if source.plain else ("", ".gz")
+    hits = [path for one in source.patterns for end in ends for path in sorted(folder.glob(f"{one}{end}"))]
+    if source.holds:
+        hits = [path for path in hits if any(name.lower().endswith(source.holds) for name in entries(path))]
     return tuple(dict.fromkeys(path for path in hits if not path.name.startswith(".")))
 
 
@@ -171,10 +173,10 @@ def _sorted_out(
     folder: Path, named: Mapping[str, tuple[Path, ...]]
 ) -> tuple[dict[str, tuple[Path, ...]], list[Declined]]:
     """The files of each source by name and content, and those that are none."""
-    taken = {source.name: list(named[source.name]) if source is ATTENTION else [] for source in SOURCES}
+    taken = {source.name: list(named[source.name]) if source.plain else [] for source in SOURCES}
     rest: list[Looked] = []
     for source in SOURCES:
-        for path in named[source.name] if source is not ATTENTION else ():
+        for path in () if source.plain else named[source.name]:
             found = content_of(path)
             if _fits(found, source, path):
                 taken[source.name].append(path)

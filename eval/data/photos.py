@@ -19,6 +19,9 @@ PLACES = (
     "VG_100K", "VG_100K_2", "vis/data", "JPEGImages",
     "images/val2014", "images/train2014", "images/val2017", "images/train2017", "images/VG_100K",
     "images2/VG_100K_2",
+    "ILSVRC/Data/CLS-LOC/val", "Data/CLS-LOC/val", "ILSVRC2012_img_val", "val",
+    "VOC2007/JPEGImages", "VOC2012/JPEGImages",
+    "VOCdevkit/VOC2007/JPEGImages", "VOCdevkit/VOC2012/JPEGImages",
 )  # fmt: skip
 """Folders of images, as their owners' archives unpack."""
 

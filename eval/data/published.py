@@ -18,6 +18,10 @@ class Source:
     """What it is needed for."""
     owner: str
     """Who publishes it, and where."""
+    holds: str = ""
+    """Of folders, how the names of their files end; empty where JSON files are meant."""
+    plain: bool = False
+    """Whether it is known by its name alone: a folder, or a table that is no JSON."""
 
 
 _COCO = "COCO publishes it at https://cocodataset.org/#download"
@@ -42,7 +46,7 @@ INSTANCES = Source(
     content.INSTANCES,
     "instances_val2014.json",
     _below("instances.json", "instances_*.json"),
-    "pointing; boxes, where there are no region captions; images of classifiers",
+    "pointing; classes-pointing; localisation; boxes without region captions; images of classifiers",
     _COCO,
 )
 DENSECAP = Source(
@@ -93,6 +97,60 @@ ATTENTION = Source(
     ("attention", "vqahat_val", "vqahat_train", "vqahat/vqahat_val"),
     "attention",
     "its authors publish them at https://computing.ece.vt.edu/~abhshkdz/vqa-hat",
+    plain=True,
+)
+_ILSVRC = (
+    "ImageNet publishes it at https://image-net.org/challenges/LSVRC, Kaggle at "
+    "https://kaggle.com/c/imagenet-object-localization-challenge"
+)
+
+
+def _devkit(*names: str) -> tuple[str, ...]:
+    """The names in the folder itself and where the devkit unpacks them."""
+    return tuple(f"{folder}{name}" for name in names for folder in ("", "data/", "*/data/"))
+
+
+ILSVRC_TRUTH = Source(
+    "ILSVRC classes",
+    "LOC_val_solution.csv or ILSVRC2012_validation_ground_truth.txt",
+    ("LOC_val_solution.csv", *_devkit("*_validation_ground_truth.txt")),
+    "localisation",
+    _ILSVRC,
+    plain=True,
+)
+ILSVRC_SYNSETS = Source(
+    "ILSVRC synsets",
+    "LOC_synset_mapping.txt or meta_clsloc.mat",
+    ("LOC_synset_mapping.txt", *_devkit("map_clsloc.txt", "meta_clsloc.mat", "meta.mat", "synset_words.txt")),
+    "localisation on ILSVRC",
+    _ILSVRC,
+    plain=True,
+)
+ILSVRC_BOXES = Source(
+    "ILSVRC boxes",
+    "a folder bbox/val of XML files",
+    ("bbox/val", "*/bbox/val", "ILSVRC/Annotations/CLS-LOC/val", "Annotations/CLS-LOC/val"),
+    "localisation on ILSVRC, where Kaggle's table is not there",
+    _ILSVRC,
+    holds=".xml",
+    plain=True,
+)
+ILSVRC_BLACKLIST = Source(
+    "ILSVRC blacklist",
+    "ILSVRC2014_clsloc_validation_blacklist.txt",
+    _devkit("*validation_blacklist.txt"),
+    "localisation on ILSVRC: images whose boxes do not count",
+    _ILSVRC,
+    plain=True,
+)
+VOC_BOXES = Source(
+    "VOC boxes",
+    "a folder Annotations of XML files",
+    ("Annotations", "*/Annotations", "VOCdevkit/*/Annotations"),
+    "classes-pointing, classes-reject and localisation, of VOC or of your own images",
+    "PASCAL VOC publishes it at http://host.robots.ox.ac.uk/pascal/VOC",
+    holds=".xml",
+    plain=True,
 )
 IMAGES = Source(
     "images", "a folder images, val2014, VG_100K or the like", (),
@@ -100,5 +158,6 @@ IMAGES = Source(
 )  # fmt: skip
 
 SOURCES = (
-    CAPTIONS, INSTANCES, DENSECAP, REGIONS, QUESTIONS_1, ANSWERS_1, QUESTIONS_2, ANSWERS_2, ATTENTION, IMAGES,
+    CAPTIONS, INSTANCES, DENSECAP, REGIONS, QUESTIONS_1, ANSWERS_1, QUESTIONS_2, ANSWERS_2, ATTENTION,
+    ILSVRC_TRUTH, ILSVRC_SYNSETS, ILSVRC_BOXES, ILSVRC_BLACKLIST, VOC_BOXES, IMAGES,
 )  # fmt: skip

@@ -7,12 +7,22 @@ record is an item too: it becomes a row that says so.
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vlx.eval.data.records import DataError
-from vlx.eval.items.truth import HumanAnswers, HumanFiles, Region, Segments, Shown, Truth
+from vlx.eval.items.truth import (
+    Boxes,
+    ClassNames,
+    HumanAnswers,
+    HumanFiles,
+    Present,
+    Region,
+    Segments,
+    Shown,
+    Truth,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +51,8 @@ class Item:
     """More on that, for a person."""
     shown: tuple[str, ...] | None = None
     """The categories that the image shows or a text on it names; None where that is not known."""
+    classes: ClassNames | None = None
+    """How its category is found among the classes of a classifier."""
 
 
 class Damage:
@@ -99,6 +111,7 @@ def digest(items: Iterable[Item]) -> str:
             item.question_id, item.answer, item.left_out, _facts(item.truth),
             *(() if item.shown is None else (item.shown,)),
         )  # fmt: skip
+        facts = facts if item.classes is None else (*facts, asdict(item.classes))
         total.update(json.dumps(facts).encode() + b"\n")
     return total.hexdigest()
 
@@ -115,5 +128,9 @@ def _facts(truth: Truth) -> Any:
             return [*answers, common, common_of_type]
         case Shown(present, known, others, own):
             return [sorted(present), sorted(known), list(map(list, others)), own]
+        case Boxes(size, corners, why):
+            return [*size, [[one.left, one.top, one.right, one.bottom] for one in corners], why]
+        case Present(categories, truths):
+            return [categories, [[at, _facts(one)] for at, one in truths]]
         case None:
             return None

@@ -41,6 +41,8 @@ class Opened:
     passed: Pass
     said: tuple[str, ...] | None = None
     """For each reading the answer that was read, of a model that writes its answers to questions."""
+    mean: Float[Tensor, "reading step choice"] | None = None
+    """What stands for the scores of the Pass, of images that are seen several times."""
 
     def reading(self, at: int) -> Reading:
         """The reading of the item at a position."""
@@ -48,7 +50,8 @@ class Opened:
 
     def scores(self, at: int) -> Float[Tensor, "step choice"]:
         """The scores of the item at a position."""
-        return self.passed.scores[self.reading_of[at]]
+        scores = self.passed.scores if self.mean is None else self.mean
+        return scores[self.reading_of[at]]
 
 
 def read_items(

@@ -33,7 +33,20 @@ class Options:
     steps: int = 20
     """Deletion and insertion: in how many steps the pixels change."""
     wrong: int = 3
-    """Pointing, area, boxes: how many words of absent categories are explained beside each; 0 none."""
+    """Pointing, area, boxes, classes: how many words, or classes, of absent categories are explained beside
+    each; 0 none."""
+    threshold: float = 0.15
+    """Localisation: the share of a map's maximum at which it is cut."""
+    connectivity: Literal[4, 8] = 8
+    """Localisation: whether pixels are joined by their sides alone or by their corners too."""
+    radius: float = 15.0
+    """Classes: how far from its object, in pixels of the original image, a maximum is a hit; 0 asks for a
+    pixel of the object."""
+    crop: Literal["model", "squash", "centre", "ten"] = "model"
+    """Classes: how an image is brought to the network: as the model prepares it, as a whole whatever its
+    proportions, its centre, or ten crops."""
+    classes: str | None = None
+    """Classes: a file that says which classes of the model the categories of the data are."""
 
     def __post_init__(self) -> None:
         if self.wrong < 0:

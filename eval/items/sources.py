@@ -136,7 +136,7 @@ def image_items(folder: DataFolder, options: Options) -> list[Item]:
             return [Item(f"image {folder.name(path)}", path, folder.name(path)) for path in files]
     items: list[Item] = []
     for image in read_instances(folder.path(INSTANCES), damage).images.values():
-        path = _image_path(folder, damage, image.file_name)
+        path = image_path(folder, damage, image.file_name)
         items += [] if path is None else [Item(f"image {image.id}", path, str(image.id))]
     return [*items, *damage.items]
 
@@ -147,7 +147,7 @@ def _densecap(folder: DataFolder, damage: Damage) -> Iterator[Item]:
     size = told.get("image_size") if isinstance(told, dict) else None
     longest = round(number) if (number := number_of(size)) and number >= 1 else None
     for image in read_densecap(path, best=BEST, damaged=damage):
-        file = _image_path(folder, damage, image.file_name)
+        file = image_path(folder, damage, image.file_name)
         for number, region in enumerate(image.regions if file else ()):
             truth = Region(region.box, longest)
             yield _region_item(f"{image.file_name}#{number}", file, region.caption, truth)
@@ -155,7 +155,7 @@ def _densecap(folder: DataFolder, damage: Damage) -> Iterator[Item]:
 
 def _genome(folder: DataFolder, damage: Damage) -> Iterator[Item]:
     for image_id, regions in read_regions(folder.path(REGIONS), damaged=damage).items():
-        file = _image_path(folder, damage, f"{image_id}.jpg")
+        file = image_path(folder, damage, f"{image_id}.jpg")
         for region in regions[:BEST] if file else ():
             yield _region_item(f"{image_id}#{region.id}", file, region.phrase, Region(region.box))
 
@@ -166,7 +166,7 @@ def _objects(folder: DataFolder, damage: Damage) -> Iterator[Item]:
     for image in instances.images.values():
         drawn = [(at, one) for at, one in enumerate(instances.of(image.id)) if not one.crowd]
         drawn.sort(key=lambda pair: -pair[1].box.width * pair[1].box.height)
-        file = _image_path(folder, damage, image.file_name) if drawn else None
+        file = image_path(folder, damage, image.file_name) if drawn else None
         for at, one in drawn[:BEST] if file else ():
             truth = Region(one.box, max(image.height, image.width) or None)
             item = _region_item(f"{image.id}#{at}", file, _named(one.category), truth)
@@ -190,7 +190,7 @@ def captions_of(
 ) -> Iterator[tuple[CocoImage, Path, Caption]]:
     """The first captions of each image, as many as are asked for, with the image and its file."""
     for image in captions.images.values():
-        path = _image_path(folder, damage, image.file_name)
+        path = image_path(folder, damage, image.file_name)
         for caption in captions.by_image.get(image.id, ())[: options.captions]:
             if path is not None:
                 yield image, path, caption
@@ -288,7 +288,8 @@ def _question_item(
     )
 
 
-def _image_path(folder: DataFolder, damage: Damage, name: str) -> Path | None:
+def image_path(folder: DataFolder, damage: Damage, name: str) -> Path | None:
+    """The file of an image that data name; None where the name is none, which ``damage`` is told."""
     try:
         return folder.image(name)
     except DataError as error:

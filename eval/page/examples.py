@@ -17,7 +17,15 @@ from vlx.eval.items.item import Item, seed_of
 from vlx.eval.items.models import Models
 from vlx.eval.items.opened import LeftOut, answers_of, read_items
 from vlx.eval.items.options import Options
-from vlx.eval.items.truth import HumanFiles, Region, Segments, box_on_file, mask_of
+from vlx.eval.items.truth import (
+    Boxes,
+    HumanFiles,
+    Region,
+    Segments,
+    box_on_file,
+    corners_on_file,
+    mask_of,
+)
 from vlx.eval.measures.maps import Map
 from vlx.eval.tasks.task import Task
 from vlx.methods.values import Method
@@ -109,6 +117,10 @@ def _picture(photo: Image.Image, plane: Map, item: Item) -> Image.Image:
             box = box.scaled(factor, shown.height / photo.height)
             corners = (box.x, box.y, box.x + box.width - 1, box.y + box.height - 1)
             ImageDraw.Draw(shown).rectangle(corners, outline="white", width=2)
+        if isinstance(item.truth, Boxes):
+            for one in corners_on_file(item.truth, (photo.height, photo.width)):
+                ends = (one.left, one.top, one.right, one.bottom)
+                ImageDraw.Draw(shown).rectangle([end * factor for end in ends], outline="white", width=2)
         if isinstance(item.truth, Segments):
             _outline(shown, mask_of(item.truth))
         if isinstance(item.truth, HumanFiles):

@@ -35,6 +35,16 @@ PAPER = (
         "section 8.2: the VQA model of Lu et al., 1,374 questions of VQA-HAT val; how annotators are "
         "joined is not stated",
     ),
+    PaperValue(
+        "localisation", ("classifier",), "grad_cam", 0.5651, None,
+        "section 4.1, Table 1: top-1 error of VGG-16 on ILSVRC-15 val (top 5: .4641); crop, connectivity and "
+        "blacklist not stated",
+    ),
+    PaperValue(
+        "classes-reject", ("classifier",), "grad_cam", 0.7058, None,
+        "section 4.3, appendix D: a threshold on the maximum, chosen on data not stated; GoogLeNet finetuned "
+        "on COCO, or VGG-16: the paper says both",
+    ),
     PaperValue("occlusion", ("vqa",), "grad_cam", 0.60, 0.038, _VQA),
     PaperValue("occlusion", ("vqa",), "guided_backprop", 0.42, 0.038, _VQA),
     PaperValue("occlusion", ("classifier",), "grad_cam", 0.254, None, _CNN),

@@ -14,7 +14,7 @@ from vlx.eval.items.item import Item, checked, drawn
 from vlx.eval.items.models import Models, ModelType, types_of, with_controls
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import Row
-from vlx.eval.items.truth import HumanFiles, Region, Segments
+from vlx.eval.items.truth import Boxes, HumanFiles, Present, Region, Segments
 from vlx.eval.runs.isolated import check_model, rows_of
 from vlx.eval.runs.methods import chosen_methods
 from vlx.eval.runs.repeatable import repeatable
@@ -23,6 +23,8 @@ from vlx.eval.runs.summary import Measured, measured
 from vlx.eval.tasks.all import TASKS
 from vlx.eval.tasks.attention import ATTENTION
 from vlx.eval.tasks.boxes import BOXES
+from vlx.eval.tasks.classes_pointing import CLASSES_POINTING, CLASSES_REJECT
+from vlx.eval.tasks.localisation import LOCALISATION
 from vlx.eval.tasks.occlusion import OCCLUSION
 from vlx.eval.tasks.pointing import POINTING
 from vlx.eval.tasks.task import Task
@@ -135,7 +137,10 @@ def _task(
         return names[given]
     if not isinstance(data, DataFolder):
         truth = next((item.truth for item in data if item.truth is not None), None)
-        by_truth: dict[type, Task] = {Region: BOXES, Segments: POINTING, HumanFiles: ATTENTION}
+        classes = "classifier" in does
+        by_truth: dict[type, Task] = {Region: BOXES, HumanFiles: ATTENTION}
+        by_truth |= {Segments: CLASSES_POINTING if classes else POINTING}
+        by_truth |= {Boxes: LOCALISATION, Present: CLASSES_REJECT}
         return by_truth.get(type(truth), OCCLUSION) if truth is not None else OCCLUSION
     for task in TASKS:
         served: list[ModelType] = [one for one in task.model_types if one in does]

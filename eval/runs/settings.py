@@ -15,7 +15,15 @@ from vlx.images.files import write_whole
 SETTINGS = "settings.json"
 _NO_ROW = frozenset({"damaged"})  # decide when a run ends
 _KEYS = {"model_type": "kind"}  # fields that the file calls otherwise
-_ONLY_OF = {"steps": ("deletion", "insertion")}  # options that the settings of other tasks have never held
+_CLASSES = ("localisation", "classes-pointing", "classes-reject")
+_ONLY_OF = {
+    "steps": ("deletion", "insertion"),
+    "threshold": ("localisation",),
+    "connectivity": ("localisation",),
+    "radius": ("classes-pointing", "classes-reject"),
+    "crop": _CLASSES,
+    "classes": _CLASSES,
+}  # options that the settings of other tasks have never held
 _LATER = {"wrong": 0}
 """Options that came later, with what settings mean that lack them: they hold one only where it is another."""
 

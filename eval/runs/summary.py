@@ -66,6 +66,7 @@ class Collected:
         self._by_item: dict[str, dict[str, Outcome]] = {}
         self._image_of: dict[str, str] = {}
         self._paired: dict[str, list[Outcome]] = {}
+        self._columns: dict[str, dict[str, list[Outcome]]] = {}
         self._first: str | None = None
         self._known: set[str] = set()
         self._faults = Faults()
@@ -75,8 +76,12 @@ class Collected:
         """Take one row."""
         self._first = self._first or row.method
         once = {*self._task.shared, *self._task.facts}
+        if self._task.across is not None:
+            mine = self._columns.setdefault(row.method, {})
+            for column in self._task.columns:
+                mine.setdefault(column, []).append(row.outcomes[column])
         for column in self._task.columns:
-            if column not in row.outcomes:  # as in results without wrong words
+            if column in self._task.kept or column not in row.outcomes:  # as without wrong words
                 continue
             if row.method == self._first or column not in once:
                 label = self._task.label(column, row.method)
@@ -87,7 +92,8 @@ class Collected:
             less = difference(row.outcomes[SCORE], row.outcomes[column], "control")
             self._paired.setdefault(label, []).append(less)
         if OWN_MINUS_WRONG in row.outcomes:
-            self._paired.setdefault(f"{row.method} minus wrong words", []).append(
+            what = "classes" if self._task.model_types == ("classifier",) else "words"
+            self._paired.setdefault(f"{row.method} minus wrong {what}", []).append(
                 row.outcomes[OWN_MINUS_WRONG]
             )
         self._scores.setdefault(row.method, []).append(row.outcomes[SCORE])
@@ -108,6 +114,7 @@ class Collected:
         first = self._scores.get(self._first or "", [])
         clusters = self._of_scores.get(self._first or "", [])
         grouped = {name: self._grouped(name, seed) for name in self._scores}
+        self._add_across()
         return Measured(
             title=title or self._task.title,
             protocol=protocol,
@@ -121,13 +128,41 @@ class Collected:
                 self._paired, dict.fromkeys(self._paired, clusters), seed=seed, middle=self._task.median
             ),
             categories={name: groups for name, (groups, _) in grouped.items()},
-            over_categories={name: mean for name, (_, mean) in grouped.items() if mean is not None},
+            over_categories=self._over_categories(seed)
+            if self._task.by_category
+            else {name: mean for name, (_, mean) in grouped.items() if mean is not None},
             faults=self._faults.found,
             between={}
             if self._task.statistics
             else between_methods(self._by_item, self._image_of, seed=seed, middle=self._task.median),
             statistics=self._task.statistics(self._numbers, seed) if self._task.statistics else {},
         )
+
+    def _over_categories(self, seed: int) -> dict[str, Summary]:
+        """The mean over categories of every row of the table; items come in one order for all methods."""
+        categories = self._categories.get(self._first or "", [])
+        named = [at for at, name in enumerate(categories) if name]
+        if not named:
+            return {}
+        found: dict[str, Summary] = {}
+        for label, outcomes in self._outcomes.items():
+            images = self._images[label]
+            mine = (
+                [outcomes[at] for at in named],
+                [categories[at] for at in named],
+                [images[at] for at in named],
+            )
+            found[label] = mean_by_clusters(*mine, seed=seed, medians=self._task.median)
+        return found
+
+    def _add_across(self) -> None:
+        """The rows that are found from all items at once."""
+        for method, columns in self._columns.items():
+            assert self._task.across is not None
+            for column, outcomes in self._task.across(columns, self._of_scores[method]).items():
+                label = self._task.label(column, method)
+                self._outcomes[label] = list(outcomes)
+                self._images[label] = self._of_scores[method]
 
     def _grouped(self, method: str, seed: int) -> tuple[dict[str, Summary], Summary | None]:
         """The scores by category, and the mean over categories, where there are any."""

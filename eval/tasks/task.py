@@ -12,8 +12,12 @@ from vlx.eval.items.opened import LeftOut, Opened
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import OWN_MINUS_WRONG, SCORE, Numbers, Row
 from vlx.eval.measures.drawn import Statistic
+from vlx.eval.measures.statistics import Outcome
 from vlx.methods.values import Method
 from vlx.passes.targets import Target
+
+Across = Callable[[Mapping[str, Sequence[Outcome]], Sequence[str]], Mapping[str, Sequence[Outcome]]]
+"""From the columns of all items of a method, with their images, to further ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +57,15 @@ class Task:
     """What stands in the place of the methods that are asked for, where none of them matters."""
     statistics: Callable[[Sequence[Numbers], int], Mapping[str, Statistic]] | None = None
     """What is asked for where it is no mean over items: numbers of all rows and a seed, by their labels."""
+    kept: tuple[str, ...] = ()
+    """Columns that stand with every item and in no table: `across` reads them."""
+    across: Across | None = None
+    """Further rows of the table, found from all items of a method at once, such as those at a threshold
+    that is chosen on other images."""
+    across_shared: tuple[str, ...] = ()
+    """Those of them that are the same for every method."""
+    by_category: bool = False
+    """Whether the mean over categories is the field's number, so that every row of the table has one."""
     costly: bool = False
     """Whether an item takes hundreds of runs, so that an evaluation of everything takes few images."""
 
@@ -78,9 +91,9 @@ class Task:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column with an outcome, in the order of the table."""
+        """Every column with an outcome, in the order of the table, then those that stand in none."""
         wrong = (OWN_MINUS_WRONG,) if self.wrong else ()
-        return (SCORE, *self.controls, *wrong, *self.extras, *self.facts)
+        return (SCORE, *self.controls, *wrong, *self.extras, *self.facts, *self.kept)
 
     def options_for(self, options: Options) -> Options:
         """The options as this evaluation takes them: wrong words are for one that has them."""
@@ -112,4 +125,5 @@ class Task:
         if column == SCORE and column not in self.said:
             return method
         name = self.said.get(column, column.replace("_", " "))
-        return name if column in (*self.shared, *self.facts) else f"{method}, {name}"
+        alike = (*self.shared, *self.facts, *self.across_shared)
+        return name if column in alike else f"{method}, {name}"

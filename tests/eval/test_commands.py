@@ -20,7 +20,9 @@ from vlx.eval.tasks.all import TASKS
 COMMANDS = (
     "boxes", "pointing", "area", "attention", "occlusion", "sanity", "deletion", "insertion", "accuracy",
     "evidence", "hallucination",
+    "localisation", "classes-pointing", "classes-reject",
 )  # fmt: skip
+CLASSIFIED = {name: ("--model", "small/classifier") for name in COMMANDS[-3:]}
 RESULTS = {"results.parquet", "summary.json", "summary.md", "summary.tex", "settings.json", "parts"}
 
 
@@ -53,6 +55,9 @@ HOW = [
         ("accuracy", []),
         ("evidence", ["captions"]),
         ("hallucination", ["captions"]),
+        ("localisation", ["wrong", "threshold", "connectivity", "crop", "classes"]),
+        ("classes-pointing", ["wrong", "radius", "crop", "classes"]),
+        ("classes-reject", ["radius", "crop", "classes"]),
     ],
 )
 def test_every_evaluation_takes_the_same_options_and_its_own(command: str, own: list[str]) -> None:
@@ -83,6 +88,7 @@ def test_each_command_writes_rows_and_summaries(command: str, world: Path, tmp_p
         "occlusion": ("--window", 15, "--stride", 16),
         "deletion": ("--steps", 4),
         "insertion": ("--steps", 4),
+        **CLASSIFIED,
     }
     out = tmp_path / "out"
     status, said, err = run(

@@ -11,6 +11,9 @@ from vlx.cli.options import (
     ANSWER,
     BATCH,
     CAPTIONS,
+    CLASSES,
+    CONNECTIVITY,
+    CROP,
     DAMAGED,
     DATA,
     DEVICE,
@@ -22,11 +25,13 @@ from vlx.cli.options import (
     METHOD,
     OUT,
     PRECISION,
+    RADIUS,
     SEED,
     SPLIT,
     STEPS,
     STRIDE,
     THREADS,
+    THRESHOLD,
     TOLERANCE,
     WHAT,
     WINDOW,
@@ -44,6 +49,7 @@ evaluate = typer.Typer(
 
 CAPTIONER = model_option("scenes/captioner", "A captioner")
 VQA = model_option("scenes/vqa", "A VQA model")
+CLASSIFIER = model_option("torchvision/resnet50", "A classifier")
 
 COMMANDS = (
     (
@@ -90,6 +96,18 @@ COMMANDS = (
         "hallucination", "Captioners: are words of what is not there told from others?",
         (CAPTIONER, *WHAT, CAPTIONS, *HOW),
     ),
+    (
+        "localisation", "Classifiers: does the box of a class's map fit its object?",
+        (CLASSIFIER, *WHAT, WRONG, THRESHOLD, CONNECTIVITY, CROP, CLASSES, *HOW),
+    ),
+    (
+        "classes-pointing", "Classifiers: does a class's map point at its object?",
+        (CLASSIFIER, *WHAT, WRONG, RADIUS, CROP, CLASSES, *HOW),
+    ),
+    (
+        "classes-reject", "Classifiers: do the five likeliest classes point, or refuse by a low map?",
+        (CLASSIFIER, *WHAT, RADIUS, CROP, CLASSES, *HOW),
+    ),
 )  # fmt: skip
 """One command a task: its name, what it says of itself, and its options."""
 
@@ -108,6 +126,10 @@ def measure(name: str) -> Callable[..., None]:
             out = out / f"shard-{shard.index}-of-{shard.count}"
         task = next(one for one in TASKS if one.name == name)
         _show(evaluate(task, request_of(given, shard), out))
+        if name == "classes-pointing":
+            from vlx.eval.runs.matches import matches
+
+            print("\n".join(["categories of the data, and the classes of the model:", *matches(out)]))
 
     return command
 
@@ -137,6 +159,7 @@ evaluate.command("all")(
         METHOD,
         option("out", Path, Path("vlx-evaluation"), help="Where results and report.html go."),
         *(LAYER, SPLIT, CAPTIONS, TOLERANCE, WRONG, ANNOTATORS, ANSWER),
+        *(THRESHOLD, CONNECTIVITY, RADIUS, CROP, CLASSES),
         LIMIT,
         option("occluded", int, 20, min=1, help="Images for occlusion, deletion, insertion: slow."),
         *(WINDOW, STRIDE, FILL, STEPS, SEED, BATCH, DEVICE, PRECISION, THREADS, DAMAGED, ENGINE, WORKERS),

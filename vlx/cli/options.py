@@ -44,6 +44,15 @@ class Annotators(str, Enum):
     mean = "mean"
 
 
+class Crop(str, Enum):
+    """How an image is brought to the network."""
+
+    model = "model"
+    squash = "squash"
+    centre = "centre"
+    ten = "ten"
+
+
 def option(name: str, type: Any, default: Any, **told: Any) -> Parameter:
     """An option of a command; ``told`` is what `typer.Option` is told of it."""
     annotation = Annotated[type, typer.Option(**told)]
@@ -112,6 +121,25 @@ FILL = option(
 )  # fmt: skip
 STEPS = option("steps", int, 20, min=1, help="In how many steps the pixels change.")
 
+THRESHOLD = option(
+    "threshold", float, 0.15, min=0.001, max=1, help="The share of a map's maximum it is cut at."
+)
+CONNECTIVITY = option(
+    "connectivity", int, 8, help="8 joins pixels by their corners too, 4 by their sides alone."
+)
+RADIUS = option(
+    "radius", float, 15.0, min=0,
+    help="How far from its object a maximum is a hit, in pixels of the original image.",
+)  # fmt: skip
+CROP = option(
+    "crop", Crop, Crop.model,
+    help="How images reach the network: as the model prepares them, squashed, their centre, or ten crops.",
+)  # fmt: skip
+CLASSES = option(
+    "classes", str | None, None,
+    help="A file of lines 'category: class, class': which classes of the model the data's categories are.",
+)  # fmt: skip
+
 LIMIT = option("limit", int | None, None, min=1, help="This many images, drawn at random by the seed.")
 SEED = option("seed", int, 0, min=0, help="Of the draw, random maps, shuffling and the bootstrap.")
 BATCH = option("batch", int, 16, min=1, help="Items in one batch; a crash loses at most one.")
@@ -139,6 +167,7 @@ def request_of(given: dict[str, Any], shard: Any) -> Any:
     Raises VlxError for a device that cannot be used.
     """
     from vlx.cli.explaining import check_device, number_or_text
+    from vlx.errors import VlxError
     from vlx.eval.items.options import Options
     from vlx.eval.runs.request import Request
     from vlx.methods.occlusion.fills import checked_fill
@@ -146,6 +175,8 @@ def request_of(given: dict[str, Any], shard: Any) -> Any:
     checked_fill(given.get("fill"))
     check_device(given["device"])
     plain = {name: value.value if isinstance(value, Enum) else value for name, value in given.items()}
+    if plain.get("connectivity", 8) not in (4, 8):
+        raise VlxError(f"--connectivity {plain['connectivity']}: give 4 (by sides) or 8 (by corners too)")
     layer = plain.get("layer")
     options = Options(**{one.name: plain[one.name] for one in fields(Options) if one.name in plain})
     return Request(

@@ -55,6 +55,12 @@ def vqa() -> Models:
     return with_controls(small.vqa())
 
 
+def models_for(task: Task, captioner: Models, vqa: Models) -> Models:
+    if task.model_types == ("classifier",):
+        return with_controls(small.classifier())
+    return captioner if "captioner" in task.model_types else vqa
+
+
 def items_of(task: Task, models: Models, world: Path, count: int = 10) -> list[Item]:
     return task.items(look(world), models.type, OPTIONS)[:count]
 
@@ -239,7 +245,7 @@ def test_sanity_of_a_model_that_did_not_change_is_1(vqa: Models, world: Path) ->
 def test_rows_belong_to_items_not_to_their_batch(
     task: Task, captioner: Models, vqa: Models, world: Path
 ) -> None:
-    models = captioner if "captioner" in task.model_types else vqa
+    models = models_for(task, captioner, vqa)
     items = items_of(task, models, world, 6)
     together = {row.item: row for row in rows_of(task, models, items)}
     alone = [row for item in reversed(items) for row in rows_of(task, models, [item])]
@@ -257,7 +263,7 @@ def test_rows_belong_to_items_not_to_their_batch(
 def test_the_same_batch_gives_the_same_digits(
     task: Task, captioner: Models, vqa: Models, world: Path
 ) -> None:
-    models = captioner if "captioner" in task.model_types else vqa
+    models = models_for(task, captioner, vqa)
     items = items_of(task, models, world, 4)
     first, second = (rows_of(task, models, items) for _ in range(2))
     assert [row.outcomes for row in first] == [row.outcomes for row in second]
