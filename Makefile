@@ -5,7 +5,7 @@ IMAGE ?=
 OUT ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports wheel notebooks bench bench-eval bench-hf bench-load fuzz train score clean
+.PHONY: help demo test lint types imports wheel notebooks bench bench-eval bench-hf bench-path bench-load fuzz train score clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ bench: $(VENV)/.dev ## measure speed and memory beside other libraries
 
 bench-hf: $(VENV)/.dev ## measure speed and memory on models of transformers
 	$(BIN)/python -m benchmarks.huggingface
+
+bench-path: $(VENV)/.dev ## measure what integrated maps cost and how nearly they add up
+	$(BIN)/python -m benchmarks.integrated
+	$(BIN)/python -m benchmarks.completeness
 
 bench-load: $(VENV)/.dev ## measure how long a neuraltalk2 checkpoint of the published size takes to load
 	$(BIN)/python -m benchmarks.load_neuraltalk2

@@ -29,7 +29,8 @@ from vlx.eval.items.models import Models, with_controls
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import SCORE, Row
 from vlx.eval.measures.statistics import Outcome
-from vlx.eval.runs.summary import markdown, measured
+from vlx.eval.runs.collected import measured
+from vlx.eval.runs.summary import markdown
 from vlx.eval.tasks.boxes import BOXES
 from vlx.eval.tasks.pointing import POINTING
 from vlx.eval.tasks.task import Task
@@ -37,6 +38,8 @@ from vlx.images.preprocess import Preprocess, Squash, stack_images
 from vlx.show.report import write_report
 
 BATCH = 20
+LAST, BLOCK = "encoder.cnn", "encoder.cnn.14"
+"""The last feature maps (7 x 7 x 1280), and those of the last block at 14 x 14 (x 96)."""
 METHODS = (
     vlx.grad_cam, vlx.hires_cam, vlx.integrated_gradients, vlx.guided_backprop, vlx.guided_grad_cam,
 )  # fmt: skip
@@ -60,18 +63,28 @@ class Flickr8k:
 
     prepare = Preprocess(Squash((224, 224)), mean=(128 / 255,) * 3, std=(128 / 255,) * 3)
 
-    def __init__(self, encoder: Any, decoder: Any, words: Sequence[str]) -> None:
-        self.model, self.words = Whole(encoder, decoder), words
+    def __init__(self, encoder: Any, decoder: Any, words: Sequence[str], layer: str = LAST) -> None:
+        self.model, self.words, self.layer = Whole(encoder, decoder), words, layer
+
+    def at(self, layer: str) -> "Flickr8k":
+        """The same model, explained at another layer."""
+        return Flickr8k(self.model.encoder, self.model.decoder, self.words, layer)
+
+    @staticmethod
+    def split(caption: str) -> list[str]:
+        """The words of a caption, as it was trained on them."""
+        return caption.lower().replace(".", " ").replace(",", " ").split()
 
     def read(self, images: Sequence[Any], captions: Sequence[str]) -> vlx.Pass:
         pixels, frames = stack_images(self.prepare, images, next(self.model.parameters()))
-        said = [caption.lower().replace(".", " ").replace(",", " ").split() for caption in captions]
+        said = [self.split(caption) for caption in captions]
         ids = [[self.words.index(word) if word in self.words else 2 for word in row] for row in said]
         longest = max(map(len, ids))
         padded = torch.tensor([[0, *row, *[1] * (longest - len(row))] for row in ids])
+        below = self.layer.removeprefix("encoder.")
         # The output of the image's step says START, and is left out.
         with vlx.capture(
-            self.model, "encoder.cnn", vocabulary="decoder.linear", steps=lambda hidden: hidden[:, 1:]
+            self.model, self.layer, vocabulary="decoder.linear", steps=lambda hidden: hidden[:, 1:]
         ) as seen:
             scores = self.scores(pixels, padded)
         readings = tuple(
@@ -85,7 +98,7 @@ class Flickr8k:
         )
         return vlx.Pass(
             seen.features, scores, readings, frames, tuple(images),
-            below=vlx.Below(pixels, lambda pixels: vlx.output_at(self.model.encoder, "cnn", pixels)),
+            below=vlx.Below(pixels, lambda pixels: vlx.output_at(self.model.encoder, below, pixels)),
             shortcuts=seen.shortcuts, above=seen.above(self.scores, pixels, padded),
             model="Flickr8k captioner", layer=seen.layer,
         )  # fmt: skip
@@ -189,8 +202,9 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with captioner/, coco-80/, densecap-14/ and photos/")
     parser.add_argument("--out", type=Path, help="draw captions of photos into this folder")
     parser.add_argument("--photos", type=int, default=8, help="how many of them")
+    parser.add_argument("--layer", default=LAST, help=f"its name in the model, such as {BLOCK}")
     given = parser.parse_args()
-    model = load(given.data)
+    model = load(given.data).at(given.layer)
     models = with_controls(model)
     coco = given.data / "coco-80"
     rows = evaluated(POINTING, models, coco, Options())

@@ -28,9 +28,10 @@ from vlx.eval.items.rows import (
     read_part,
     write_part,
 )
+from vlx.eval.runs.collected import Collected
 from vlx.eval.runs.isolated import rows_of
 from vlx.eval.runs.settings import Settings, Shard, agree, claim
-from vlx.eval.runs.summary import Collected, as_json, latex, markdown
+from vlx.eval.runs.summary import as_json, latex, markdown
 from vlx.eval.tasks.task import Task
 from vlx.images.files import write_whole
 from vlx.methods.values import Method

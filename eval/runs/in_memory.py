@@ -15,11 +15,12 @@ from vlx.eval.items.models import Models, ModelType, types_of, with_controls
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import Row
 from vlx.eval.items.truth import Boxes, HumanFiles, Present, Region, Segments
+from vlx.eval.runs.collected import measured
 from vlx.eval.runs.isolated import check_model, rows_of
 from vlx.eval.runs.methods import chosen_methods
 from vlx.eval.runs.repeatable import repeatable
 from vlx.eval.runs.request import SCENES, asks, data_folder
-from vlx.eval.runs.summary import Measured, measured
+from vlx.eval.runs.summary import Measured
 from vlx.eval.tasks.all import TASKS
 from vlx.eval.tasks.attention import ATTENTION
 from vlx.eval.tasks.boxes import BOXES

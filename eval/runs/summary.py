@@ -1,20 +1,15 @@
-"""Rows to summaries: means with their errors beside the controls; JSON, Markdown, LaTeX."""
+"""Summaries: means with their errors beside the controls; JSON, Markdown, LaTeX."""
 
 import json
 import math
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from vlx.eval.items.faults import DAMAGED, FAILED, REFUSED, Fault, Faults, told
-from vlx.eval.items.rows import OWN_MINUS_WRONG, SCORE, Numbers, Row
-from vlx.eval.measures.differences import between_methods, difference
+from vlx.eval.items.faults import DAMAGED, FAILED, REFUSED, Fault, told
 from vlx.eval.measures.drawn import Statistic
-from vlx.eval.measures.groups import mean_by_clusters
-from vlx.eval.measures.statistics import Outcome, Summary, by_group, summarise_all
+from vlx.eval.measures.statistics import Summary
 from vlx.eval.runs.tables import latex_table, markdown_table, statistics_table
-from vlx.eval.tasks.task import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,136 +46,6 @@ class Measured:
 
     def __str__(self) -> str:
         return short(self)
-
-
-class Collected:
-    """What summaries need of the rows so far: numbers, images and categories, no texts."""
-
-    def __init__(self, task: Task) -> None:
-        self._task = task
-        self._outcomes: dict[str, list[Outcome]] = {}
-        self._images: dict[str, list[str]] = {}
-        self._categories: dict[str, list[str]] = {}
-        self._scores: dict[str, list[Outcome]] = {}
-        self._of_scores: dict[str, list[str]] = {}
-        self._by_item: dict[str, dict[str, Outcome]] = {}
-        self._image_of: dict[str, str] = {}
-        self._paired: dict[str, list[Outcome]] = {}
-        self._columns: dict[str, dict[str, list[Outcome]]] = {}
-        self._first: str | None = None
-        self._known: set[str] = set()
-        self._faults = Faults()
-        self._numbers: list[Numbers] = []
-
-    def add(self, row: Row) -> None:
-        """Take one row."""
-        self._first = self._first or row.method
-        once = {*self._task.shared, *self._task.facts}
-        if self._task.across is not None:
-            mine = self._columns.setdefault(row.method, {})
-            for column in self._task.columns:
-                mine.setdefault(column, []).append(row.outcomes[column])
-        for column in self._task.columns:
-            if column in self._task.kept or column not in row.outcomes:  # as without wrong words
-                continue
-            if row.method == self._first or column not in once:
-                label = self._task.label(column, row.method)
-                self._outcomes.setdefault(label, []).append(row.outcomes[column])
-                self._images.setdefault(label, []).append(row.image)
-        for column in self._task.controls if self._task.comparable else ():
-            label = f"{row.method} minus {column.replace('_', ' ')}"
-            less = difference(row.outcomes[SCORE], row.outcomes[column], "control")
-            self._paired.setdefault(label, []).append(less)
-        if OWN_MINUS_WRONG in row.outcomes:
-            what = "classes" if self._task.model_types == ("classifier",) else "words"
-            self._paired.setdefault(f"{row.method} minus wrong {what}", []).append(
-                row.outcomes[OWN_MINUS_WRONG]
-            )
-        self._scores.setdefault(row.method, []).append(row.outcomes[SCORE])
-        self._of_scores.setdefault(row.method, []).append(row.image)
-        item = sys.intern(row.item)  # one text for all methods
-        self._by_item.setdefault(row.method, {})[item] = row.outcomes[SCORE]
-        self._image_of[item] = row.image
-        self._categories.setdefault(row.method, []).append(row.category)
-        if row.image != row.item:  # as it is for a damaged record, which names no image
-            self._known.add(row.image)
-        if self._task.statistics is not None:
-            self._numbers.append(Numbers(row.image, row.method, row.category, row.outcomes))
-        if row.method == self._first:
-            self._faults.add(row.item, row.outcomes[SCORE].left_out, row.detail)
-
-    def measured(self, protocol: str, seed: int, title: str | None = None) -> Measured:
-        """The summaries of all rows so far; the seed is that of the bootstrap."""
-        first = self._scores.get(self._first or "", [])
-        clusters = self._of_scores.get(self._first or "", [])
-        grouped = {name: self._grouped(name, seed) for name in self._scores}
-        self._add_across()
-        return Measured(
-            title=title or self._task.title,
-            protocol=protocol,
-            items=len(first),
-            images=len(self._known),
-            damaged=self._faults.count(DAMAGED),
-            median=self._task.median,
-            alone=summarise_all(self._outcomes, seed=seed),
-            by_image=summarise_all(self._outcomes, self._images, seed=seed, middle=self._task.median),
-            paired=summarise_all(
-                self._paired, dict.fromkeys(self._paired, clusters), seed=seed, middle=self._task.median
-            ),
-            categories={name: groups for name, (groups, _) in grouped.items()},
-            over_categories=self._over_categories(seed)
-            if self._task.by_category
-            else {name: mean for name, (_, mean) in grouped.items() if mean is not None},
-            faults=self._faults.found,
-            between={}
-            if self._task.statistics
-            else between_methods(self._by_item, self._image_of, seed=seed, middle=self._task.median),
-            statistics=self._task.statistics(self._numbers, seed) if self._task.statistics else {},
-        )
-
-    def _over_categories(self, seed: int) -> dict[str, Summary]:
-        """The mean over categories of every row of the table; items come in one order for all methods."""
-        categories = self._categories.get(self._first or "", [])
-        named = [at for at, name in enumerate(categories) if name]
-        if not named:
-            return {}
-        found: dict[str, Summary] = {}
-        for label, outcomes in self._outcomes.items():
-            images = self._images[label]
-            mine = (
-                [outcomes[at] for at in named],
-                [categories[at] for at in named],
-                [images[at] for at in named],
-            )
-            found[label] = mean_by_clusters(*mine, seed=seed, medians=self._task.median)
-        return found
-
-    def _add_across(self) -> None:
-        """The rows that are found from all items at once."""
-        for method, columns in self._columns.items():
-            assert self._task.across is not None
-            for column, outcomes in self._task.across(columns, self._of_scores[method]).items():
-                label = self._task.label(column, method)
-                self._outcomes[label] = list(outcomes)
-                self._images[label] = self._of_scores[method]
-
-    def _grouped(self, method: str, seed: int) -> tuple[dict[str, Summary], Summary | None]:
-        """The scores by category, and the mean over categories, where there are any."""
-        everything = zip(self._scores[method], self._categories[method], self._of_scores[method], strict=True)
-        named = [one for one in everything if one[1]]
-        if not named:
-            return {}, None
-        outcomes, categories, images = zip(*named, strict=True)
-        groups = by_group(outcomes, categories, images, seed=seed)
-        return groups, mean_by_clusters(outcomes, categories, images, seed=0, medians=self._task.median)
-
-
-def measured(task: Task, rows: Iterable[Row], protocol: str, seed: int = 0) -> Measured:
-    """The summaries of some rows."""
-    collected = Collected(task)
-    for row in rows:
-        collected.add(row)
-    return collected.measured(protocol, seed)
 
 
 def markdown(found: Measured) -> str:

@@ -67,10 +67,10 @@ def test_the_mean_of_the_gradients_weighs_the_channels() -> None:
     assert found.targets[0].from_image == found.targets[0].score
 
 
-@pytest.mark.parametrize("rule", ["midpoint", "gauss"])
+@pytest.mark.parametrize("rule", ["midpoint", "gauss", "graded"])
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_nodes_are_those_of_the_literature(rule: str, count: int) -> None:
-    """A path of n Gauss nodes is exact for polynomials of degree 2n - 1, one of midpoints for degree 1."""
+    """A path of n Gauss nodes is exact for polynomials of degree 2n - 1, middles of pieces for degree 1."""
     from vlx.methods.path import _nodes  # pyright: ignore[reportPrivateUsage]
 
     at, weights = (np.array(part) for part in _nodes(count, rule))
@@ -79,6 +79,51 @@ def test_nodes_are_those_of_the_literature(rule: str, count: int) -> None:
     assert all(at < 1)
     for degree in range(2 * count if rule == "gauss" else 2):
         assert weights @ at**degree == pytest.approx(1 / (degree + 1))
+
+
+def test_graded_pieces_by_hand() -> None:
+    """Their ends lie at (e^(4k/n) - 1)/(e^4 - 1): of two at 0, 0.1192 and 1."""
+    from vlx.methods.path import _nodes  # pyright: ignore[reportPrivateUsage]
+
+    at, weights = _nodes(2, "graded")
+    np.testing.assert_allclose(at, [0.0596, 0.5596], atol=1e-4)
+    np.testing.assert_allclose(weights, [0.1192, 0.8808], atol=1e-4)
+    assert _nodes(1, "graded") == ((0.5,), (1.0,))
+
+
+class Sure(nn.Module):
+    """A network that is sure long before the end of the path: tanh of 20 times its features' mean size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 2, 1, bias=False)
+        nn.init.constant_(self.stem.weight, 0.5)
+        self.double()
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return torch.tanh(20 * self.stem(pixels).abs().mean((1, 2, 3)))[:, None].expand(-1, 2)
+
+
+@pytest.mark.parametrize("nodes", [3, 8])
+def test_graded_nodes_see_where_a_sure_model_changes(nodes: int) -> None:
+    """Its score is tanh(20 m a) along the path: the sum over nodes by hand, and less error."""
+    from vlx.methods.path import _nodes  # pyright: ignore[reportPrivateUsage]
+
+    model = Classifier(Sure(), ["one", "other"], Preprocess(AsIs()), layer="stem")
+    run = model.read([picture(3)])
+    mean, errors = float(run.features.detach().abs().mean()), list[float]()
+    assert mean > 0.5  # so that it is sure
+    for rule in ("midpoint", "graded"):
+        (found,) = vlx.explain(run, [vlx.label(0)], vlx.integrated_with(nodes=nodes, rule=rule))
+        by_hand = sum(
+            weight * 20 * mean / np.cosh(20 * mean * at) ** 2
+            for at, weight in zip(*_nodes(nodes, rule), strict=True)
+        )
+        assert found.raw.sum() == pytest.approx(by_hand, rel=1e-5)
+        assert found.targets[0].error == pytest.approx(by_hand - np.tanh(20 * mean), abs=1e-6)
+        errors.append(abs(found.targets[0].error or 0.0))
+    assert errors[1] < errors[0] / 3
+    assert found.provenance.method == f"integrated_gradients_{nodes}_graded"
 
 
 @pytest.mark.parametrize("count", [1, 4])

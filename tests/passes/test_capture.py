@@ -304,3 +304,11 @@ def test_a_layer_that_ran_without_gradients_is_explained_from_there_on():
                 return super().forward(pixels, ids)
 
     assert tiny.caption_pass(Frozen().double(), tiny.pixels_of(1), [[1, 2]], layer="cnn").batch == 1
+
+
+def test_the_vocabulary_is_one_product_for_all_items():
+    """Rows that an LSTM gave time first are laid out anew: else its weights are read once for each item."""
+    seen = tiny.caption_pass(tiny.captioner(), tiny.pixels_of(3), [[1, 2], [2, 4], [4, 1]]).shortcuts.cut
+    assert not seen.above.is_contiguous()
+    assert seen.leaf.is_contiguous()
+    assert torch.equal(seen.above, seen.leaf)

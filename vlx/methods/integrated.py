@@ -17,8 +17,9 @@ def integrated_with(
 ) -> Method:
     """A method on features along a path of features, whose gradients are averaged over ``nodes``.
 
-    ``rule`` places them, ``baseline`` is where the path begins, and with ``tolerance`` nodes are doubled
-    until gradients times features add up to what they must, up to so many nats; see `vlx.methods.path.Path`.
+    ``rule`` places them ("midpoint", "gauss", or "graded": near the start), ``baseline`` is where the path
+    begins, and with ``tolerance`` nodes are doubled until gradients times features add up to what they must,
+    up to so many nats; see `vlx.methods.path.Path`.
     Raises VlxError for a method that needs no gradients at features.
 
     >>> vlx.integrated_with(nodes=8, rule="gauss").name

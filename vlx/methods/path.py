@@ -24,8 +24,13 @@ from vlx.passes.targets import Term
 Baseline = Literal["zero", "mean"] | Callable[[Pass, int], Tensor]
 """Features that show nothing: zeros, the mean over the places of the image (what is there, but nowhere), or
 a function of a Pass and a position to features (*feature)."""
-Nodes = Literal["midpoint", "gauss"]
-"""Where the gradient is taken: in the middle of equal pieces, or at the nodes of Gauss and Legendre."""
+Nodes = Literal["midpoint", "gauss", "graded"]
+"""Where the gradient is taken: in the middle of equal pieces, at the nodes of Gauss and Legendre, or in the
+middle of pieces that grow from the start of the path on (graded). A model that is sure of an image is so long
+before the end: its score changes in the first tenth of the path, where a few equal pieces have no node."""
+
+_GROWTH = 4.0
+"""By what power of e pieces grow from one end of a graded path to the other."""
 
 MOST = 128  # nodes that a tolerance may lead to
 
@@ -44,8 +49,8 @@ class Path:
     def __post_init__(self) -> None:
         if self.nodes < 1:
             raise VlxError(f"a path needs a node at least, not {self.nodes}")
-        if self.rule not in ("midpoint", "gauss"):
-            raise VlxError(f"no rule {self.rule!r} for nodes: give 'midpoint' or 'gauss'")
+        if self.rule not in ("midpoint", "gauss", "graded"):
+            raise VlxError(f"no rule {self.rule!r} for nodes: give 'midpoint', 'gauss' or 'graded'")
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,8 +147,9 @@ def _followed(
     places = torch.tensor([*at, 0.0]).to(own).view(-1, *[1] * own.ndim)
     run = passed.with_features(position, start + places * change)  # the last shows nothing
     found = _gradients(run, [targets] * count + [[]], mean_only, chunk)
-    weight = torch.tensor(weights).to(found.values)
-    mean = torch.einsum("tn...,n->t...", found.values[:, :count], weight)
+    mean = found.values[:, 0] * weights[0]  # one after the other: several times as fast as a product
+    for number in range(1, count):
+        mean.add_(found.values[:, number], alpha=weights[number])
     at_baseline = values_of(run, [[]] * count + [targets], len(targets))[:, count]
     error = None
     if mean.shape[1:] == change.shape:
@@ -167,5 +173,8 @@ def _nodes(count: int, rule: Nodes) -> tuple[tuple[float, ...], tuple[float, ...
     """Nodes between 0 and 1, and their weights."""
     if rule == "midpoint":
         return tuple((k + 0.5) / count for k in range(count)), (1 / count,) * count
+    if rule == "graded":
+        ends = np.expm1(_GROWTH * np.arange(count + 1) / count) / np.expm1(_GROWTH)
+        return tuple(((ends[1:] + ends[:-1]) / 2).tolist()), tuple(np.diff(ends).tolist())
     at, weights = np.polynomial.legendre.leggauss(count)
     return tuple((at + 1) / 2), tuple(weights / 2)

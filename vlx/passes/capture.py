@@ -259,7 +259,7 @@ def _vocabulary_hook(
         if seen._cut is not None:  # pyright: ignore[reportPrivateUsage]
             raise LayerError(f"layer {name} runs several times: leave vocabulary out for this model")
         above: Tensor = inputs[0] if steps is None else steps(inputs[0])
-        leaf = above.detach().requires_grad_()
+        leaf = above.detach().contiguous().requires_grad_()  # else its weights are read anew for each item
         seen._cut = Cut(above, leaf)  # pyright: ignore[reportPrivateUsage]
         return (leaf, *inputs[1:])
 

@@ -16,8 +16,9 @@ from vlx.eval.page.evaluate_methods import compared, takes_many_runs, usual_meth
 from vlx.eval.page.methods_advice import advice, markdown, plain
 from vlx.eval.page.methods_table import Column, MethodsTable, by_cost, cells, column, note
 from vlx.eval.page.plots import worth_plot
+from vlx.eval.runs.collected import measured
 from vlx.eval.runs.costs import Cost
-from vlx.eval.runs.summary import Measured, measured
+from vlx.eval.runs.summary import Measured
 from vlx.eval.tasks.all import TASKS
 from vlx.eval.tasks.pointing import POINTING
 from vlx.methods.values import METHODS, Method, grad_cam, occlusion, rise

@@ -11,7 +11,8 @@ from vlx.eval.items.item import Item
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import OWN_MINUS_WRONG, SCORE, Row, row_of
 from vlx.eval.measures.statistics import Outcome
-from vlx.eval.runs.summary import as_json, from_json, latex, markdown, measured, short
+from vlx.eval.runs.collected import measured
+from vlx.eval.runs.summary import as_json, from_json, latex, markdown, short
 from vlx.eval.tasks.boxes import BOXES
 from vlx.eval.tasks.pointing import POINTING
 from vlx.eval.tasks.sanity import SANITY
