@@ -101,13 +101,13 @@ def layer_figure(
     first = explanations[0]
     if any(one.image.size != first.image.size for one in explanations):
         raise VlxError("only explanations of one photo can be drawn as layers")
-    panels: list[Panel | None] = [(_fitted(first.image), "photo", first.targets[0].name, "")]
+    panels: list[Panel | None] = [Panel(_fitted(first.image), "photo", first.targets[0].name)]
     for at, one in enumerate(explanations):
         (rows, cols), most = one.grid_maps[0].shape, float(one.grid_maps[0].max())
         told = [f"{rows} × {cols}, to {most:.2g}", *remarks[at : at + 1]]
         remark = "" if one.evidence[0] else "no positive evidence"
         picture = target_picture(one, 0, scales(one)[0])
-        panels.append((picture, one.provenance.layer, ", ".join(filter(None, told)), remark))
+        panels.append(Panel(picture, one.provenance.layer, ", ".join(filter(None, told)), remark))
     drawing, canvas, size = _sheet(first, panels, min(columns, len(panels)))
     note = f"{first.provenance.method} of {first.provenance.model}; each panel has a colour scale of its own"
     drawing.text(
