@@ -135,7 +135,7 @@ def _passed(
     layer: Layer | Site | None,
     call: Call,
     targets: Any,
-    grid: Size | Grid | None,
+    grid: Size | Grid | Any,
     create_graph: bool,
 ) -> Pass:
     """One run of the network, cut at a layer."""

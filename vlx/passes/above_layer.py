@@ -52,11 +52,23 @@ def is_averaged(passed: Pass) -> bool:
     found = list(readers.get(leaf, [])) if leaf is not None else []
     while found:
         node = found.pop()
-        if node.name() in _SAME:
+        if node.name() in _SAME or _adds(node, passed.shortcuts.everywhere):
             found += readers.get(node, [])
         elif node.name() != _MEAN or {_signed(axis) % 4 for axis in node._saved_dim} != {2, 3}:
             return False
     return leaf is not None
+
+
+def _adds(node: Any, everywhere: Tensor | None) -> bool:
+    """Whether a node adds the value of 0 at every place that `Shortcuts` tell of."""
+    if everywhere is None or not node.name().startswith("AddBackward"):
+        return False
+    for parent, _ in node.next_functions:
+        while parent is not None and len(parent.next_functions) == 1:
+            parent = parent.next_functions[0][0]
+        if getattr(parent, "variable", None) is everywhere:
+            return True
+    return False
 
 
 def _root(passed: Pass) -> Tensor:
