@@ -104,7 +104,7 @@ class Vocabulary:
     @property
     def choices(self) -> Choices:
         """The vocabulary as the choices of a caption's reading."""
-        signs = {self.start, self.end, self.unknown} - {None}
+        signs = (self.start, self.end, *(() if self.unknown is None else (self.unknown,)))
         return choices_of("caption", self.names, frozenset(signs))
 
     @cached_property

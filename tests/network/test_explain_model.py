@@ -34,7 +34,11 @@ def test_it_is_grad_cam_written_out():
     assert not found.requires_grad
 
 
-@pytest.mark.parametrize("method", [method.name for method in vlx.METHODS if method.name != "occlusion"])
+FILLING = [method for method in vlx.METHODS if method.windows or method.bands]
+"""What they fill with depends on what is known of the preprocessing."""
+
+
+@pytest.mark.parametrize("method", [method.name for method in vlx.METHODS if method not in FILLING])
 def test_it_is_what_the_classifier_gives(method):
     net = Plain()
     model = Classifier(net, list("abcde"), Preprocess(Squash((24, 16))))
@@ -45,8 +49,9 @@ def test_it_is_what_the_classifier_gives(method):
         assert_close(found, torch.from_numpy(np.stack([raw[at] for raw in expected])))
 
 
-def test_occlusion_is_what_the_classifier_gives():
-    net, method = Plain(), vlx.occlusion_with(size=8, stride=8, fill="zero")
+@pytest.mark.parametrize("make", [vlx.occlusion_with, vlx.reveal_with, vlx.reveal_and_hide_with])
+def test_occlusion_is_what_the_classifier_gives(make):
+    net, method = Plain(), make(size=8, stride=8, fill="zero")
     model = Classifier(net, list("abcde"), Preprocess(Squash((24, 16))))
     run = model.read(small.photos((70, 90), (64, 48)))
     expected = np.stack([found.raw[0] for found in vlx.explain(run, vlx.label(3), method)])

@@ -180,7 +180,10 @@ class _Image:
         ends = np.cumsum([len(wanted) for wanted in self.targets.values()])[:-1]
         maps, blank = np.split(of_all.maps, ends), of_all.blank
         blanks = [None] * len(maps) if blank is None else np.split(blank, ends)
-        return {at: Shown(*one) for at, *one in zip(self.targets, maps, blanks, strict=True)}
+        return {
+            position: Shown(mine, seen)
+            for position, mine, seen in zip(self.targets, maps, blanks, strict=True)
+        }
 
 
 def _images(
