@@ -47,7 +47,7 @@ def with_shown(folder: DataFolder, items: Sequence[Item]) -> list[Item]:
     for name, mine in texts.items():
         said = [one.text for at in numbers.get(name, ()) for one in captions.by_image.get(at, ())]
         each = [shown_in(instances, at, (*mine, *said)) or () for at in numbers.get(name, ())]
-        known[name] = tuple(sorted(set().union(*each))) if each else None
+        known[name] = tuple(sorted({category for one in each for category in one})) if each else None
     return [replace(item, shown=known[item.image.name]) for item in items]
 
 
