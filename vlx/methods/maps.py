@@ -120,9 +120,8 @@ def _cams(shared: _Shared, methods: Sequence[Method]) -> dict[int, Maps]:
     in_full = any(not method.needs_mean_only for method in plain)
     in_full = not plain or in_full or any(method.rule is plain_rule for method in methods)
     means = None if in_full else mean_gradients(passed, shared.terms, chunk=shared.chunk)
-    order = sorted(
-        asked, key=lambda at: asked[at].rule_above.name if asked[at].rule_above else "", reverse=True
-    )
+    rules = {at: one.rule_above.name if one.rule_above else "" for at, one in asked.items()}
+    order = sorted(asked, key=rules.__getitem__, reverse=True)
     return {at: _on_grid(shared, asked[at], means) for at in order}  # the plain gradients last: they are kept
 
 
