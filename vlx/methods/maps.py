@@ -86,9 +86,8 @@ def _cams(shared: Shared, methods: Sequence[Method], told: Told) -> dict[int, Ma
     in_full = told == "all" or not plain or any(not method.needs_mean_only for method in plain)
     in_full = in_full or any(method.rule is plain_rule for method in methods)
     means = None if in_full else mean_gradients(passed, shared.terms, chunk=shared.chunk)
-    order = sorted(
-        asked, key=lambda at: asked[at].rule_above.name if asked[at].rule_above else "", reverse=True
-    )  # the plain gradients last: they are kept
+    rules = {at: one.rule_above.name if one.rule_above else "" for at, one in asked.items()}
+    order = sorted(asked, key=rules.__getitem__, reverse=True)  # the plain gradients last: they are kept
     return {at: _on_grid(shared, asked[at], means, told) for at in order}
 
 
