@@ -130,7 +130,8 @@ def settings_of(plain: Mapping[str, Any]) -> Settings:
     try:
         fields = {key: name for name, key in _KEYS.items()}
         facts: dict[str, Any] = {fields.get(key, key): value for key, value in plain.items()}
-        facts |= {"methods": tuple(plain["methods"]), "options": Options(**{**_LATER, **plain["options"]})}
+        options: dict[str, Any] = {**_LATER, **plain["options"]}
+        facts |= {"methods": tuple(plain["methods"]), "options": Options(**options)}
         return Settings(**facts)
     except (KeyError, TypeError) as error:
         raise VlxError(f"these settings are of another version of vlx ({error})") from None
