@@ -217,7 +217,7 @@ def _small(explanation: Explanation) -> list[str]:
     found: list[str] = []
     for target, scale in enumerate(scales(explanation)):
         buffer = io.BytesIO()
-        target_picture(little, target, scale).save(buffer, kind, quality=50)
+        target_picture(little, target, scale).save(buffer, kind, quality=35, method=6)
         found.append(f"data:image/{kind};base64,{base64_text(buffer.getvalue())}")
     return found
 
