@@ -563,7 +563,7 @@ def test_maps_that_add_up_have_a_unit() -> None:
     assert _data(page)[0]["views"][0]["unit"] == "nats"
     assert "nats at each place" in page
     assert "Completeness error" in page
-    assert "gradients add up to within 0.01 nats" in _data(page)[0]["views"][0]["maps"][0]["told"]
+    assert "gradients add up to within 0.01 nats" in _data(page)[0]["views"][0]["maps"][0]["error"]
     assert _data(_page([made]))[0]["views"][0]["unit"] == ""
 
 

@@ -127,7 +127,8 @@ def _view(explanation: Explanation, with_layer: bool) -> dict[str, Any]:
             "peak": float(np.abs(scale.share(plane)).max()),
             "own": not on_shared_scale(target),
             "evidence": bool(seen),
-            "told": "; ".join(filter(None, [spoken(explanation, target), spoken_error(explanation, target)])),
+            "told": spoken(explanation, target),
+            "error": spoken_error(explanation, target),
         }
         for one, scale, plane, target, seen in zip(
             drawn,
