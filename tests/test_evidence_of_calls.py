@@ -18,7 +18,7 @@ def blank_of(passed, targets):
     run = passed.with_features(0, torch.zeros_like(passed.features[:1]))
     return [
         sum(
-            term.weight * float(run.scores[0, term.step, term.choice])
+            term.weight * float(run.scores[0, term.step, term.choice].detach())
             for term in target.resolve(passed.readings[0]).terms
         )
         for target in targets

@@ -18,7 +18,7 @@ from vlx.show.evidence import adds_up, has_evidence, most_visual, spoken, spoken
 
 LONGEST = 640
 """Longer side of an embedded photo, in pixels."""
-SMALL = 160
+SMALL = 128
 """Longer side of the small maps, which are printed, and shown where no script runs."""
 
 _TITLES = {
@@ -127,7 +127,8 @@ def _view(explanation: Explanation, with_layer: bool) -> dict[str, Any]:
             "peak": float(np.abs(scale.share(plane)).max()),
             "own": not on_shared_scale(target),
             "evidence": bool(seen),
-            "told": "; ".join(filter(None, [spoken(explanation, target), spoken_error(explanation, target)])),
+            "told": spoken(explanation, target),
+            "error": spoken_error(explanation, target),
         }
         for one, scale, plane, target, seen in zip(
             drawn,
@@ -217,7 +218,7 @@ def _small(explanation: Explanation) -> list[str]:
     found: list[str] = []
     for target, scale in enumerate(scales(explanation)):
         buffer = io.BytesIO()
-        target_picture(little, target, scale).save(buffer, kind, quality=60)
+        target_picture(little, target, scale).save(buffer, kind, quality=35, method=6)
         found.append(f"data:image/{kind};base64,{base64_text(buffer.getvalue())}")
     return found
 

@@ -151,6 +151,10 @@
       const parts = data.views.map((view) => view.maps[index].told);
       if (new Set(parts).size === 1) rest += parts[0] && `; ${parts[0]}`;
       else data.views.forEach((view, i) => { rest += parts[i] && `; ${view.title}: ${parts[i]}`; });
+      for (const view of data.views) {
+        const error = view.maps[index].error;
+        rest += error && `; ${data.views.length > 1 ? `${view.title}: ` : ""}${error}`;
+      }
       const empty = data.views.filter((view) => !view.maps[index].evidence);
       if (empty.length) {
         rest += ". No positive evidence";
