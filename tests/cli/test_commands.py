@@ -313,7 +313,7 @@ def test_classes_against_their_runners_up(run: Run, picture: Path, classifier: s
 
 @pytest.mark.usefixtures("small_models")
 def test_methods_that_show_parts_of_the_image(run: Run, picture: Path) -> None:
-    methods = ("reveal_48_32", "reveal_and_hide_48_32_mean", "bands_4")
+    methods = ("reveal_blur", "reveal_and_hide_mean", "bands_4")
     given = [part for method in methods for part in ("--method", method)]
     status, told, err = run("caption", picture, "--caption", "a dog", "--no-evidence", *given)
     assert (status, err) == (0, "")
