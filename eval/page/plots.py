@@ -122,7 +122,7 @@ def worth_plot(
     """
     from matplotlib.ticker import LogFormatter
 
-    shown = sorted(((*one,) for one in points if np.isfinite(one[2])), key=lambda one: one[2])
+    shown = sorted((one for one in points if np.isfinite(one[2])), key=lambda one: one[2])
     figure, axes = _axes(7.2, max(3.4, 1.2 + 0.21 * len(shown)))
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(LogFormatter())
