@@ -5,7 +5,7 @@ it does not, in nats (of a VQA model in logits), over words of captions of the m
 of points on the path and the rule that places them. Models are the built-in ones, two of transformers at a
 tiny size on random weights, and with DATA the captioner of `benchmarks.real_captioner` at its last layer and
 at a block before it. Beside the errors stands the mean of what the maps add up to. Paths start from features
-of 0, and from their mean over places: a language model normalises what it is given, so its score jumps near 0.
+of 0, and from their mean over places: language models normalise what they are given and jump near 0.
 """
 
 import argparse
