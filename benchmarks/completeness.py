@@ -4,13 +4,14 @@ A map of integrated gradients must add up to the score less the score of feature
 it does not, in nats (of a VQA model in logits), over words of captions of the model's own, by the number
 of points on the path and the rule that places them. Models are the built-in ones, two of transformers at a
 tiny size on random weights, and with DATA the captioner of `benchmarks.real_captioner` at its last layer and
-at a block before it. Beside the errors stands the mean of what the maps add up to.
+at a block before it. Beside the errors stands the mean of what the maps add up to. Paths start from features
+of 0, and from their mean over places: language models normalise what they are given and jump near 0.
 """
 
 import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,7 +21,13 @@ from vlx.methods.path import Nodes
 from vlx.scenes import held_out_scenes
 
 Asked = tuple[vlx.Pass, list[vlx.Target]]
-COUNTS, RULES = (3, 8, 32), tuple[Nodes, ...](("midpoint", "gauss", "graded"))
+COUNTS = (3, 8, 32)
+RULES: dict[str, tuple[Nodes, Literal["zero", "mean"]]] = {
+    "midpoint": ("midpoint", "zero"),
+    "gauss": ("gauss", "zero"),
+    "graded": ("graded", "zero"),
+    "midpoint, from the mean": ("midpoint", "mean"),
+}
 QUESTIONS = ("what is on the left ?", "what is on the right ?", "how many dogs are there ?")
 ANSWERS = 4
 
@@ -72,19 +79,27 @@ def subjects(data: Path | None) -> dict[str, Iterator[Asked]]:
     return found
 
 
-def errors(asked: Iterator[Asked], words: int) -> tuple[dict[tuple[str, int], np.ndarray], np.ndarray]:
+def errors(asked: Iterator[Asked], words: int) -> tuple[dict[tuple[str, int], np.ndarray], dict[str, float]]:
     """The errors by rule and number of points, and what the maps add up to; of so many words at least."""
-    methods = {(rule, n): vlx.integrated_with(nodes=n, rule=rule) for rule in RULES for n in COUNTS}
+    methods = {
+        (name, n): vlx.integrated_with(nodes=n, rule=rule, baseline=baseline)
+        for name, (rule, baseline) in RULES.items()
+        for n in COUNTS
+    }
     found: dict[tuple[str, int], list[float]] = {key: [] for key in methods}
-    owed: list[float] = []
+    owed: dict[tuple[str, int], list[float]] = {key: [] for key in methods}
     for run, targets in asked:
         (made,) = vlx.explain(run, targets, [*methods.values()])
         for key, explained in zip(methods, made, strict=True):
             found[key] += [abs(target.error) for target in explained.targets if target.error is not None]
-        owed += [target.from_image for target in made[0].targets if target.from_image is not None]
-        if len(owed) >= words:
+            owed[key] += [
+                abs(target.from_image) for target in explained.targets if target.from_image is not None
+            ]
+        if len(owed["midpoint", COUNTS[0]]) >= words:
             break
-    return {key: np.array(some) for key, some in found.items()}, np.array(owed)
+    return {key: np.array(some) for key, some in found.items()}, {
+        name: float(np.mean(owed[name, COUNTS[0]])) for name in RULES
+    }
 
 
 def main() -> None:
@@ -104,7 +119,9 @@ def main() -> None:
         for rule in RULES:
             cells = [f"{found[rule, n].mean():.3f}, {found[rule, n].max():.2f}" for n in COUNTS]
             print(
-                f"| {name} | {len(owed)} | {np.abs(owed).mean():.2f} | {rule} | " + " | ".join(cells) + " |",
+                f"| {name} | {len(found[rule, COUNTS[0]])} | {owed[rule]:.2f} | {rule} | "
+                + " | ".join(cells)
+                + " |",
                 flush=True,
             )
 
