@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from vlx.errors import LayerError
 from vlx.methods.gradients import gradients
@@ -24,7 +24,7 @@ from vlx.methods.rescoring import Targets
 from vlx.methods.values import Method
 from vlx.passes.capture import as_captured
 from vlx.passes.forward import Pass
-from vlx.passes.operations import MIXES, MOVES, Operation, run_again, valued
+from vlx.passes.operations import MIXES, MOVES, Operation, run_again, tensors_in, valued
 
 NOTICE = (
     "MWP and c-MWP are excitation backprop, which is patented (US 9,846,840 B1); they are measured here for "
@@ -133,8 +133,10 @@ class _Followed:
     def __call__(self, done: Operation) -> Any:
         """The result of an operation."""
         name, depending = done.name, done.depending
-        if name in _SUMS and len(depending) > 1:
-            return self._shared(done)
+        terms = [one for one in tensors_in((done.args, done.named)) if not isinstance(one, nn.Parameter)]
+        alike = len(terms) > 1 and terms[0].shape == terms[1].shape
+        if name in _SUMS and (alike or len(depending) > 1):
+            return self._shared(done, terms)
         if name in MIXES and len(depending) == 1 and depending[0] is done.first:
             return self._weighted(done)
         if name in _AVERAGES:
@@ -196,17 +198,20 @@ class _Followed:
         first, *others = [_quotient(way(wide * held), way(held)) for way in ways]
         return valued(value, first - sum(others) if others else first)
 
-    def _shared(self, done: Operation) -> Tensor:
-        """Sums of several tensors: each has a share in proportion to what it gives above 0."""
-        one, other = done.depending[:2]
-        if len(done.depending) > 2 or done.named.get("alpha", 1) != 1:
+    def _shared(self, done: Operation, terms: list[Tensor]) -> Tensor:
+        """Sums of maps: each has a share in proportion to what it gives above 0.
+
+        A term that does not depend on the features, of a shortcut around the layer, keeps its share.
+        """
+        one, other = terms[:2]
+        if len(terms) > 2 or done.named.get("alpha", 1) != 1:
             raise LayerError(
                 f"excitation backprop has no rule for this sum in {self.passed.model}: x + y is due"
             )
         with torch.no_grad():
             value = one + other
         for term, rest in ((one, other), (other, one)):
-            if not bool(rest.any()) and term.shape == value.shape:
+            if term.requires_grad and term.shape == value.shape and not bool(rest.any()):
                 return valued(value, term)
         kind = torch.promote_types(value.dtype, torch.float32)
         one, other = one.to(kind), other.to(kind)

@@ -74,6 +74,8 @@ def _in_place(passed: Pass, maps: Tensor, head: "_Head") -> Float[Tensor, "targe
         flat = shape[0], shape[1] * shape[2]
         if maps.shape[2:] in (flat, flat[::-1]):
             maps = (maps if maps.shape[2:] == flat else maps.transpose(-1, -2)).unflatten(-1, shape[1:])
+    elif len(shape) == 3 and maps.shape[2:] == (*shape[1:], shape[0]) != shape:
+        maps = maps.movedim(-1, -3)
     found = passed.grid(maps) if maps.shape[2:] == shape else conv_grid(maps)
     if found.shape[-2:] != passed.grid(passed.features.detach()).shape[-2:]:
         raise head.other("a mean of other places")
