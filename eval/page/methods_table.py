@@ -17,6 +17,8 @@ from vlx.eval.runs.summary import Measured
 from vlx.eval.tasks.task import Task
 
 SHUFFLED = "random_weights"
+OF_SCORES = ("random_pixel", "human_agreement")
+"""What is beside the scores of some evaluations on their own scale; other facts are of other columns."""
 _COSTS: tuple[tuple[str, Callable[[Cost], str]], ...] = (
     ("forwards", lambda cost: str(cost.forwards)),
     ("runs below", lambda cost: str(cost.below)),
@@ -96,7 +98,7 @@ def column(task: Task, measured: Sequence[Measured], methods: Sequence[Sequence[
     }
     first = measured[0]
     shared = [task.label(name, "") for name in task.controls if name in task.shared]
-    facts = [task.label(name, "") for name in task.facts]
+    facts = [task.label(name, "") for name in task.facts if name in OF_SCORES]
     controls = {f"control: {one}": first.by_image[one] for one in shared if one in first.by_image}
     shuffled = [first.by_image.get(task.label(SHUFFLED, name)) for name in methods[0]]
     best = max((one for one in shuffled if one is not None), key=partial(_height, task), default=None)
