@@ -35,13 +35,15 @@ def matched(names: Iterable[str], labels: Sequence[str]) -> tuple[int, ...]:
     >>> matched(["tabby cat", "lynx"], ["tabby, tabby cat", "catamaran", "lynx"])
     (0, 2)
     """
-    known = _by_name(tuple(labels))
+    known, asked = _by_name(tuple(labels)), list(names)
+    meant = set(map(plain_name, asked))
     found: set[int] = set()
-    for name in names:
+    for name in asked:
         if name.strip().isdecimal() and int(name) < len(labels):
             found.add(int(name))
         plain = plain_name(name)
-        if _OTHERS.get(plain) not in known:
+        other = _OTHERS.get(plain)
+        if other not in known or other in meant:  # beside the other it is the bird that is meant
             found.update(known.get(plain, ()))
     return tuple(sorted(found))
 

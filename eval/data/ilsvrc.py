@@ -36,7 +36,7 @@ class Synsets:
         return {name: at for at, name in enumerate(sorted(self.words))}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Labelled:
     """One validation image."""
 

@@ -55,13 +55,13 @@ def wrong_classes(opened: Opened, at: int, own: Sequence[int], options: Options)
 
 def guesses(opened: Opened, at: int, count: int) -> list[int]:
     """The likeliest classes of the model, the first first."""
-    scores = opened.scores(at)[0]
+    scores = opened.scores(at)[0].detach()
     return scores.topk(min(count, len(scores))).indices.tolist()
 
 
 def _likeliest(opened: Opened, at: int, places: Sequence[int]) -> int:
-    scores = opened.scores(at)[0]
-    return max(places, key=lambda place: float(scores[place]))
+    scores = opened.scores(at)[0].detach()
+    return max(places, key=scores.tolist().__getitem__)
 
 
 def minus_wrong(own: Outcome, wrong: Sequence[Outcome], options: Options) -> dict[str, Outcome]:

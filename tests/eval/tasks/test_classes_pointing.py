@@ -104,7 +104,7 @@ def voc(tmp_path: Path) -> Path:
 
 
 def test_each_category_of_an_image_is_asked_for_with_the_pixels_of_its_instances(coco: Path):
-    model, options = small.classifier(), Options(radius=3)
+    model, options = small.classifier(), Options(radius=3.0)
     items = class_items(look(coco), options)
     assert [item.id for item in items] == [
         "1/cat", "1/dog", "2/cat", "3/cat", "3/dog", "4/cat", "5/cat", "5/dog", "6/cat", "6/zebra",
@@ -177,7 +177,7 @@ def test_a_table_has_means_over_categories_for_controls_too(coco: Path):
 
 
 def test_reject_asks_for_the_likeliest_categories_the_model_has(coco: Path):
-    model, options = small.classifier(), Options(radius=2)
+    model, options = small.classifier(), Options(radius=2.0)
     items = guess_items(look(coco), options, 3)
     rows = CLASSES_REJECT.rows(with_controls(model), items, [grad_cam], options)
     for item, row in zip(items, rows, strict=True):
