@@ -47,18 +47,19 @@ def prepared(*models: nn.Module, frozen: bool = True) -> Generator[None, None, N
     learning = [
         (module, name)
         for module in modules
-        for name, parameter in module.named_parameters(recurse=False)
-        if frozen and parameter.requires_grad
+        for name, parameter in module._parameters.items()  # by its public name it takes five times as long
+        if frozen and parameter is not None and parameter.requires_grad
     ]
     with ExitStack() as stack:
         stack.callback(_run_once.put_back)
         _run_once.change()
         stack.callback(_restore, modules, modes, learning)
         for module in modules:
-            module.training = False
+            if module.training:  # to set it takes far longer than to see it
+                module.training = False
             if getattr(module, _COMPILED, None) is not None:
                 _uncompiled(module, stack)
-            if getattr(module, _PACKS, False):
+            if vars(module).get(_PACKS, False):
                 stack.callback(setattr, module, _PACKS, True)
                 setattr(module, _PACKS, False)
             if isinstance(module, nn.DataParallel) and module.device_ids:
@@ -144,6 +145,7 @@ _run_once = _Shared((checkpoint, "_checkpoint_hook", nullcontext), (checkpoint, 
 
 def _restore(modules: list[nn.Module], modes: list[bool], learning: list[tuple[nn.Module, str]]) -> None:
     for module, mode in zip(modules, modes, strict=True):
-        module.training = mode
+        if module.training != mode:
+            module.training = mode
     for module, name in learning:  # by name: weights that are fetched for a run come back as other objects
         getattr(module, name).requires_grad_(True)
