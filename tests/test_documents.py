@@ -131,7 +131,7 @@ RUN = [
     line
     for line in shell_lines("vlx")
     if not re.search(
-        r"--model|inspect|check torchvision|evaluate all|evaluate methods", line
+        r"--model|inspect|(check|layers) torchvision|evaluate all|evaluate methods", line
     )  # no file of theirs is here; tests/cli has them
 ]
 

@@ -85,14 +85,14 @@ def test_cams_share_one_product_and_guided_methods_another():
     run = small.captioner().read_own([vlx.open_image(PHOTO)])
     cams = [vlx.grad_cam, vlx.hires_cam, vlx.layer_cam, vlx.gradient]
     guided = [vlx.guided_backprop, vlx.guided_grad_cam]
-    home = sys.modules["vlx.methods.maps"]
 
-    def watched(name):
+    def watched(name, room="shared"):
+        home = sys.modules[f"vlx.methods.{room}"]
         return mock.patch.object(home, name, side_effect=getattr(home, name))
 
     with (
         watched("gradients") as full,
-        watched("mean_gradients") as means,
+        watched("mean_gradients", "maps") as means,
         watched("pixel_gradients") as pixels,
     ):
         vlx.explain(run, vlx.caption(), [guided[0], *cams, guided[1]])

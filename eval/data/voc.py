@@ -67,6 +67,7 @@ def read_boxes(path: str | Path, damaged: Damaged | None = None, *, origin: int 
 def clipped(box: Corners, size: tuple[int, int], where: str) -> Corners:
     """A box cut at the border of an image of (height, width). Raises DataError where nothing is left.
 
+    >>> from vlx.eval.measures.localisation import Corners
     >>> clipped(Corners(-2, 0, 5, 9), (10, 4), "a file")
     Corners(left=0, top=0, right=3, bottom=9)
     """

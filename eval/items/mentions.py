@@ -79,6 +79,8 @@ def exchanged(item: Item, knows: Container[str]) -> Item:
     knows none by name, it is the first: a model that spells words may still read it.
 
     >>> from pathlib import Path
+    >>> from vlx.eval.items.item import Item
+    >>> from vlx.eval.items.truth import Shown
     >>> truth = Shown(frozenset({"dog"}), frozenset({"dog", "cat"}), (("lynx", "cat"), ("cat", "cat")))
     >>> item = Item("1", Path(), "1", "a dog runs", truth, word="dog", category="dog")
     >>> exchanged(item, ["cat"]).text
@@ -99,6 +101,8 @@ def own_words(item: Item, said: str) -> list[Item]:
     """An item for each visual word of what a model says, of those whose category the annotations know.
 
     >>> from pathlib import Path
+    >>> from vlx.eval.items.item import Item
+    >>> from vlx.eval.items.truth import Shown
     >>> item = Item("1/own", Path(), "1", "", Shown(frozenset({"dog"}), frozenset({"dog", "cat"}), own=True))
     >>> [(one.id, one.word, one.category) for one in own_words(item, "a puppy and two cats")]
     [('1/own/1', 'puppy', 'dog'), ('1/own/4', 'cats', 'cat')]

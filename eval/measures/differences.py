@@ -15,6 +15,7 @@ def difference(score: Outcome, less: Outcome, whose: str = "subtracted") -> Outc
 
     The reason is that of the score, or that of the other after ``whose`` it is; or ``infinite``.
 
+    >>> from vlx.eval.measures.statistics import Outcome
     >>> difference(Outcome(0.75), Outcome(0.5)).value
     0.25
     >>> difference(Outcome(0.75), Outcome(None, "zero_map"), "control").left_out
@@ -43,6 +44,7 @@ def between_methods(
     an item hard for both is gone from it. Pairs with equally many clusters share one draw of these, whose
     seed is that of the means. With ``middle`` the medians of the differences have intervals too.
 
+    >>> from vlx.eval.measures.statistics import Outcome
     >>> scores = {"a": {"1": Outcome(0.0), "2": Outcome(5.0)}, "b": {"1": Outcome(1.0), "2": Outcome(6.0)}}
     >>> found = between_methods(scores, {"1": "image 1", "2": "image 2"})["b minus a"]
     >>> found.mean, found.interval

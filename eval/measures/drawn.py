@@ -157,6 +157,7 @@ def statistic(
     ``kinds`` says of what kind each is, for the counts. ``estimate_of`` is given the values, and their
     positions among the outcomes.
 
+    >>> from vlx.eval.measures.statistics import Outcome
     >>> outcomes = [Outcome(1.0), Outcome(3.0), Outcome(None, "unknown_word")]
     >>> mean = lambda values, at: means_of(values, np.ones(len(values), bool))
     >>> found = statistic(outcomes, ["1", "2", "3"], mean, ["words"] * 3)

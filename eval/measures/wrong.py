@@ -14,6 +14,7 @@ def own_minus_wrong(own: Outcome, wrong: Sequence[Outcome]) -> Outcome:
     where none has one; ``infinite`` where both sides are infinite alike. One infinite side gives an infinite
     difference, which is in the median and not in the mean.
 
+    >>> from vlx.eval.measures.statistics import Outcome
     >>> own_minus_wrong(Outcome(1.0), [Outcome(1.0), Outcome(0.0), Outcome(None, "zero_map")]).value
     0.5
     >>> own_minus_wrong(Outcome(1.0), [Outcome(None, "zero_map")]).left_out

@@ -317,7 +317,9 @@ def test_methods_that_show_parts_of_the_image(run: Run, picture: Path) -> None:
     given = [part for method in methods for part in ("--method", method)]
     status, told, err = run("caption", picture, "--caption", "a dog", "--no-evidence", *given)
     assert (status, err) == (0, "")
-    assert told.splitlines()[1].split() == ["word", "score", "probability", *methods]
+    head = told.splitlines()[1]
+    assert head.split()[-3:] == list(methods)
+    assert "from image, nats" in head  # they see a filled image anyway
     status, told, err = run("caption", picture, "--caption", "a dog", "--method", "reveal_48")
     assert (status, told) == (1, "")
     assert "no method 'reveal_48'; near names: reveal" in _one_line(err)

@@ -1,5 +1,6 @@
 """``vlx layers``: one target at every layer of a model, as a table and a figure."""
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from vlx.cli.caption import captions
 from vlx.cli.classify import classifying
 from vlx.cli.explaining import check_device, columns, complain, finish, number_or_text
 from vlx.cli.vqa import answering
-from vlx.errors import VlxError
+from vlx.errors import Doubt, VlxError
 from vlx.explanation import Explanation
 from vlx.images.files import open_image, write_whole
 from vlx.methods.values import Method, method_named
@@ -82,7 +83,9 @@ def _at_each(
     found, refused = list[Explanation](), list[tuple[str, str]]()
     for name in reversed(names):  # the last says what is likeliest
         try:
-            one = _explained(model.at(name), picture, chosen, method)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Doubt)  # lower layers are what is asked for
+                one = _explained(model.at(name), picture, chosen, method)
         except VlxError as error:
             refused.append((str(name), str(error)))
             continue

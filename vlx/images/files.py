@@ -182,6 +182,7 @@ def write_whole(path: Path, blob: bytes) -> None:
 def png_of(image: Image.Image) -> bytes:
     """An image as a PNG file.
 
+    >>> from PIL import Image
     >>> png_of(Image.new("RGB", (2, 2)))[1:4]
     b'PNG'
     """

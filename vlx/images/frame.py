@@ -179,8 +179,8 @@ def _weights(
 def frame_of(*, centres: Any = None, **sides: Any) -> Frame:
     """A frame as it was saved; older files have no centres.
 
-    >>> frame_of(image_size=[4, 6], input_size=[2, 3], box=[0, 0, 2, 3]) == Frame.resized((4, 6), (2, 3))
-    True
+    >>> frame_of(image_size=[4, 6], input_size=[2, 3], box=[0.0, 0.0, 4.0, 6.0]).box
+    (0.0, 0.0, 4.0, 6.0)
     """
     placed = None if centres is None else (tuple(centres[0]), tuple(centres[1]))
     named = {name: tuple(sides[name]) for name in ("image_size", "input_size", "box")}

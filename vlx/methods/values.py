@@ -97,6 +97,7 @@ def fused(method: Method, fuse: Fuse = fusion.mean) -> Method:
     to what the image gave the score. `vlx.methods.fusion` has others. Raises VlxError for a method without a
     map on features alone.
 
+    >>> from vlx.methods import fusion
     >>> vlx.fused(vlx.hires_cam).name, vlx.fused(vlx.grad_cam_pp, fusion.refine_cam).name
     ('fused_hires_cam', 'fused_grad_cam_pp_refine_cam')
     """

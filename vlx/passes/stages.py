@@ -71,7 +71,15 @@ def stages(passed: Pass) -> list[str]:
             if known is None or known.node is not one.node:  # what holds a layer gives the same as its last
                 every[one.mixed] = one
     every.pop(seen.mixed, None)  # the layer itself stands for its own convolution
-    return [*(one.name for one in every.values()), passed.layer]
+    within = _within(passed.layer, [name for name, _ in network.named_modules()])
+    names = [one.name.removeprefix(within) for one in every.values() if one.name.startswith(within)]
+    return [*names, passed.layer]
+
+
+def _within(layer: str, names: list[str]) -> str:
+    """From where a layer is named that is none of the network's names: from a part of it."""
+    ends = (name.removesuffix(layer) for name in names if name.endswith(f".{layer}"))
+    return "" if layer in names else next(ends, "")
 
 
 def _has_places(one: _Given, size: tuple[int, int]) -> bool:
