@@ -30,12 +30,12 @@ def matched(names: Iterable[str], labels: Sequence[str]) -> tuple[int, ...]:
     """The places among ``labels`` of those that one of ``names`` means, in their order.
 
     A label is meant by any of the names it gives itself between commas; a name that is a whole number means
-    the label of that place.
+    the label of that place. Where one is spelled just so, others that differ in capitals are not meant.
 
     >>> matched(["tabby cat", "lynx"], ["tabby, tabby cat", "catamaran", "lynx"])
     (0, 2)
     """
-    known, asked = _by_name(tuple(labels)), list(names)
+    known, exact, asked = _by_name(tuple(labels)), _exactly(tuple(labels)), list(names)
     meant = set(map(plain_name, asked))
     found: set[int] = set()
     for name in asked:
@@ -44,7 +44,8 @@ def matched(names: Iterable[str], labels: Sequence[str]) -> tuple[int, ...]:
         plain = plain_name(name)
         other = _OTHERS.get(plain)
         if other not in known or other in meant:  # beside the other it is the bird that is meant
-            found.update(known.get(plain, ()))
+            # ImageNet has a dog, Cardigan, and a garment, cardigan.
+            found.update(exact.get(name.strip()) or known.get(plain, ()))
     return tuple(sorted(found))
 
 
@@ -53,6 +54,16 @@ def _by_name(labels: tuple[str, ...]) -> Mapping[str, tuple[int, ...]]:
     known: dict[str, tuple[int, ...]] = {}
     for at, label in enumerate(labels):
         for name in dict.fromkeys(map(plain_name, (label, *label.split(",")))):
+            known[name] = (*known.get(name, ()), at)
+    return known
+
+
+@lru_cache(maxsize=8)
+def _exactly(labels: tuple[str, ...]) -> Mapping[str, tuple[int, ...]]:
+    """The labels by their names as they are spelled."""
+    known: dict[str, tuple[int, ...]] = {}
+    for at, label in enumerate(labels):
+        for name in dict.fromkeys(part.strip() for part in (label, *label.split(","))):
             known[name] = (*known.get(name, ()), at)
     return known
 

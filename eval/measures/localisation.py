@@ -9,7 +9,7 @@ inclusive of their pixels on both ends, as the devkit counts them.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -107,7 +107,8 @@ def _largest(mask: Mask, connectivity: Connectivity) -> Corners:
     """The box around the largest segment of a mask that is not empty."""
     from scipy import ndimage
 
-    labels, _ = ndimage.label(mask, np.ones((3, 3)) if connectivity == 8 else None)
+    found: Any = ndimage.label(mask, np.ones((3, 3)) if connectivity == 8 else None)
+    labels = found[0]
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     number = int(sizes.argmax())

@@ -137,7 +137,8 @@ def _reject_rows(
 
 def _guess(opened: Opened, at: int) -> tuple[int, int] | LeftOut:
     """The category that is asked for in an item, and the class of the model that is explained."""
-    item, scores = opened.items[at], opened.scores(at)[0].tolist()
+    item = opened.items[at]
+    scores: list[float] = opened.scores(at)[0].tolist()
     assert isinstance(item.truth, Present)
     names = opened.reading(at).choices.names
     places = [matched(one, names) for one in item.truth.categories]

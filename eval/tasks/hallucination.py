@@ -55,7 +55,7 @@ def protocol(options: Options, model_type: ModelType) -> str:
         f"writes, where {FEW} or more name what is there and as many what is not. Scores: the maximum of the "
         "word's raw map on the pixels of the image, by each method; evidence, the log-probability less that "
         "for features of 0; the log-probability itself, of the head noun at its step. Draws of images for "
-        "the intervals. The means of the scores, below, are over words of both kinds"
+        "the intervals. Mean over words of both kinds, in the table of the scores"
     )
 
 
@@ -63,10 +63,12 @@ def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], opti
     knows = cache(partial(_choices, models.trained, items))
     settled = [one for item in items for one in _settled(models.trained, item, knows)]
     known = cache(_nats)  # of a Pass, for all its items together; forgotten after
-    return scored_rows(
-        models, settled, methods, HALLUCINATION.columns, word_target, partial(_scoring, known),
-        seed=options.seed,
-    )  # fmt: skip
+    columns = HALLUCINATION.columns
+    rows = scored_rows(
+        models, settled, methods, columns, word_target, partial(_scoring, known), seed=options.seed
+    )
+    # The maximum of a centre prior is the same for all, and no control.
+    return [replace(row, outcomes={name: row.outcomes[name] for name in columns}) for row in rows]
 
 
 def _settled(model: Any, item: Item, knows: Callable[[], Choices | None]) -> list[Item]:

@@ -47,7 +47,8 @@ def prepared(*models: nn.Module, frozen: bool = True) -> Generator[None, None, N
     learning = [
         (module, name)
         for module in modules
-        for name, parameter in module._parameters.items()  # by its public name it takes five times as long
+        # By its public name it takes five times as long.
+        for name, parameter in module._parameters.items()  # pyright: ignore[reportPrivateUsage]
         if frozen and parameter is not None and parameter.requires_grad
     ]
     with ExitStack() as stack:

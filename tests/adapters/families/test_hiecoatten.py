@@ -264,7 +264,8 @@ def test_one_question_over_the_layers_on_the_command_line(tmp_path, run):
     layers = ("relu3_4", "relu4_4", "pool5")
     chosen = [part for layer in layers for part in ("--layer", layer)]
     asked = (tmp_path / "photo.png", "is the dog red ?", "--answer", "yes", "--answer", "no")
-    status, told, _ = run("vqa", *asked, "--model", f"hiecoatten:{folder}", *chosen, "--out", out)
+    model = ("--model", f"hiecoatten:{folder}", "--no-evidence")
+    status, told, _ = run("vqa", *asked, *model, *chosen, "--out", out)
     assert status == 0
     assert told.splitlines()[1].split() == ["answer", "score", "probability", *layers]
     made = [vlx.load_explanation(out / f"photo-{layer}") for layer in layers]
@@ -409,7 +410,9 @@ def test_what_does_not_fit_is_told(models):
         CoAttentionAnswerer(bare, model.vocabulary, ANSWERS, VGG)
 
 
-def test_the_last_layer_is_the_map_that_is_attended(models):
-    model = models["Alternating"]
+def test_the_last_layer_is_the_map_that_is_attended(tmp_path):
+    write(tmp_path)
+    vgg_file(tmp_path)
+    model = vlx.load(f"hiecoatten:{tmp_path}")
     assert model.at("last").layer == model.layer == "pool5"
     assert model.at("last/2").layer == "relu5_4"

@@ -13,7 +13,7 @@ import vlx
 from tests.adapters import small
 from tests.explained import photo
 from tests.network.plain import Plain, TinyViT, state
-from tests.speakers import Chooser, Speaker
+from tests.speakers import ANSWERS, Chooser, Speaker
 from vlx.adapters.parts.classifier import Classifier
 from vlx.errors import LayerError, VlxError
 from vlx.eval.baselines import LAYERS, NOTICE, c_mwp, mwp, notice_of
@@ -329,7 +329,7 @@ def test_models_of_texts_are_refused():
     with pytest.raises(VlxError, match="gives a caption: this method is for classifiers alone"):
         vlx.explain_caption(Speaker(), photo(), method=mwp)
     with pytest.raises(VlxError, match="gives an answer"):
-        vlx.explain_answer(Chooser(), photo(), "what is it ?", method=mwp)
+        vlx.explain_answer(Chooser(ANSWERS, "answer"), photo(), "what is it ?", method=mwp)
     with pytest.raises(VlxError, match="cannot be differentiated"):
         vlx.explain_model(Plain(), torch.rand(1, 3, 8, 8), method=mwp, create_graph=True)
 

@@ -254,6 +254,8 @@ def test_the_papers_numbers_are_those_it_prints() -> None:
         ("occlusion", ("classifier",), "grad_cam"): 0.254,
         ("occlusion", ("classifier",), "guided_grad_cam"): 0.261,
         ("occlusion", ("classifier",), "guided_backprop"): 0.168,
+        ("localisation", ("classifier",), "grad_cam"): 0.5651,
+        ("classes-reject", ("classifier",), "grad_cam"): 0.7058,
     }
     assert paper_value("boxes", "captioner", "hires_cam") is None
 
