@@ -98,10 +98,18 @@ class Flickr8k:
         )
         return vlx.Pass(
             seen.features, scores, readings, frames, tuple(images),
-            below=vlx.Below(pixels, lambda pixels: vlx.output_at(self.model.encoder, below, pixels)),
+            below=vlx.Below(
+                pixels, lambda pixels: vlx.output_at(self.model.encoder, below, pixels),
+                lambda pixels, item: self._rescored(pixels, padded[item]), cnn=self.model.encoder,
+                colour=self.prepare.colour,
+            ),
             shortcuts=seen.shortcuts, above=seen.above(self.scores, pixels, padded),
             model="Flickr8k captioner", layer=seen.layer,
         )  # fmt: skip
+
+    def _rescored(self, pixels: Tensor, ids: Tensor) -> Tensor:
+        with vlx.prepared(self.model), torch.no_grad():
+            return self.scores(pixels, ids.expand(len(pixels), -1))[:, 1:]
 
     def scores(self, pixels: Tensor, ids: Tensor) -> Tensor:
         """Log-probabilities (batch, step, word) of the rows that are scored."""

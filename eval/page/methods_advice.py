@@ -61,8 +61,27 @@ def _sure_in(table: MethodsTable, deciding: Sequence[Column], name: str, count: 
     paid = "" if cost is None else f"; {times(cost.ratio)} × a forward"
     return (
         f"{deciding[0].decides} is surely above 0 in {count} of {len(deciding)} evaluation(s) "
-        f"({', '.join(told)}){paid}."
+        f"({', '.join(told)}){paid}.{''.join(_below_control(one, name) for one in deciding)}"
     )
+
+
+def _below_control(one: Column, name: str) -> str:
+    """A sentence where a map that knows nothing of the word is scored better, on as many images."""
+    worth = one.worth.get(name)
+    mine = None if worth is None else one.middle(worth.score)[0]
+    if worth is None or mine is None:
+        return ""
+    known = {
+        control: one.middle(summary)[0]
+        for control, summary in one.controls.items()
+        if control.startswith("control: ") and summary.clusters == worth.score.clusters
+    }
+    better = {control: value for control, value in known.items() if value is not None and value > mine}
+    if not better:
+        return ""
+    control = max(better, key=lambda name: better[name])
+    of = control.removeprefix("control: ")
+    return f" Its {one.task.name} {number(mine, 3)} lies below that of {of}, {number(better[control], 3)}."
 
 
 def _rank(one: Column, names: Sequence[str], name: str) -> int:

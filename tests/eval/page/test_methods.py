@@ -101,6 +101,10 @@ def test_advice_follows_the_numbers(sampled: MethodsTable) -> None:
     assert first.endswith("; 200 × a forward.")
     assert second.startswith("For less: dear: ")
     assert second.endswith("; 5.0 × a forward.")
+    high = {"control: centre prior": replace(sampled.columns[0].controls["control: centre prior"], mean=0.9)}
+    first, second = advice(replace(sampled, columns=[replace(sampled.columns[0], controls=high)]))
+    assert first.endswith("a forward.")  # of fewer images than the control
+    assert second.endswith(" Its pointing 0.750 lies below that of centre prior, 0.900.")
     alone = replace(sampled.columns[0], worth={"cheap": sampled.columns[0].worth["cheap"]})
     (line,) = advice(replace(sampled, columns=[alone]))
     assert line.startswith("No method is sure: own − wrong may be 0 for each of 1 in pointing.")
