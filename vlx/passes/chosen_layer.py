@@ -6,20 +6,18 @@ a finer map is found by running the network once, up to its last layer, and look
 
 import re
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from math import log2, prod
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
 from vlx.errors import LayerError
 from vlx.images.frame import Size
 from vlx.passes.at_layer import output_at
-from vlx.passes.default_layer import POOLS, below, carries, default_layer
+from vlx.passes.default_layer import POOLS, Hook, below, carries, default_layer, watched
 from vlx.passes.places import places
 from vlx.passes.prepare import prepared
 from vlx.passes.site import Layer, Site, find_layer
@@ -110,7 +108,7 @@ def _finer(network: nn.Module, last: Site, factor: int, given: Given) -> str:
     name = find_layer(network, last.layer)[0]
     with prepared(network):
         run, other = _picture_in(given)
-        with _watched(network, run):
+        with watched(network, _kept(run)):
             found = output_at(network, last, *other[0], **other[1])
     own = run.sides(found)
     layers = [one for one in run.layers if not isinstance(one.layer, POOLS)]
@@ -188,9 +186,8 @@ def _picture_in(given: Given) -> tuple[_Run, Given]:
     )
 
 
-@contextmanager
-def _watched(network: nn.Module, run: _Run) -> Generator[None, None, None]:
-    def keep(name: str) -> Callable[..., None]:
+def _kept(run: _Run) -> Callable[[str], Hook]:
+    def keep(name: str) -> Hook:
         def hook(layer: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
             given = _tensor_in(output)
             if given is not None:
@@ -199,16 +196,7 @@ def _watched(network: nn.Module, run: _Run) -> Generator[None, None, None]:
 
         return hook
 
-    handles = [
-        layer.register_forward_hook(keep(name), with_kwargs=True)
-        for name, layer in network.named_modules()
-        if name and not isinstance(layer, torch.jit.ScriptModule)  # takes no hooks
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return keep
 
 
 def _tensor_in(given: Any) -> Tensor | None:

@@ -99,7 +99,7 @@ def _run(network: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> 
     with prepared(network):
         run = _Run(image.detach().clone().requires_grad_())
         pixels = run.pixels * 1  # a network may change its input in place, a leaf not
-        with _watched(network, run):
+        with watched(network, _kept(run)):
             run.output = network(
                 *(pixels if one is image else one for one in inputs),
                 **{name: pixels if one is image else one for name, one in named.items()},
@@ -107,10 +107,13 @@ def _run(network: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> 
     return run
 
 
-@contextmanager
-def _watched(network: nn.Module, run: _Run) -> Generator[None, None, None]:
-    def keep(name: str) -> Callable[..., None]:
-        def hook(layer: nn.Module, inputs: Any, output: Any) -> None:
+Hook = Callable[[nn.Module, tuple[Any, ...], dict[str, Any], Any], None]
+"""Is told of a layer what it was given, by place and by name, and what it gave."""
+
+
+def _kept(run: _Run) -> Callable[[str], Hook]:
+    def keep(name: str) -> Hook:
+        def hook(layer: nn.Module, inputs: tuple[Any, ...], _named: Any, output: Any) -> None:
             if type(layer) is nn.Linear and inputs and inputs[0].ndim == 2:
                 run.vectors.append(inputs[0])
             if isinstance(output, Tensor) and output.ndim in (3, 4):
@@ -118,8 +121,14 @@ def _watched(network: nn.Module, run: _Run) -> Generator[None, None, None]:
 
         return hook
 
+    return keep
+
+
+@contextmanager
+def watched(network: nn.Module, keep: Callable[[str], Hook]) -> Generator[None, None, None]:
+    """Let a hook, which ``keep`` makes of a layer's name, be told of every layer that runs in the block."""
     handles = [
-        layer.register_forward_hook(keep(name))
+        layer.register_forward_hook(keep(name), with_kwargs=True)
         for name, layer in network.named_modules()
         if name and not isinstance(layer, torch.jit.ScriptModule)  # takes no hooks
     ]

@@ -1,7 +1,6 @@
 """The layers at which a network has all that it knows of the image, from the pixels up to a layer."""
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from vlx.errors import LayerError, VlxError
 from vlx.passes.capture import model_of
-from vlx.passes.default_layer import POOLS, below, carries
+from vlx.passes.default_layer import POOLS, Hook, below, carries, watched
 from vlx.passes.forward import Pass
 from vlx.passes.places import places
 
@@ -59,7 +58,7 @@ def stages(passed: Pass) -> list[str]:
         )
     pixels = passed.below.pixels.detach().clone()
     seen = _Seen()
-    with torch.inference_mode(False), torch.enable_grad(), _watched(network, seen):
+    with torch.inference_mode(False), torch.enable_grad(), watched(network, _kept(seen)):
         image = pixels.requires_grad_()
         features = passed.below.encode(image * 1)
     size, last = (int(pixels.shape[-2]), int(pixels.shape[-1])), features.grad_fn
@@ -91,12 +90,11 @@ def _has_places(one: _Given, size: tuple[int, int]) -> bool:
         return False
 
 
-@contextmanager
-def _watched(network: nn.Module, seen: _Seen) -> Generator[None, None, None]:
-    """Note what the layers of a network give in the block."""
+def _kept(seen: _Seen) -> Callable[[str], Hook]:
+    """Notes what the layers of a network give."""
 
-    def keep(name: str) -> Callable[..., None]:
-        def hook(layer: nn.Module, _inputs: Any, output: Any) -> None:
+    def keep(name: str) -> Hook:
+        def hook(layer: nn.Module, _inputs: Any, _named: Any, output: Any) -> None:
             seen.times[name] = seen.times.get(name, 0) + 1
             seen.mixed += isinstance(layer, _MIXING)
             first = output[0] if isinstance(output, tuple) and output else output
@@ -106,13 +104,4 @@ def _watched(network: nn.Module, seen: _Seen) -> Generator[None, None, None]:
 
         return hook
 
-    handles = [
-        layer.register_forward_hook(keep(name))
-        for name, layer in network.named_modules()
-        if name and not isinstance(layer, torch.jit.ScriptModule)
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return keep
