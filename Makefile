@@ -5,7 +5,7 @@ IMAGE ?=
 OUT ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports wheel notebooks bench bench-eval bench-hf bench-path bench-load fuzz train score clean
+.PHONY: help demo test test-models test-rest lint types imports wheel notebooks bench bench-eval bench-hf bench-path bench-load fuzz train score clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +23,15 @@ $(VENV)/.dev: $(VENV)/.ready
 demo: $(VENV)/.ready ## explain captions and answers, with a report page; IMAGE=photo.jpg adds your own
 	$(BIN)/vlx demo --out $(OUT) $(if $(IMAGE),--image '$(IMAGE)')
 
+# Two halves of about equal length side by side: most tests are too small to use a second core.
 test: $(VENV)/.dev ## run the tests
-	$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-models test-rest
+
+test-models: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/adapters tests/eval
+
+test-rest: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --ignore tests/adapters --ignore tests/eval
 
 lint: $(VENV)/.dev ## check style
 	$(BIN)/ruff check .
