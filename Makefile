@@ -25,7 +25,7 @@ demo: $(VENV)/.ready ## explain captions and answers, with a report page; IMAGE=
 
 # Two halves of about equal length side by side: most tests are too small to use a second core.
 test: $(VENV)/.dev ## run the tests
-	@$(MAKE) --no-print-directory -j2 --output-sync=target test-models test-rest
+	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) test-models test-rest
 
 test-models: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/adapters tests/eval
