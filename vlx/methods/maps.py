@@ -11,12 +11,7 @@ from torch import Tensor
 from vlx.errors import GuidedError, LayerError, VlxError
 from vlx.methods.fusion import Fuse
 from vlx.methods.fusion import mean as mean_of_layers
-from vlx.methods.gradients import (
-    Gradients,
-    any_nonzero,
-    mean_gradients,
-    values_of,
-)
+from vlx.methods.gradients import Gradients, Terms, any_nonzero, mean_gradients, values_of
 from vlx.methods.guided import Rule
 from vlx.methods.occlusion.of_pass import Shown, band_maps, window_maps
 from vlx.methods.path import along
@@ -40,18 +35,15 @@ def maps_by_method(
     for method in methods:
         if not (method.windows or method.bands or method.cam or method.rule or method.perturbed):
             raise VlxError(f"method {method.name} has neither a map on features nor a rule for pixels")
-    shared = Shared(passed, [[target.terms for target in item] for item in resolved], chunk)
+    shared = Shared(passed, _terms(resolved), chunk)
     on_grid = _cams(shared, methods, told)
     for at in _by_rule(methods):
         method = methods[at]
         if method.fuse is not None:
             yield at, _fused(passed, resolved, method, method.fuse, chunk)
         elif method.windows is not None:
-            asked = dict(enumerate(resolved))
-            yield (
-                at,
-                _at_windows(passed, resolved, window_maps(passed, asked, method.windows, shared.windows)),
-            )
+            shown = window_maps(passed, dict(enumerate(resolved)), method.windows, shared.windows)
+            yield at, _at_windows(passed, resolved, shown)
         elif method.bands is not None:
             yield (
                 at,
@@ -154,10 +146,10 @@ def _at_pixels(shared: Shared, rule: Rule | None, on_grid: Maps | None) -> Maps:
 
 def _along(passed: Pass, resolved: Sequence[Sequence[Resolved]], method: Method, chunk: int | None) -> Maps:
     """Maps of the mean gradients along a path of features, one item after the other."""
-    path, count = method.path, max(map(len, resolved), default=0)
+    path = method.path
     assert path is not None
     _need_places(passed)
-    scores = values_of(passed, [[target.terms for target in item] for item in resolved], count)
+    scores = _scores(passed, resolved)
     blank, error, maps = torch.zeros_like(scores), torch.zeros_like(scores), dict[int, Tensor]()
     batched = exact = True
     for b, targets in _asked(resolved):
@@ -170,7 +162,8 @@ def _along(passed: Pass, resolved: Sequence[Sequence[Resolved]], method: Method,
         exact, batched = exact and found.error is not None, batched and found.batched
         if found.error is not None:
             error[: len(terms), b] = found.error
-    return Maps(_padded(maps, passed.batch, count), scores, batched, 0, blank, error if exact else None)
+    raw = _padded(maps, passed.batch, len(scores))
+    return Maps(raw, scores, batched, 0, blank, error if exact else None)
 
 
 def _fused(
@@ -227,24 +220,33 @@ def blank_scores(
 
 def _perturbed(passed: Pass, resolved: Sequence[Sequence[Resolved]], maps: Perturbed) -> Maps:
     """Maps and scores of a method that changes what a model sees, one item after the other."""
-    count = max(map(len, resolved), default=0)
-    terms = [[target.terms for target in item] for item in resolved]
+    terms = _terms(resolved)
     wide = torch.promote_types(passed.features.dtype, torch.float32)  # as gradients have it
     raw = {b: maps(passed, b, terms[b]).to(wide) for b, _ in _asked(resolved)}
-    return Maps(_padded(raw, passed.batch, count), values_of(passed, terms, count))
+    scores = _scores(passed, resolved)
+    return Maps(_padded(raw, passed.batch, len(scores)), scores)
 
 
 def _at_windows(passed: Pass, resolved: Sequence[Sequence[Resolved]], found: Mapping[int, Shown]) -> Maps:
     """Maps of parts of the image that are hidden or shown, and scores."""
-    count = max(map(len, resolved), default=0)
-    scores = values_of(passed, [[target.terms for target in item] for item in resolved], count)
-    made = {b: torch.from_numpy(shown.maps) for b, shown in found.items()}
+    scores = _scores(passed, resolved)
+    raw = _padded({b: torch.from_numpy(shown.maps) for b, shown in found.items()}, passed.batch, len(scores))
     blank = torch.zeros_like(scores)
     for b, shown in found.items():
         if resolved[b] and shown.blank is None:
-            return Maps(_padded(made, passed.batch, count), scores)
+            return Maps(raw, scores)
         blank[: len(resolved[b]), b] = torch.from_numpy(shown.blank).to(blank)
-    return Maps(_padded(made, passed.batch, count), scores, blank=blank)
+    return Maps(raw, scores, blank=blank)
+
+
+def _terms(resolved: Sequence[Sequence[Resolved]]) -> Terms:
+    """The terms of the targets of each item."""
+    return [[target.terms for target in item] for item in resolved]
+
+
+def _scores(passed: Pass, resolved: Sequence[Sequence[Resolved]]) -> Float[Tensor, "target batch"]:
+    """What every target is worth; 0 behind those of short items."""
+    return values_of(passed, _terms(resolved), max(map(len, resolved), default=0))
 
 
 def _padded(
