@@ -47,13 +47,12 @@ def soft_iou(plane: Map, mask: Mask) -> Outcome:
     >>> soft_iou(np.array([[4.0, 2.0, 2.0, -1.0]]), np.array([[True, True, False, False]])).value
     0.6
     """
-    found = _scaled(plane, mask)
+    found = _sums(plane, mask)
     if isinstance(found, Outcome):
         return found
-    values, truth = found
-    inside, outside = float(values[truth].sum()), float(values[~truth].sum())
+    inside, outside = found
     # No value is above 1, the mask's own: below it lies the map, and the union is the mask with the rest.
-    return Outcome(inside / (int(truth.sum()) + outside))
+    return Outcome(inside / (int(mask.sum()) + outside))
 
 
 def energy(plane: Map, mask: Mask) -> Outcome:
@@ -65,11 +64,10 @@ def energy(plane: Map, mask: Mask) -> Outcome:
     >>> energy(np.array([[4.0, 2.0, 2.0, -1.0]]), np.array([[True, True, False, False]])).value
     0.75
     """
-    found = _scaled(plane, mask)
+    found = _sums(plane, mask)
     if isinstance(found, Outcome):
         return found
-    values, truth = found
-    inside, outside = float(values[truth].sum()), float(values[~truth].sum())
+    inside, outside = found
     return Outcome(inside / (inside + outside))
 
 
@@ -94,12 +92,15 @@ def one_sided(mask: Mask) -> str | None:
     return "full_mask" if mask.all() else None
 
 
-def _scaled(plane: Map, mask: Mask) -> tuple[Map, Mask] | Outcome:
-    """The map without its negative part, scaled to a maximum of 1, and the checked mask."""
+def _sums(plane: Map, mask: Mask) -> tuple[float, float] | Outcome:
+    """The sums inside and outside the mask of the map without its negative part, up to a maximum of 1."""
     values = checked_map(plane)
     truth = checked_mask(mask, values.shape)
     reason = one_sided(truth)
     if reason is not None:
         return Outcome(None, reason)
     peak = float(values.max())
-    return (np.maximum(values, 0) / peak, truth) if peak > 0 else Outcome(None, "zero_map")
+    if peak <= 0:
+        return Outcome(None, "zero_map")
+    scaled = np.maximum(values, 0) / peak
+    return float(scaled[truth].sum()), float(scaled[~truth].sum())
