@@ -5,7 +5,7 @@ IMAGE ?=
 OUT ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-models test-rest lint types imports wheel notebooks bench bench-eval bench-hf bench-path bench-load fuzz train score clean
+.PHONY: help demo test test-models test-rest lint types imports wheel notebooks bench bench-eval bench-hf bench-path bench-load check-gpu fuzz train score clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ bench-load: $(VENV)/.dev ## measure how long a neuraltalk2 checkpoint of the pub
 
 bench-eval: $(VENV)/.dev ## measure how fast evaluations and occlusion run
 	$(BIN)/python -m benchmarks.evaluate
+
+check-gpu: $(VENV)/.dev ## prove and measure everything on this machine's GPU, in one table
+	$(BIN)/python -m benchmarks.check_gpu
 
 fuzz: $(VENV)/.dev ## give the readers of foreign files 100,000 damaged ones each
 	$(BIN)/python -m benchmarks.fuzz

@@ -69,8 +69,8 @@ def bare(model: CNNLSTMCaptioner, items: Sequence[Item]) -> Callable[[], object]
     """Open and prepare the images, and run the network on each image and its caption, no gradients."""
     pairs = list(dict.fromkeys((item.image, item.text) for item in items))
     encoded = [model.vocabulary.encode(text)[1] for _, text in pairs]
-    ids = padded(encoded, torch.device("cpu"))
     network: Any = model.network
+    ids = padded(encoded, next(network.parameters()).device)
 
     @torch.no_grad()
     def run() -> object:

@@ -4,6 +4,8 @@ import statistics
 import time
 from collections.abc import Mapping
 
+import torch
+
 import vlx
 from benchmarks.subjects import METHODS, RIVALS, WORDS, Subject, Work, bare, one_call, ours, words
 
@@ -12,12 +14,17 @@ ONE_CALL, A_CALL_EACH = (f"vlx, {len(METHODS)} methods, {how}" for how in ("one 
 
 
 def alternating(works: Mapping[str, Work], runs: int = RUNS) -> dict[str, float]:
-    """The median seconds of each work; every round runs each of them once, after one warm-up round."""
+    """The median seconds of each work; every round runs each of them once, after one warm-up round.
+
+    Work that a GPU still has to do is waited for.
+    """
     times: dict[str, list[float]] = {name: [] for name in works}
     for number in range(runs + 1):
         for name, work in works.items():
             began = time.perf_counter()
             work()
+            if torch.cuda.is_initialized():
+                torch.cuda.synchronize()
             if number:
                 times[name].append(time.perf_counter() - began)
     return {name: statistics.median(found) for name, found in times.items()}

@@ -41,20 +41,20 @@ SUBJECTS = {
 }
 
 
-def subject(name: str) -> Subject:
-    """Build one of the subjects."""
+def subject(name: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Subject:
+    """Build one of the subjects, on a device and in a precision."""
     network_name, features, rectified, side = SUBJECTS[name]
     torch.manual_seed(0)
     cnn = without_classifier(torchvision_network(network_name)).eval()
-    network = caption_network(cnn, features, VOCABULARY, rectified=rectified).eval()
+    network = caption_network(cnn, features, VOCABULARY, rectified=rectified).eval().to(device, dtype)
     names = ["END", *(f"w{i}" for i in range(1, VOCABULARY))]
     model = CNNLSTMCaptioner(network, Vocabulary(names, 0, 0), Preprocess(AsIs()), name=name)
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8))
     ids = [1 + 17 * t for t in range(WORDS)]
     module = cnn.get_submodule(model.layer)
     return Subject(
-        name, model, image, " ".join(f"w{i}" for i in ids), model.preprocess(image)[0][None],
-        torch.tensor([ids]), module,
+        name, model, image, " ".join(f"w{i}" for i in ids),
+        model.preprocess(image)[0][None].to(device, dtype), torch.tensor([ids], device=device), module,
     )  # fmt: skip
 
 

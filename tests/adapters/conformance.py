@@ -18,6 +18,7 @@ from PIL import Image
 from torch import nn
 
 import vlx
+from tests import placed
 from tests.passes.test_capture import state_of
 from vlx.images.preprocess import stack_images
 
@@ -32,7 +33,7 @@ def stepped(adapter: Any, image: Image.Image, ids: Sequence[int]) -> list[torch.
         state = adapter.network.first(adapter.network.cnn(pixels))
         rows: list[torch.Tensor] = []
         for said in (adapter.vocabulary.start, *ids):
-            state, logits = adapter.network.step(state, torch.tensor([said]))
+            state, logits = adapter.network.step(state, torch.tensor([said], device=pixels.device))
             rows.append(torch.log_softmax(logits[0], -1))
     return rows
 
@@ -52,6 +53,9 @@ class Case:
     method: vlx.Method = vlx.guided_grad_cam
     """How it is explained where it does not matter how; a network without ReLU cannot be guided."""
 
+    def __post_init__(self) -> None:
+        placed.place(self.network)
+
     def read(self) -> vlx.Pass:
         """All images and texts as one batch."""
         if self.texts is None:
@@ -63,12 +67,14 @@ class Case:
         texts = None if self.texts is None else (self.texts[row],)
         return replace(self, images=(self.images[row],), texts=texts)
 
-    def close(self, found: Any, expected: Any) -> None:
-        """Assert equality up to the order of sums, relative to the largest value."""
-        found, expected = torch.as_tensor(found), torch.as_tensor(expected)
-        beside = max(self.beside, 1e-6 if found.dtype == torch.float32 else 0.0)
-        largest = float(expected.abs().max())
-        torch.testing.assert_close(found, expected, rtol=0.0, atol=beside * max(largest, 1e-30))
+    def close(self, found: Any, expected: Any, scale: float = 0.0) -> None:
+        """Assert equality up to the order of sums, relative to the largest value, or a larger ``scale``."""
+        found, expected = torch.as_tensor(found).cpu(), torch.as_tensor(expected).cpu()
+        beside = placed.beside(self.beside, found.dtype)
+        largest = max(scale, float(expected.abs().max()))
+        torch.testing.assert_close(
+            found.to(expected.dtype), expected, rtol=0.0, atol=beside * max(largest, 1e-30)
+        )
 
 
 def targets_of(run: vlx.Pass) -> list[list[vlx.Target]]:
@@ -367,19 +373,21 @@ def check_sums(case: Case) -> None:
     for result in vlx.explain(run, targets_of(run), SIGNED):
         *words, caption = result.targets
         case.close(sum(word.score for word in words), caption.score)
-        case.close(result.raw[:-1].sum(0), result.raw[-1])
+        case.close(result.raw[:-1].sum(0), result.raw[-1], abs(result.raw).max())  # words may cancel
 
 
 def check_generated(case: Case) -> None:
     """A greedy caption, read again, is the likeliest word at every step, and its end at the last."""
     said: Sequence[str] = case.adapter.generate(case.images, 1)
     run = case.adapter.read(case.images, said)
-    best = run.scores.argmax(-1)
+    below_best = (run.scores.amax(-1, keepdim=True) - run.scores).detach().float()
+    near = 0.2 if placed.half() else 0.0  # two words may round to one score
     for row, reading in enumerate(run.readings):
         for word in reading.words:
-            assert tuple(int(best[row, step]) for step in word.steps) == word.ids
+            found = [float(below_best[row, step, at]) for step, at in zip(word.steps, word.ids, strict=True)]
+            assert max(found) <= near
         if reading.end is not None and len(reading.words) < case.adapter.steps:
-            assert (int(best[row, reading.end.steps[0]]),) == reading.end.ids
+            assert float(below_best[row, reading.end.steps[0], reading.end.ids[0]]) <= near
 
 
 CHECKS = (
