@@ -82,8 +82,12 @@ def ready(network: Network, device: str) -> Network:
 
 def save_weights(path: Path, network: nn.Module) -> None:
     """Write a network's tensors as half-precision safetensors."""
-    state = {name: tensor.detach().half().contiguous().cpu() for name, tensor in network.state_dict().items()}
-    save_file(state, path)
+    save_tensors(path, network.state_dict())
+
+
+def save_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Write named tensors as half-precision safetensors."""
+    save_file({name: tensor.detach().half().contiguous().cpu() for name, tensor in state.items()}, path)
 
 
 def _safetensors(file: Path) -> dict[str, Tensor]:

@@ -35,6 +35,8 @@ class Classifier:
     others are named. Of several things that a
     network returns, the first or the one called logits are its scores. A network of one channel is given
     the luminance of the normalised image. What is wrapped, in DataParallel or by torch.compile, is unwrapped.
+    ``multi_label`` says that it was trained with a sigmoid for each class, so that several may be there: the
+    probability of one then does not depend on the others.
 
     >>> from torchvision.models import resnet18
     >>> from vlx.images import imagenet
@@ -51,11 +53,13 @@ class Classifier:
         *,
         layer: Layer | None = None,
         name: str = "classifier",
+        multi_label: bool = False,
     ) -> None:
         self.network = network = unwrapped(network)
         self.labels = tuple(labels)
         self.preprocess = preprocess
         self.name = name
+        self.multi_label = multi_label
         size = input_size(preprocess)
         self._channels = channels_of(network, size)
         black = partial(zeros, network, size, self._channels)
@@ -65,7 +69,14 @@ class Classifier:
 
     def at(self, layer: Layer) -> "Classifier":
         """The same model, explained at another layer."""
-        return Classifier(self.network, self.labels, self.preprocess, layer=layer, name=self.name)
+        return Classifier(
+            self.network,
+            self.labels,
+            self.preprocess,
+            layer=layer,
+            name=self.name,
+            multi_label=self.multi_label,
+        )
 
     def read(self, images: Sequence[Image.Image]) -> Pass:
         """Score every class of each image in one run; nothing below the layer is recorded."""
@@ -74,7 +85,7 @@ class Classifier:
         with capture(self.network, Site(self._module, everywhere=on_channels_first(size))) as seen:
             scores = self._scores(pixels)
         # A head of one logit is trained with a sigmoid: a softmax of one is always 1.
-        odds: Odds = "sigmoid" if len(self.labels) == 1 else "softmax"
+        odds: Odds = "sigmoid" if self.multi_label or len(self.labels) == 1 else "softmax"
         reading = Reading("label", (), choices_of("label", self.labels), odds=odds)
         return Pass(
             features=seen.features,

@@ -67,10 +67,16 @@ def views_of(model: Any, crop: Crop) -> list[View]:
 
 def mean_scores(passes: Sequence[Pass]) -> Float[Tensor, "item step choice"]:
     """The mean of the probabilities of several views."""
-    total = passes[0].scores.detach().float().softmax(-1)
+    total = _shares(passes[0])
     for one in passes[1:]:
-        total = total + one.scores.detach().float().softmax(-1)
+        total = total + _shares(one)
     return total / len(passes)
+
+
+def _shares(passed: Pass) -> Float[Tensor, "item step choice"]:
+    """The probabilities that a model was trained for: of all classes together, or of each by itself."""
+    scores = passed.scores.detach().float()
+    return scores.sigmoid() if passed.readings[0].odds == "sigmoid" else scores.softmax(-1)
 
 
 def merged(planes: Sequence[Map], frames: Sequence[Frame], views: Sequence[View]) -> Map:

@@ -1,5 +1,6 @@
 """What a person asks for, and what it takes before the first batch: data, model, items, settings."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -26,7 +27,7 @@ VERSIONS = (
 )  # fmt: skip
 """Packages that a row may depend on."""
 SCENES = "scenes"
-"""The data that come with the package."""
+"""The data that come with the package; ``scenes/voc`` and the like are the same, laid out otherwise."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,13 @@ def prepare(task: Task, request: Request, loaded: Models | None = None) -> Prepa
 
 
 def data_folder(data: str, split: str | None = None) -> DataFolder:
-    """The folder of some data; ``scenes`` is the held-out part of the built-in world."""
+    """The folder of some data; ``scenes`` is the held-out part of the built-in world.
+
+    ``scenes/ilsvrc``, ``scenes/kaggle`` and ``scenes/voc`` are the same, laid out as those data are; a folder
+    of this name comes first.
+    """
+    if data.startswith(f"{SCENES}/") and not os.path.isdir(data):
+        return look(held_out_scenes(layout=data.removeprefix(f"{SCENES}/")), split)
     if data != SCENES:
         return look(data, split)
     world = held_out_scenes()

@@ -28,12 +28,12 @@ from vlx.methods.values import Method
 def classify(
     images: Images,
     model: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             help="A classifier, as torchvision/resnet50, torchvision/resnet50:FILE or hf:NAME; several are "
-            "compared."
+            "compared. By default that of the built-in scenes."
         ),
-    ],
+    ] = None,
     label: Annotated[
         list[str] | None,
         typer.Option(help="Explain this class (or, for CLIP, text) instead of the likeliest; repeatable."),
@@ -48,7 +48,9 @@ def classify(
     """Explain classes that an image classifier gives."""
     paths, methods = listed(images), methods_named(method)
     does = ("classify images", "torchvision/resnet50")
-    classifiers = load_models(model, layer, device, classifying, *does, fuses(methods))
+    classifiers = load_models(
+        model or ["scenes/classifier"], layer, device, classifying, *does, fuses(methods)
+    )
     explained = label_with(classifiers, methods, label, runners_up, evidence=evidence)
     finish(run_all(paths, explained, out, "Classes"))
 

@@ -49,7 +49,7 @@ evaluate = typer.Typer(
 
 CAPTIONER = model_option("scenes/captioner", "A captioner")
 VQA = model_option("scenes/vqa", "A VQA model")
-CLASSIFIER = model_option("torchvision/resnet50", "A classifier")
+CLASSIFIER = model_option("scenes/classifier", "A classifier")
 
 COMMANDS = (
     (
@@ -143,7 +143,7 @@ def everything(**given: Any) -> None:
     from vlx.eval.page.evaluate_all import evaluate_all
     from vlx.eval.tasks.all import TASKS
 
-    names = dict.fromkeys(given["model"] or ["scenes/captioner", "scenes/vqa"])
+    names = dict.fromkeys(given["model"] or ["scenes/captioner", "scenes/vqa", "scenes/classifier"])
     requests = [request_of({**given, "model": name}, None) for name in names]
     print(f"page: {evaluate_all(requests, TASKS, given['out'], occluded=given['occluded'])}")
 
@@ -153,7 +153,7 @@ evaluate.command("all")(
         everything,
         option(
             "model", list[str] | None, None,
-            help="A model; several may be given. By default both built-in ones.",
+            help="A model; several may be given. By default a built-in one of each kind.",
         ),
         DATA,
         METHOD,

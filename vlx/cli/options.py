@@ -70,7 +70,11 @@ def model_option(default: str, which: str) -> Parameter:
     return option("model", str, default, help=f"{which} that `vlx models` lists.")
 
 
-DATA = option("data", str, "scenes", help="A folder (see vlx data check), or scenes: the built-in world.")
+DATA = option(
+    "data", str, "scenes",
+    help="A folder (see vlx data check), or scenes: the built-in world; scenes/ilsvrc, scenes/kaggle and "
+    "scenes/voc are laid out as those data are.",
+)  # fmt: skip
 METHOD = option(
     "method", list[str] | None, None,
     help="How to explain, by default grad_cam; give it several times to compare.",

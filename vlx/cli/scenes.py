@@ -24,6 +24,22 @@ def generate(
     print(write_world(out, count, seed, workers=workers))
 
 
+@scenes.command("lay-out")
+def lay_out(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Where to write them.")],
+    like: Annotated[str, typer.Option(help="ilsvrc (its devkit), kaggle (ILSVRC's tables there) or voc.")],
+    world: Annotated[
+        Path | None,
+        typer.Option(help="A folder that `vlx scenes generate` wrote; by default the held-out scenes."),
+    ] = None,
+) -> None:
+    """Write scenes as ILSVRC's or PASCAL VOC's data are: boxes in XML, classes, masks."""
+    from vlx.scenes import held_out_scenes
+    from vlx.scenes.layouts import write_layout
+
+    print(write_layout(world or held_out_scenes(), out, like))
+
+
 @scenes.command()
 def train(
     work: Annotated[Path, typer.Option(help="Where finished stages are kept.")] = Path("runs/train"),

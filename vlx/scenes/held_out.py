@@ -22,6 +22,7 @@ from pathlib import Path
 
 from vlx.errors import VlxError
 from vlx.images.files import write_whole
+from vlx.scenes.layouts import laid_out
 
 ARCHIVE = Path(__file__).parent / "assets" / "held_out.tar.gz"
 _NAME = re.compile(r"(?:\w[\w.-]*/)*\w[\w.-]*", re.ASCII)  # no root, no drive, no "..", nothing hidden
@@ -30,8 +31,11 @@ _PART = ".unpacking-"
 _OLD = 3600.0  # seconds after which a folder of that name was left by a process that was killed
 
 
-def held_out_scenes(archive: str | Path = ARCHIVE) -> Path:
+def held_out_scenes(archive: str | Path = ARCHIVE, *, layout: str = "coco") -> Path:
     """The folder of the held-out scenes, laid out as `vlx.scenes.formats.write_world` lays one out.
+
+    With a ``layout`` of `vlx.scenes.layouts.write_layout` it is another folder with the same scenes, laid out
+    as ILSVRC's or VOC's data are.
 
     It lies in the folder that the environment variable ``VLX_CACHE`` names, by default in the user's cache,
     under a name that follows from the archive's bytes. The first call unpacks the archive, all at once; every
@@ -39,13 +43,19 @@ def held_out_scenes(archive: str | Path = ARCHIVE) -> Path:
     Where the cache cannot be written, a temporary folder serves until this process ends.
 
     ``archive`` is another one that `pack` wrote. Raises VlxError where it is missing, damaged or names a file
-    outside its folder, and where no folder can be written.
+    outside its folder, for an unknown layout, and where no folder can be written.
     """
     digest, files = _read(Path(archive))
+    world = _in_cache(files, f"held-out-{digest[:16]}")
+    return world if layout == "coco" else _in_cache(laid_out(world, layout), f"{world.name}-{layout}")
+
+
+def _in_cache(files: Mapping[str, bytes], name: str) -> Path:
+    """A folder of this name with these files in it and no others."""
     failures: list[str] = []
     for root in (_cache, _temporary):
         try:
-            return _unpacked(files, root() / f"held-out-{digest[:16]}")
+            return _unpacked(files, root() / name)
         except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home
             failures.append(str(error))
     told = "; ".join(dict.fromkeys(failures))

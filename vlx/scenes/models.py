@@ -9,12 +9,15 @@ from vlx.adapters.files.weights import fit_weights, load_weights, ready
 from vlx.adapters.nets.question import QuestionNetwork
 from vlx.adapters.nets.recurrent import CaptionNetwork, caption_network
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
+from vlx.adapters.parts.classifier import Classifier
 from vlx.adapters.parts.deeper_lstm import DeeperLSTM
 from vlx.adapters.parts.family import Family, by_name_alone
 from vlx.errors import CheckpointError
 from vlx.images.preprocess import Preprocess, Squash
 from vlx.passes.site import Layer
+from vlx.scenes.classes import SceneClassifier, fixed, gap_classifier, vgg_classifier
 from vlx.scenes.cnn import FC, small_vgg
+from vlx.scenes.inventory import CATEGORIES
 from vlx.scenes.plan import SIDE
 from vlx.scenes.texts import caption_vocabulary_of, question_vocabulary_of
 
@@ -68,6 +71,39 @@ def load_vqa(
     )
 
 
+def load_classifier(
+    *, layer: Layer | None = None, device: str = "cpu", folder: str | Path = ASSETS
+) -> Classifier:
+    """The classifier of the built-in scenes: a small VGG with fc6, fc7 and fc8, a sigmoid for each class.
+
+    Its classes are the COCO categories that scenes show, by their names.
+    """
+    return _classifier(vgg_classifier(), "classifier", layer, device, Path(folder))
+
+
+def load_gap_classifier(
+    *, layer: Layer | None = None, device: str = "cpu", folder: str | Path = ASSETS
+) -> Classifier:
+    """Its sister, whose last maps are averaged: the form that class activation maps need."""
+    return _classifier(gap_classifier(), "classifier-gap", layer, device, Path(folder))
+
+
+def _classifier(
+    network: SceneClassifier, name: str, layer: Layer | None, device: str, folder: Path
+) -> Classifier:
+    below = fixed(load_weights(folder / "cnn.safetensors"))
+    file = folder / f"{name}.safetensors"
+    fit_weights(network, {**load_weights(file), **below}, str(file))
+    return Classifier(
+        ready(network, device),
+        [one.name for one in CATEGORIES],
+        PREPROCESS,
+        layer=layer,
+        name=f"scenes/{name}",
+        multi_label=True,
+    )
+
+
 def _load(network: CaptionNetwork | QuestionNetwork, folder: Path, name: str, device: str) -> None:
     cnn = {f"cnn.{key}": value for key, value in load_weights(folder / "cnn.safetensors").items()}
     fit_weights(network, {**load_weights(folder / name), **cnn}, str(folder / name))
@@ -96,6 +132,17 @@ SCENES = (
     Family(
         {"scenes/vqa": "answers about the built-in scenes: deeper LSTM Q + norm I at a small size"},
         open=by_name_alone(load_vqa),
+    ),
+    Family(
+        {
+            "scenes/classifier": "COCO categories in the built-in scenes, several at once: "
+            "small VGG with fully connected layers",
+        },
+        open=by_name_alone(load_classifier),
+    ),
+    Family(
+        {"scenes/classifier-gap": "the same from averaged maps (CAM's form)"},
+        open=by_name_alone(load_gap_classifier),
     ),
 )
 """What `vlx.load` opens by name."""

@@ -14,6 +14,7 @@ from PIL import Image
 from vlx.adapters.parts.captioner import CNNLSTMCaptioner
 from vlx.adapters.parts.deeper_lstm import DeeperLSTM
 from vlx.scenes.annotators import accuracy
+from vlx.scenes.class_scores import report_classes
 from vlx.scenes.held_out import ARCHIVE, held_out_scenes
 from vlx.scenes.language import Asked
 from vlx.scenes.models import ASSETS, load_captioner, load_vqa
@@ -69,6 +70,7 @@ def report(folder: Path, log: Log) -> None:
     for name, answers in rows.items():
         agreed = [accuracy(given, one.people) for given, one in zip(answers, asked, strict=True)]
         log(f"  {name}: {_by_kind(asked, agreed)}")
+    report_classes(folder, images, _present(world), log)
 
 
 def object_words(

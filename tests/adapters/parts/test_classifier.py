@@ -102,6 +102,19 @@ def test_a_head_of_one_logit_has_the_probability_of_its_sigmoid(bias):
     assert found.predicted == (("sick", pytest.approx(share, rel=1e-5)),)
 
 
+def test_of_several_labels_each_has_the_probability_of_its_sigmoid():
+    (photo,) = small.photos((40, 50))
+    one, several = (Classifier(network(), NAMES, SMALL, multi_label=many) for many in (False, True))
+    assert several.at("features.1").multi_label
+    found = vlx.explain_label(several, photo, list(NAMES))
+    alone = vlx.explain_label(one, photo, list(NAMES))
+    for target, other in zip(found.targets, alone.targets, strict=True):
+        assert target.score == other.score
+        assert target.probability == pytest.approx(1 / (1 + np.exp(-target.score)), rel=1e-5)
+    assert np.array_equal(found.raw, alone.raw)
+    assert dict(found.predicted) == {target.name: target.probability for target in found.targets}
+
+
 def test_what_is_unknown_is_told():
     model, (photo,) = classifier(), small.photos((70, 90))
     with pytest.raises(UnknownChoice, match=r"no class 'tigercat' among its 5; near names: tiger cat"):

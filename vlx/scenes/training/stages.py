@@ -1,9 +1,10 @@
 """The stages in which the built-in models are trained.
 
 The convolutions learn from windows and scenes, the fully connected layers from feature maps, then the
-captioner, the VQA model and a question-only model from fixed fc7 vectors, each on scenes that the
-stage before has not seen. Writes weights, the archive of held-out scenes, scores and the log. A stage
-that is done is kept in ``--work`` and not repeated, so an interrupted run goes on where it was.
+captioner, the VQA model and a question-only model from fixed fc7 vectors, and two classifiers from the
+maps of the fixed convolutions, each on scenes that the stage before has not seen. Writes weights, the
+archive of held-out scenes, scores and the log. A stage that is done is kept in ``--work`` and not
+repeated, so an interrupted run goes on where it was.
 """
 
 import random
@@ -15,20 +16,22 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from vlx.adapters.files.weights import save_weights
+from vlx.adapters.files.weights import fit_weights, load_weights, save_tensors, save_weights
 from vlx.adapters.nets.vgg import VggLike
+from vlx.scenes.classes import own_state
 from vlx.scenes.cnn import small_vgg
 from vlx.scenes.formats import write_world
 from vlx.scenes.held_out import ARCHIVE, pack
 from vlx.scenes.score import report
+from vlx.scenes.training.classes import Seen, train_gap_classifier, train_vgg_classifier, whole_maps
 from vlx.scenes.training.cnn import pooled_maps, train_cnn
 from vlx.scenes.training.data import drawn, labels, pictures, plans
 from vlx.scenes.training.fc import train_fc, vectors
 from vlx.scenes.training.log import Log
 from vlx.scenes.training.text import train_captioner, train_question_only, train_vqa
 
-CNN_SEED, FC_SEED, CHECK_SEED, HELD_OUT_SEED, TEXT_SEED = 1, 2, 3, 4, 5
-SCENES, HELD_OUT_SCENES = 32_000, 200
+CNN_SEED, FC_SEED, CHECK_SEED, HELD_OUT_SEED, TEXT_SEED, CLASSES_SEED = 1, 2, 3, 4, 5, 6
+SCENES, CLASS_SCENES, HELD_OUT_SCENES = 32_000, 20_000, 200
 WORLDS = {CNN_SEED: SCENES, FC_SEED: SCENES, TEXT_SEED: SCENES, CHECK_SEED: 1_000}
 
 
@@ -53,10 +56,24 @@ def train(work: Path, out: Path, device: torch.device) -> None:
             _seed_everything()
             stage(out, world, checks, device, log)
             done.touch()
+    _classifier_stage(work, out, cnn, device, log)
     _held_out_stage(work, out)
     report(out, log)
     log("done")
     (out / "training.log").write_text((work / "training.log").read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def train_classifiers(work: Path, out: Path, device: torch.device) -> None:
+    """Train the classifiers alone, on the convolutions in ``out``; their log is left in ``work``.
+
+    Raises CheckpointError where there are none.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    log = _log(work / "training.log")
+    log(f"torch {torch.__version__} on {device}, {torch.get_num_threads()} threads")
+    cnn = small_vgg()
+    fit_weights(cnn, load_weights(out / "cnn.safetensors"), str(out / "cnn.safetensors"))
+    _classifier_stage(work, out, cnn.to(device).eval().requires_grad_(False), device, log)
 
 
 def _cnn_stage(work: Path, device: torch.device, log: Log) -> VggLike:
@@ -91,6 +108,25 @@ def _fc_stage(work: Path, cnn: VggLike, maps: dict[int, Tensor], device: torch.d
         train_fc(cnn, (torch.cat([maps[seed] for seed in seeds]), truth), check, device, log)
         save_weights(path, cnn)
     cnn.load_state_dict(load_file(path))
+
+
+def _classifier_stage(work: Path, out: Path, cnn: VggLike, device: torch.device, log: Log) -> None:
+    """Train both classifiers on the maps of a CNN's convolutions and write what they have of their own."""
+    worlds: list[Seen] = []
+    for seed, count in ((CLASSES_SEED, CLASS_SCENES), (CHECK_SEED, WORLDS[CHECK_SEED])):
+        path = work / f"whole_maps{seed}.npy"
+        if not path.with_suffix(".done").is_file():
+            whole_maps(path, cnn, drawn(seed, count), count, device)
+            log(f"whole feature maps of {count} scenes computed")
+        there = (labels(plans(seed, count)).counts > 0).float()
+        worlds.append((np.load(path, mmap_mode="r"), there))
+    for name, lesson in (("classifier", train_vgg_classifier), ("classifier-gap", train_gap_classifier)):
+        done = work / f"{name}.done"
+        if not done.is_file():
+            _seed_everything()
+            network = lesson(worlds[0], worlds[1], device, log)
+            save_tensors(out / f"{name}.safetensors", own_state(network))
+            done.touch()
 
 
 def _held_out_stage(work: Path, out: Path) -> None:
