@@ -88,7 +88,7 @@ def train_vgg_classifier(world: Seen, check: Seen, device: torch.device, log: Lo
     head = nn.Sequential(above(network), nn.Flatten(), placed, *list(classifier)[1:]).to(device)
     own = {"params": [placed.own], "weight_decay": 0.3}
     rest = {"params": [one for one in head.parameters() if one is not placed.own], "weight_decay": 0.01}
-    _learn("classifier", head, [own, rest], world, check, device, log)
+    _learn("classifier", head, [own, rest], world, check, device, log, epochs=4)
     with torch.no_grad():
         fc6.weight.copy_(placed.weight())
         assert fc6.bias is not None
@@ -102,7 +102,8 @@ def train_gap_classifier(world: Seen, check: Seen, device: torch.device, log: Lo
     linear = network.classifier[0]
     assert isinstance(linear, nn.Linear)
     head = nn.Sequential(above(network), network.pool, nn.Flatten(), _Scaled(), linear).to(device)
-    _learn("classifier-gap", head, [{"params": list(head.parameters())}], world, check, device, log)
+    groups = [{"params": list(head.parameters())}]
+    _learn("classifier-gap", head, groups, world, check, device, log, epochs=2)
     with torch.no_grad():
         linear.weight.mul_(KEPT)
     return network.eval().requires_grad_(False)
@@ -124,7 +125,7 @@ def _learn(
     device: torch.device,
     log: Log,
     *,
-    epochs: int = 4,
+    epochs: int,
     batch: int = 64,
     peak: float = 2e-3,
 ) -> None:
