@@ -53,7 +53,8 @@ class Collected:
         self._by_item.setdefault(row.method, {})[item] = row.outcomes[SCORE]
         self._image_of[item] = row.image
         self._categories.setdefault(row.method, []).append(row.category)
-        if row.image != row.item:  # as it is for a damaged record, which names no image
+        # A damaged record, which names no image, has its own name for one; so has an image of one item.
+        if row.image != row.item or row.outcomes[SCORE].left_out != "damaged_record":
             self._known.add(row.image)
         if self._task.statistics is not None:
             self._numbers.append(Numbers(row.image, row.method, row.category, row.outcomes))

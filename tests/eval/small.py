@@ -53,6 +53,7 @@ def classifier() -> Classifier:
 MODELS: dict[str, Callable[[], Any]] = {
     "scenes/captioner": captioner,
     "scenes/vqa": vqa,
+    "scenes/classifier": classifier,
     "small/classifier": classifier,
 }
 

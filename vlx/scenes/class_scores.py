@@ -66,9 +66,16 @@ def class_scores(
     """Score a classifier on images whose categories are known."""
     parts = [model.read(images[at : at + BATCH]).scores[:, 0] for at in range(0, len(images), BATCH)]
     scores = np.concatenate([part.detach().double().cpu().numpy() for part in parts])
-    there = np.array([[name in shown for name in model.labels] for shown in present])
+    return scores_of(scores, model.labels, present)
+
+
+def scores_of(
+    scores: Float[np.ndarray, "image label"], labels: Sequence[str], present: Sequence[Set[str]]
+) -> ClassScores:
+    """Score logits of some labels of images whose categories are known."""
+    there = np.array([[name in shown for name in labels] for shown in present])
     said = scores > 0  # the logit of a probability of .5
-    kept = {name: at for at, name in enumerate(model.labels) if there[:, at].any()}
+    kept = {name: at for at, name in enumerate(labels) if there[:, at].any()}
     return ClassScores(
         {name: average_precision(scores[:, at], there[:, at]) for name, at in kept.items()},
         {name: float(said[there[:, at], at].mean()) for name, at in kept.items()},

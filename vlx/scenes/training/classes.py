@@ -26,9 +26,9 @@ from vlx.scenes.classes import (
 from vlx.scenes.cnn import normalised
 from vlx.scenes.training.log import Log, Progress
 
-Maps = Float[np.ndarray, "scene channel row col"]
+Maps = Float[np.ndarray, "_scene channel row col"]
 """Half precision, of the last of the fixed convolutions; may be mapped from a file."""
-Seen = tuple[Maps, Float[Tensor, "scene category"]]
+Seen = tuple[Maps, Float[Tensor, "_scene category"]]
 """The maps of some scenes, and 1 for each category that is there."""
 KEPT = 14.0
 """What the mean over places is multiplied by while the linear layer learns: small objects move it little."""
