@@ -198,7 +198,8 @@ def qwen() -> Any:
         vision_start_token_id=tiny.ID("<vs>"), vision_end_token_id=tiny.ID("<ve>"),
         tie_word_embeddings=True,
     )  # fmt: skip
-    processor = tiny.qwen2_vl()[1]
+    with torch.device("cpu"):  # the small model beside it draws its weights there
+        processor = tiny.qwen2_vl()[1]
     processor.image_processor.patch_size = 14
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
