@@ -1,8 +1,10 @@
 """Speed, memory and waits on a GPU, part by part; see `benchmarks.check_gpu`."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,10 +31,10 @@ class Asked:
     small: bool
 
 
-def _waits(work: Work) -> int:
-    """How often the host waited for the GPU while some work ran."""
+def _waits(work: Work) -> Counter[str]:
+    """Where in the code, and how often, the host waited for the GPU while some work ran."""
     if not torch.cuda.is_initialized():
-        return 0
+        return Counter()
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         torch.cuda.set_sync_debug_mode("warn")
@@ -40,7 +42,11 @@ def _waits(work: Work) -> int:
             work()
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    return sum("synchroniz" in str(one.message) for one in told)
+    return Counter(
+        f"{'/'.join(Path(one.filename).parts[-2:])}:{one.lineno}"
+        for one in told
+        if "synchroniz" in str(one.message)
+    )
 
 
 def _peak(work: Work) -> float:
@@ -64,12 +70,12 @@ def _measured(title: str, works: dict[str, Work], base: str, count: int, runs: i
         peak, waits = _peak(work), _waits(work)
         told[name] = {
             "ms": round(1000 * seconds[name], 3), "times": round(seconds[name] / seconds[base], 3),
-            "a second": round(count / seconds[name], 1), "GiB": round(peak, 3), "waits": waits,
+            "a second": round(count / seconds[name], 1), "GiB": round(peak, 3), "waits": waits.total(), "waits at": waits.most_common(12),
         }  # fmt: skip
         one = told[name]
         print(
             f"  {name:34s} {one['ms']:9.2f} ms {one['times']:7.2f} x {one['a second']:9.1f} /s "
-            f"{one['GiB']:7.2f} GiB {waits:5d} waits",
+            f"{one['GiB']:7.2f} GiB {one['waits']:5d} waits",
             flush=True,
         )
     return told

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from PIL import Image
 from torch import Tensor
 
@@ -46,6 +46,16 @@ Resample = Callable[[Float[np.ndarray, "height width 3"], Size], Float[np.ndarra
 """Another program's way to bring pixels of 0 to 255 to another size; the result need not be whole numbers."""
 
 
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What is seen of a resized image: its values of 0 to 255 in the window, and where they lie there."""
+
+    values: Shaped[Tensor, "3 row col"]
+    corner: tuple[int, int]
+    """Row and column in the window of the first; the rest is the colour that is subtracted."""
+    frame: Frame
+
+
 @dataclass(frozen=True)
 class Preprocess:
     """How an image becomes network input: resize, centre crop or pad, then scale and normalise.
@@ -72,13 +82,36 @@ class Preprocess:
 
     def __call__(self, image: Image.Image) -> tuple[Float[Tensor, "3 height width"], Frame]:
         """The network input, and where it lies on the image."""
+        fitted = self.fitted(image)
+        return self.normalised([fitted], torch.device("cpu"))[0], fitted.frame
+
+    def fitted(self, image: Image.Image) -> "Fitted":
+        """The part of the resized image that is in the window, not yet normalised."""
         image = upright_rgb(image)
         size = (image.height, image.width)
         target = _target(self.resize, size)
-        frame = Frame.resized(size, target)
-        pixels = torch.from_numpy(self._resized(image, target)).permute(2, 0, 1).float() / 255
-        pixels = (self._ordered(pixels) * self.scale - self._of(self.mean)) / self._of(self.std)
-        return (pixels, frame) if self.window is None else _windowed(pixels, frame, self.window, self.corner)
+        values = torch.from_numpy(self._resized(image, target)).permute(2, 0, 1)
+        fitted = Fitted(values, (0, 0), Frame.resized(size, target))
+        return fitted if self.window is None else _windowed(fitted, self.window, self.corner)
+
+    def normalised(
+        self, fitted: "Sequence[Fitted]", device: torch.device
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """Fitted images of one input size as network input, normalised where it is needed."""
+        if len({one.values.shape for one in fitted}) > 1:
+            return torch.cat([self.normalised([one], device) for one in fitted])
+        pixels = torch.stack([one.values for one in fitted]).to(device).float() / 255
+        mean, std = (self._of(values).to(device) for values in (self.mean, self.std))
+        pixels = (self._ordered(pixels) * self.scale - mean) / std
+        height, width = fitted[0].frame.input_size
+        rows, cols = pixels.shape[2:]
+        if (rows, cols) == (height, width):
+            return pixels
+        out = pixels.new_zeros(len(fitted), 3, height, width)
+        for at, one in enumerate(fitted):
+            row, col = one.corner
+            out[at, :, row : row + rows, col : col + cols] = pixels[at]
+        return out
 
     def colour(self, rgb: Sequence[float]) -> Float[Tensor, "3"]:
         """What a colour, red, green and blue of 0 to 1, becomes in the network input.
@@ -102,8 +135,10 @@ class Preprocess:
             return np.array(image.resize((target[1], target[0]), self.resample))
         return self.resample(np.asarray(image, np.float32), target)
 
-    def _ordered(self, pixels: Float[Tensor, "3 height width"]) -> Float[Tensor, "3 height width"]:
-        return pixels.flip(0) if self.channels == "BGR" else pixels
+    def _ordered(
+        self, pixels: Float[Tensor, "*batch 3 height width"]
+    ) -> Float[Tensor, "*batch 3 height width"]:
+        return pixels.flip(-3) if self.channels == "BGR" else pixels
 
     @staticmethod
     def _of(values: tuple[float, float, float]) -> Float[Tensor, "3 1 1"]:
@@ -134,11 +169,12 @@ def stack_images(
     """
     if not images:
         raise ImageError("no images to read: give at least one")
-    pixels, frames = zip(*map(preprocess, images), strict=True)
+    fitted = [preprocess.fitted(image) for image in images]
+    frames = tuple(one.frame for one in fitted)
     sizes = sorted({frame.input_size for frame in frames})
     if len(sizes) > 1:
         raise ImageError(f"network inputs of sizes {sizes} cannot share a batch: read images one by one")
-    return torch.stack(pixels).to(like.device, like.dtype), tuple(frames)
+    return preprocess.normalised(fitted, like.device).to(like.dtype), frames
 
 
 def _target(resize: Resize, size: Size) -> Size:
@@ -155,15 +191,10 @@ def _target(resize: Resize, size: Size) -> Size:
     return max(1, size[0] * length // given), max(1, size[1] * length // given)
 
 
-def _windowed(
-    pixels: Float[Tensor, "3 row col"], frame: Frame, window: Size, corner: tuple[int, int] | None
-) -> tuple[Float[Tensor, "3 height width"], Frame]:
-    """A crop, with zeros (the colour that the preprocessing subtracts) where the window is larger."""
-    (rows, cols), (height, width) = pixels.shape[1:], window
+def _windowed(fitted: Fitted, window: Size, corner: tuple[int, int] | None) -> Fitted:
+    """A crop, which leaves zeros (the colour that the preprocessing subtracts) where the window is larger."""
+    (rows, cols), (height, width) = fitted.values.shape[1:], window
     # As torchvision rounds: to the even neighbour of a half.
     top, left = corner or (round((rows - height) / 2), round((cols - width) / 2))
-    out = pixels.new_zeros(3, height, width)
-    inside = pixels[:, max(top, 0) : top + height, max(left, 0) : left + width]
-    row, col = max(-top, 0), max(-left, 0)
-    out[:, row : row + inside.shape[1], col : col + inside.shape[2]] = inside
-    return out, frame.cropped(top, left, height, width)
+    inside = fitted.values[:, max(top, 0) : top + height, max(left, 0) : left + width]
+    return Fitted(inside, (max(-top, 0), max(-left, 0)), fitted.frame.cropped(top, left, height, width))
