@@ -47,7 +47,8 @@ def tested(device: str, dtype: str, workers: int, chosen: str, limit: float) -> 
         report = Path(folder) / "report.xml"
         several = importlib.util.find_spec("xdist") is not None and workers > 1
         command = [
-            sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:benchmark", f"--junitxml={report}",
+            sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:benchmark",
+            f"--junitxml={report}",
             *(["-n", str(workers), "--dist", "worksteal"] if several else []),
             "-k", chosen, "tests/adapters", "tests/test_device.py",
         ]  # fmt: skip

@@ -70,7 +70,8 @@ def _measured(title: str, works: dict[str, Work], base: str, count: int, runs: i
         peak, waits = _peak(work), _waits(work)
         told[name] = {
             "ms": round(1000 * seconds[name], 3), "times": round(seconds[name] / seconds[base], 3),
-            "a second": round(count / seconds[name], 1), "GiB": round(peak, 3), "waits": waits.total(), "waits at": waits.most_common(12),
+            "a second": round(count / seconds[name], 1), "GiB": round(peak, 3),
+            "waits": waits.total(), "waits at": waits.most_common(12),
         }  # fmt: skip
         one = told[name]
         print(
