@@ -1,10 +1,11 @@
 """Explain the scores of a Pass."""
 
 import importlib.metadata
+import math
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any, cast, overload
 
 import numpy as np
@@ -22,7 +23,7 @@ from vlx.methods.shared import Maps, Told
 from vlx.methods.values import Method, as_methods, grad_cam
 from vlx.passes.above_layer import convolutions_follow
 from vlx.passes.forward import Pass
-from vlx.passes.reading import Choices, Reading
+from vlx.passes.reading import Reading
 from vlx.passes.targets import Resolved, Target
 
 TOP = 5  # how many of the likeliest answers a result lists
@@ -143,10 +144,13 @@ def _explained(
     lacking = evidence and not all(method.sees_blank for method in methods)
     blank = blank_scores(passed, resolved) if lacking else None
     below_last = _doubtful(passed, methods)
+    choices = _choices(passed)
     for at, made in maps_by_method(passed, resolved, methods, chunk, told=kept):
-        told = replace(made, blank=blank) if made.blank is None else made
+        told = _told(made, blank)
         alone = below_last and methods[at].needs_mean_only
-        done[at] = [_result(passed, b, resolved[b], told, methods[at], alone) for b in range(passed.batch)]
+        done[at] = [
+            _result(passed, b, resolved[b], told, methods[at], alone, choices[b]) for b in range(passed.batch)
+        ]
     return [done[at] for at in range(len(methods))]
 
 
@@ -159,21 +163,69 @@ def _doubtful(passed: Pass, methods: Sequence[Method]) -> bool:
     return found
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What a method made of all items, where Python reads it: another device is waited for once for each."""
+
+    raw: Float[np.ndarray, "target batch *plane"]
+    scores: list[list[float]]
+    blank: list[list[float]] | None
+    error: list[list[float]] | None
+    kept: list[list[float]] | None
+    batched: bool | None
+    relus: int
+
+
+def _told(made: Maps, blank: Tensor | None) -> _Told:
+    beside = (made.blank if made.blank is not None else blank, made.error, made.kept)
+    lists = (None if one is None else one.detach().tolist() for one in beside)
+    return _Told(
+        made.raw.detach().cpu().float().numpy(),
+        made.scores.detach().tolist(),
+        *lists,
+        made.batched,
+        made.relus,
+    )
+
+
+_Choice = tuple[np.ndarray, tuple[tuple[str, float], ...]]
+"""The probabilities of answers or classes, and the likeliest of them by name."""
+
+
+def _choices(passed: Pass) -> list[_Choice | None]:
+    """Of each item that chooses among answers or classes, with what probability, as it was trained for it."""
+    found: list[_Choice | None] = [None] * passed.batch
+    made = {"sigmoid": torch.sigmoid, "softmax": partial(torch.softmax, dim=-1)}
+    for odds, probability in made.items():
+        asked = [b for b, one in enumerate(passed.readings) if one.kind != "caption" and one.odds == odds]
+        if not asked:
+            continue
+        shares = probability(passed.scores[:, 0].detach().float())
+        best = shares.topk(min(TOP, shares.shape[1]))
+        table, values, indices = shares.cpu().numpy(), best.values.tolist(), best.indices.tolist()
+        for b in asked:
+            likeliest = zip(indices[b], values[b], strict=True)
+            called = passed.readings[b].choices.called
+            found[b] = table[b], tuple((called(at), share) for at, share in likeliest)
+    return found
+
+
 def _result(
     passed: Pass,
     b: int,
     resolved: Sequence[Resolved],
-    made: Maps,
+    made: _Told,
     method: Method,
     below_last: bool,
+    choice: _Choice | None,
 ) -> Explanation:
     reading, raw = passed.readings[b], made.raw[:, b]
-    shares = None if reading.kind == "caption" else _shares(reading, passed.scores[b, 0].detach().float())
+    shares, predicted = choice or (None, ())
     explained = tuple(_of_target(target, made, at, b, shares, reading) for at, target in enumerate(resolved))
     return Explanation(
         image=passed.images[b],
         frame=_frame(passed.frames[b], method, raw),
-        raw=raw[: len(resolved)].detach().cpu().float().numpy(),  # is copied, which frees the rest
+        raw=raw[: len(resolved)],  # is copied, which frees the rest
         targets=explained,
         provenance=Provenance(
             passed.model,
@@ -189,7 +241,7 @@ def _result(
         words=tuple(word.text for word in reading.words),
         prompt=reading.prompt,
         unknown=reading.unknown,
-        predicted=_likeliest(reading.choices, shares),
+        predicted=predicted,
     )
 
 
@@ -198,17 +250,17 @@ def _layers(passed: Pass) -> str:
 
 
 def _of_target(
-    target: Resolved, made: Maps, at: int, b: int, shares: Tensor | None, reading: Reading
+    target: Resolved, made: _Told, at: int, b: int, shares: np.ndarray | None, reading: Reading
 ) -> Explained:
-    score = float(made.scores[at, b])
-    blank = None if made.blank is None else float(made.blank[at, b])
-    error = None if made.error is None else float(made.error[at, b])
+    score = made.scores[at][b]
+    blank = None if made.blank is None else made.blank[at][b]
+    error = None if made.error is None else made.error[at][b]
     share = _probability(target, score, shares, reading)
-    kept = None if made.kept is None or bool(made.kept[at, b].isnan()) else float(made.kept[at, b])
+    kept = None if made.kept is None or math.isnan(made.kept[at][b]) else made.kept[at][b]
     return Explained(target.name, score, share, target.words, blank, error, kept)
 
 
-def _frame(frame: Frame, method: Method, maps: Float[Tensor, "target *plane"]) -> Frame:
+def _frame(frame: Frame, method: Method, maps: Float[np.ndarray, "target *plane"]) -> Frame:
     """Maps at the pixels of the network input divide it, wherever the places of the layer look."""
     on_grid = method.cam is not None and method.rule is None
     if method.perturbed is not None:  # on the grid or at the pixels, as it likes
@@ -216,26 +268,12 @@ def _frame(frame: Frame, method: Method, maps: Float[Tensor, "target *plane"]) -
     return frame if on_grid else replace(frame, centres=None)
 
 
-def _shares(reading: Reading, logits: Float[Tensor, " choice"]) -> Float[Tensor, " choice"] | None:
-    """The probability of every choice, as the model was trained for it."""
-    if reading.odds == "none":
-        return None
-    return torch.sigmoid(logits) if reading.odds == "sigmoid" else torch.softmax(logits, -1)
-
-
-def _probability(target: Resolved, score: float, shares: Tensor | None, reading: Reading) -> float | None:
+def _probability(target: Resolved, score: float, shares: np.ndarray | None, reading: Reading) -> float | None:
     if target.composed:
         return None
     if reading.kind == "caption":
         return float(np.exp(score))
     return None if shares is None else float(shares[target.terms[0].choice])
-
-
-def _likeliest(choices: Choices, shares: Tensor | None) -> tuple[tuple[str, float], ...]:
-    if shares is None:
-        return ()
-    best = shares.topk(min(TOP, len(shares)))
-    return tuple((choices.called(int(i)), float(p)) for p, i in zip(best.values, best.indices, strict=True))
 
 
 def _versions() -> dict[str, str]:

@@ -82,13 +82,17 @@ def explain_choices(
     if targets is not None:
         wanted = against(listed(targets), runners_up)
         return explain(passed, wanted, method, chunk=chunk, evidence=evidence, kept=True)
-    each = [against(_choice_targets(passed, item, names), runners_up) for item, names in enumerate(named)]
+    best = passed.scores[:, 0].argmax(1).tolist() if any(names is None for names in named) else []
+    each = [
+        against(_choice_targets(passed, item, [best[item]] if names is None else names), runners_up)
+        for item, names in enumerate(named)
+    ]
     return explain(passed, each, method, chunk=chunk, evidence=evidence, kept=True)
 
 
-def _choice_targets(passed: Pass, item: int, names: Some | None) -> list[Target]:
-    """The named answers or classes of an item of a Pass, or its likeliest one."""
-    chosen = [int(passed.scores[item, 0].argmax())] if names is None else listed(names)
+def _choice_targets(passed: Pass, item: int, names: Some) -> list[Target]:
+    """The named answers or classes of an item of a Pass."""
+    chosen = listed(names)
     if not chosen:
         raise VlxError("no targets to explain: give at least one answer or class, or leave them out")
     return [answer(name) if passed.readings[item].kind == "answer" else label(name) for name in chosen]

@@ -40,6 +40,8 @@ class Gradients:
     """Whether one batched product served all targets; else they were differentiated one by one."""
     relus: int = 0
     """How many ReLUs between scores and features followed a guided rule."""
+    any_nonzero: bool = True
+    """Whether any gradient is not 0."""
 
 
 def gradients(passed: Pass, terms: Terms, *, rule: Rule | None = None, chunk: int | None = None) -> Gradients:
@@ -61,7 +63,7 @@ def mean_gradients(passed: Pass, terms: Terms, *, chunk: int | None = None) -> G
     if passed.shortcuts.everywhere is None:
         return None
     sums = _differentiated(passed, passed.shortcuts.everywhere, terms, None, chunk)
-    if not any_nonzero(sums.values):
+    if not sums.any_nonzero:
         return None
     rows, cols = passed.grid(passed.features.detach()).shape[-2:]
     return replace(sums, values=sums.values[..., None, None] / (rows * cols))
@@ -86,11 +88,12 @@ def _differentiated(
     ):
         scale = 8192.0 if torch.float16 in (passed.features.dtype, roots[0].dtype) else 1.0
         values, batched = _scaled(passed, leaf, terms, count, scale, chunk or _fitting(passed, roots[0]))
-    if not all_finite(values):
+    least, most = bounds(values)
+    if not (math.isfinite(least) and math.isfinite(most)):
         raise NumericError(
             f"the gradients at layer {passed.layer} are not finite: check the model's weights and precision"
         )
-    return Gradients(values, scores, batched, relus)
+    return Gradients(values, scores, batched, relus, least != 0 or most != 0)
 
 
 def pixel_gradients(
@@ -114,21 +117,25 @@ def pixel_gradients(
             f"but {tuple(features.shape)} from its pixels"
         )
     with as_captured(passed.features), ruled([features], rule) as relus:
-        planes = [pixels_of(features, pixels, seed) for seed in head.values]
+        planes = pixels_of(features, pixels, head.values)
     if rule is not None:
         need_relus(relus + head.relus, passed.model)
-    return torch.stack(planes), relus + head.relus
+    return planes, relus + head.relus
 
 
 def pixels_of(
-    features: Float[Tensor, "batch *feature"], pixels: Float[Tensor, "batch 3 height width"], seed: Tensor
-) -> Float[Tensor, "batch 3 height width"]:
+    features: Float[Tensor, "batch *feature"],
+    pixels: Float[Tensor, "batch 3 height width"],
+    seeds: Float[Tensor, "target batch *feature"],
+) -> Float[Tensor, "target batch 3 height width"]:
     """Carry gradients at the features down to the pixels that they were computed from."""
-    largest = float(seed.abs().max())
-    # A power of two, so exact: keeps small gradients of half-precision models from vanishing.
-    scale = 2.0 ** -math.floor(math.log2(largest)) if largest > 0 else 1.0
-    (found,) = torch.autograd.grad(features, pixels, (seed * scale).to(features.dtype), retain_graph=True)
-    return found.to(seed.dtype) / scale
+    planes: list[Tensor] = []
+    for seed, largest in zip(seeds, seeds.abs().flatten(1).amax(1).tolist(), strict=True):
+        # A power of two, so exact: keeps small gradients of half-precision models from vanishing.
+        scale = 2.0 ** -math.floor(math.log2(largest)) if largest > 0 else 1.0
+        (found,) = torch.autograd.grad(features, pixels, (seed * scale).to(features.dtype), retain_graph=True)
+        planes.append(found.to(seed.dtype) / scale)
+    return torch.stack(planes)
 
 
 def values_of(passed: Pass, terms: Terms, count: int) -> Float[Tensor, "target batch"]:
@@ -150,20 +157,22 @@ def _listed(terms: Terms, like: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor,
         for term in target
     ]
     *indices, weights = zip(*listed, strict=True) if listed else [()] * 5
-    target, item, step, choice = (
-        torch.tensor(index, dtype=torch.long, device=like.device) for index in indices
-    )
-    return target, item, step, choice, torch.tensor(weights, dtype=like.dtype, device=like.device)
+    # A copy to another device waits for it: all in one.
+    target, item, step, choice = torch.tensor(indices, dtype=torch.long).to(like.device)
+    return target, item, step, choice, torch.tensor(weights, dtype=like.dtype).to(like.device)
 
 
-def all_finite(values: Tensor) -> bool:
-    """Whether all values are finite; unlike torch.isfinite it fills no tensor of their size."""
-    return values.numel() == 0 or bool(values.amin().isfinite() and values.amax().isfinite())
+def bounds(values: Tensor) -> tuple[float, float]:
+    """The least and the largest value, NaN where any is; 0 of no values. A device is waited for once."""
+    if not values.numel():
+        return 0.0, 0.0
+    least, most = torch.stack(values.detach().aminmax()).tolist()
+    return least, most
 
 
 def any_nonzero(values: Tensor) -> bool:
-    """Whether any value is not 0, likewise."""
-    return values.numel() > 0 and bool(values.amin() != 0 or values.amax() != 0)
+    """Whether any value is not 0."""
+    return bounds(values) != (0.0, 0.0)
 
 
 def _fitting(passed: Pass, root: Tensor) -> int:
@@ -184,7 +193,7 @@ def _scaled(
         values, batched = _vjp(root, leaf, seeds, chunk, passed)
         if scale == 1:
             return values.to(wide), batched
-        if all_finite(values):
+        if all(map(math.isfinite, bounds(values))):
             return values.to(wide) / scale, batched
         scale = max(1.0, scale / 8)
 
@@ -206,19 +215,19 @@ def _cut_seeds(
     one is needed only where two choices of the same step are asked for, as in a contrast.
     """
     rounds = _rounds(terms)
+    numbers = {score: number for number, one in enumerate(rounds) for score in one}
+    needed = torch.tensor([*numbers], dtype=torch.long).reshape(-1, 3).T.to(scores.device)
     found: list[Tensor] = []
-    for one in rounds:
-        items, steps, choices = (list(axis) for axis in zip(*one, strict=True))
+    for items, steps, choices in (one.unbind() for one in needed.split([len(one) for one in rounds], 1)):
         picked = scores[items, steps, choices].sum() * scale  # one index: each of its own would fill a tensor
         (gradient,) = torch.autograd.grad(picked, cut.leaf, retain_graph=True)
         found.append(gradient)
-    numbers = {score: number for number, one in enumerate(rounds) for score in one}
     assert cut.rows is not None  # a Pass works them out
     seeds = cut.leaf.new_zeros(count, *cut.leaf.shape).flatten(1, -2)
-    target, item, step, choice, weight = _listed(terms, seeds)
+    target, item, step, _, weight = _listed(terms, seeds)
     row = cut.rows[item, step]
-    asked = zip(item.tolist(), step.tolist(), choice.tolist(), strict=True)
-    number = torch.tensor([numbers[score] for score in asked], dtype=torch.long, device=step.device)
+    asked = ((b, term.step, term.choice) for b, some in enumerate(terms) for one in some for term in one)
+    number = torch.tensor([numbers[score] for score in asked], dtype=torch.long).to(step.device)
     rows = torch.stack(found).flatten(1, -2)[number, row] if found else seeds.new_zeros(0, seeds.shape[-1])
     seeds.index_put_((target, row), weight[:, None] * rows, accumulate=True)
     return seeds.unflatten(1, cut.leaf.shape[:-1])

@@ -102,7 +102,7 @@ def _on_grid(shared: Shared, method: Method, means: Gradients | None, told: Told
             "Grad-CAM there: name a layer lower down, or use grad_cam"
         )
     at_places = found.values if found is means else passed.grid(found.values)
-    if not any_nonzero(at_places) and any_nonzero(found.values):
+    if found is not means and found.any_nonzero and not any_nonzero(at_places):
         raise LayerError(
             f"at layer {passed.layer} the class token alone has a gradient: name a layer before the last "
             "attention, such as the first norm of the last block"

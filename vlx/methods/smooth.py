@@ -35,6 +35,5 @@ def smooth_gradient(
             run = passed.with_features(position, features.detach())
             head = gradients(run, [list(targets)])
             with as_captured(passed.features):
-                for row, at_features in enumerate(head.values):
-                    total[row] += pixels_of(features, pixels, at_features)[0].double()
+                total += pixels_of(features, pixels, head.values)[:, 0].double()
     return total / count

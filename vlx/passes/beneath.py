@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
+from vlx.passes.modules import Modules
 from vlx.passes.stand_in import stand_in
 
 
@@ -25,15 +26,16 @@ class _Rows:
     """A tensor that a module gave, with one row or several for each item of a batch."""
 
     shape: torch.Size
-    missing: Tensor
-    """NaN, of its type and on its device."""
+    dtype: torch.dtype
+    device: torch.device
     value: "weakref.ref[Tensor] | Tensor | None"
 
     def of(self, position: int, count: int, batch: int) -> Tensor:
         """Those of one item, or NaN, for so many items."""
         each = max(1, self.shape[0] // batch)  # a batch of one image may have been seen once
         if not isinstance(self.value, Tensor):
-            return self.missing.expand(count * each, *self.shape[1:])
+            missing = torch.full((), float("nan"), dtype=self.dtype, device=self.device)
+            return missing.expand(count * each, *self.shape[1:])
         first = position * each if self.shape[0] >= batch else 0
         return self.value[first : first + each].repeat(count, *[1] * (self.value.ndim - 1))
 
@@ -58,15 +60,18 @@ class _Output:
                 part.value = None if held is None else held.detach()
 
 
+_ONE = tree_flatten(None)[1]  # to flatten a tensor alone takes longer than all else here
+
+
 def _output(given: Any, *, empty: bool = False) -> _Output | None:
     """What a module gave, weakly held, or without any values; None where it is no rows of floats."""
-    parts, structure = tree_flatten(given)
+    parts, structure = ([given], _ONE) if isinstance(given, Tensor) else tree_flatten(given)
     tensors = [part for part in parts if isinstance(part, Tensor)]
     if not tensors or not all(_is_batch(part) for part in tensors):
         return None
     return _Output(
         [
-            _Rows(part.shape, part.detach().new_full((), float("nan")), None if empty else weakref.ref(part))
+            _Rows(part.shape, part.dtype, part.device, None if empty else weakref.ref(part))
             if isinstance(part, Tensor)
             else part
             for part in parts
@@ -89,8 +94,8 @@ class Beneath:
     reached: bool = False
 
     @contextmanager
-    def watched(self) -> Generator[None, None, None]:
-        """Keep what runs in the block, until the layer is reached."""
+    def watched(self, modules: Modules) -> Generator[None, None, None]:
+        """Keep what runs in the block, until the layer is reached; given the modules of the model."""
         odd: set[nn.Module] = set()
 
         def after(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
@@ -102,7 +107,9 @@ class Beneath:
             else:
                 self.ran.setdefault(module, []).append(found)
 
-        beside = _beside(self.model, self.layer)
+        beside = modules.those(
+            (_beside, modules.name_of(self.layer)), lambda: _beside(self.model, self.layer)
+        )
         handles = [module.register_forward_hook(after, with_kwargs=True) for module in beside]
         try:
             yield

@@ -23,8 +23,9 @@ from vlx.passes.cut import Cut
 from vlx.passes.fields.measured import watched
 from vlx.passes.forward import Above, Again, Shortcuts
 from vlx.passes.mean_gradient import Everywhere, taken_beside
+from vlx.passes.modules import Modules, modules_of
 from vlx.passes.prepare import prepared
-from vlx.passes.site import Layer, Site, find_layer
+from vlx.passes.site import Layer, Site, find_layer, layer_among
 
 _captured = WeakTensorKeyDictionary()
 """For features, a weak reference to the model that gave them, and whether it was frozen."""
@@ -133,11 +134,12 @@ def capture(
     (torch.Size([1, 4, 6, 6]), True)
     """
     site = layer if isinstance(layer, Site) else Site(layer)
-    name, module = find_layer(model, site.layer)
+    modules = modules_of(model)
+    name, module = layer_among(modules, site.layer)
     beneath = Beneath(model, module, through=site.side == "output")
     seen = Seen(name, _call=_Call(model, replace(site, layer=module), vocabulary, steps, beneath))
-    _need_gradients(model)
-    _need_hooks(model, name)
+    _need_gradients(modules)
+    _need_hooks(modules, name)
 
     def cut(found: Tensor) -> Tensor:
         given = site.unpack(found) if features is None else features
@@ -150,13 +152,13 @@ def capture(
         stack.enter_context(prepared(model, frozen=not create_graph))
         first = features is None  # other features are of no picture, and what led to them may not run
         watch = (
-            stack.enter_context(watched(model, (name, site.side, site.field, site.call))) if first else None
+            stack.enter_context(watched(modules, (name, site.side, site.field, site.call))) if first else None
         )
         stack.enter_context(at_layer(name, module, site, cut, beneath.at_layer))
         if first and not (site.call or create_graph):
-            stack.enter_context(beneath.watched())
+            stack.enter_context(beneath.watched(modules))
         if site.everywhere is not None:
-            stack.enter_context(taken_beside(model, lambda: seen._everywhere))  # pyright: ignore[reportPrivateUsage]
+            stack.enter_context(taken_beside(modules, lambda: seen._everywhere))  # pyright: ignore[reportPrivateUsage]
         if vocabulary is not None:
             stack.enter_context(cut_at(model, seen, vocabulary, steps))
         yield seen
@@ -273,23 +275,24 @@ def _keep_logits(seen: Seen) -> Callable[[nn.Module, Any, Any], None]:
     return hook
 
 
-def _need_hooks(model: nn.Module, layer: str) -> None:
+def _need_hooks(modules: Modules, layer: str) -> None:
     """Raise LayerError for a layer of TorchScript, which takes no hooks."""
-    known = dict(model.named_modules())
-    above = (known[name] for name in accumulate(layer.split("."), "{}.{}".format))
-    if any(isinstance(module, torch.jit.ScriptModule) for module in (model, *above)):
+    scripted = modules.of_kind(torch.jit.ScriptModule)
+    way = ["", *accumulate(layer.split("."), "{}.{}".format)] if scripted else []
+    if any(modules.of(name) is one for name in way for one in scripted):
         raise LayerError(
             f"layer {layer} is TorchScript, which takes no hooks: use the nn.Module that it was made of, or "
             "a layer outside"
         )
 
 
-def _need_gradients(model: nn.Module) -> None:
+def _need_gradients(modules: Modules) -> None:
     """Raise LayerError where layers of 4 bits are packed: gradients would go around them unseen."""
-    for name, module in model.named_modules():
-        state = getattr(getattr(module, "weight", None), "quant_state", None)
-        if getattr(state, "packing_format_for_cpu", False):
+    for module in modules.listed:
+        own = module._parameters  # pyright: ignore[reportPrivateUsage] - by its public name it takes longer
+        weight = own["weight"] if "weight" in own else None  # noqa: SIM401 - TorchScript's has no get
+        if getattr(getattr(weight, "quant_state", None), "packing_format_for_cpu", False):
             raise LayerError(
-                f"the 4-bit weights of {name} were packed when the model ran, and no gradients pass them: "
-                "load the model anew and let vlx run it first"
+                f"the 4-bit weights of {modules.name_of(module)} were packed when the model ran, and no "
+                "gradients pass them: load the model anew and let vlx run it first"
             )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -205,7 +205,7 @@ class Pass:
             for word in reading.words
             for step in word.steps
         ]
-        if self.quantity != "log-probability" or not rows:
+        if self.quantity != "log-probability" or not rows or _normalised(self.scores):
             return
         items, steps = (list(axis) for axis in zip(*rows, strict=True))
         total = float(torch.logsumexp(self.scores.detach()[items, steps].float(), -1).exp().amax())
@@ -274,6 +274,14 @@ class Pass:
         )
         object.__setattr__(found, "placed", self.placed)  # the same places, as their frames say
         return found
+
+
+def _normalised(scores: Float[Tensor, "batch step choice"]) -> bool:
+    """Whether the graph says that scores are log-probabilities over the choices: they need not be summed."""
+    made: Any = scores.grad_fn
+    if made is None or made.name() != "LogSoftmaxBackward0":
+        return False
+    return made._saved_dim in (2, 2**64 - 1)  # the graph keeps -1 unsigned
 
 
 def log_probabilities(logits: Float[Tensor, "*lead choice"]) -> Float[Tensor, "*lead choice"]:

@@ -20,6 +20,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vlx.passes.modules import Modules
+
 _LINEAR = ("torch.nn.modules.linear.Linear", "transformers.pytorch_utils.Conv1D")
 """Layers that are linear in the last axis, their bias aside; the second is GPT-2's. No class derived from
 one: quantised layers round what they are given."""
@@ -113,13 +115,15 @@ def _on_maps(
 
 @contextmanager
 def taken_beside(
-    model: nn.Module, everywhere: Callable[[], Everywhere | None]
+    modules: Modules, everywhere: Callable[[], Everywhere | None]
 ) -> Generator[None, None, None]:
     """Let every layer of a model that can take the value beside the features, in the block.
 
-    ``everywhere`` gives both once the model has computed the features.
+    ``modules`` are the model's; ``everywhere`` gives both once the model has computed the features.
     """
-    readers = [layer for layer in model.modules() if _is_linear(layer) or _is_pool(layer)]
+    readers = modules.those(
+        taken_beside, lambda: [one for one in modules.listed if _is_linear(one) or _may_be_pool(type(one))]
+    )
     widths = {layer.in_features for layer in readers if isinstance(layer, nn.Linear)}
     pooled: list[Everywhere] = []
     """The value with what pools made of the features."""
@@ -139,7 +143,7 @@ def taken_beside(
         taken.append((alone, known))
         return (alone, *inputs[1:])
 
-    def after(layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+    def after(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
         at = next((at for at, (alone, _) in enumerate(taken) if inputs and alone is inputs[0]), None)
         if at is None:
             return output
@@ -206,13 +210,16 @@ def _is_pool(layer: nn.Module) -> bool:
         return layer.padding in (0, (0, 0)) and layer.divisor_override is None
     if type(layer) in (nn.MaxPool2d, nn.AdaptiveMaxPool2d):
         return not layer.return_indices
-    return type(layer) is nn.AdaptiveAvgPool2d or _pools(type(layer))
+    return _may_be_pool(type(layer))
+
+
+_POOLS = (nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool2d)
 
 
 @cache
-def _pools(kind: type) -> bool:
-    """Whether layers of a class are a `Pool`: once a class, as Python takes long to tell."""
-    return issubclass(kind, Pool)
+def _may_be_pool(kind: type) -> bool:
+    """Whether layers of a class are pools: once a class, as Python takes long to tell a `Pool`."""
+    return kind in _POOLS or issubclass(kind, Pool)
 
 
 def _at_places(

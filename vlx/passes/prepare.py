@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils import checkpoint
 
+from vlx.passes.modules import Modules, modules_of
 from vlx.passes.turns import in_turn
 
 _COMPILED = "_compiled_call_impl"  # what nn.Module.compile() sets
@@ -42,14 +44,15 @@ def prepared(*models: nn.Module, frozen: bool = True) -> Generator[None, None, N
     >>> net.training
     True
     """
-    modules = [module for model in models for module in model.modules()]
+    each = [modules_of(model) for model in models]
+    modules = [module for one in each for module in one.listed]
     modes = [module.training for module in modules]
     learning = [
         (module, name)
-        for module in modules
+        for module in (modules if frozen else ())
         # By its public name it takes five times as long.
         for name, parameter in module._parameters.items()  # pyright: ignore[reportPrivateUsage]
-        if frozen and parameter is not None and parameter.requires_grad
+        if parameter is not None and parameter.requires_grad
     ]
     with ExitStack() as stack:
         stack.callback(_run_once.put_back)
@@ -63,18 +66,33 @@ def prepared(*models: nn.Module, frozen: bool = True) -> Generator[None, None, N
             if vars(module).get(_PACKS, False):
                 stack.callback(setattr, module, _PACKS, True)
                 setattr(module, _PACKS, False)
-            if isinstance(module, nn.DataParallel) and module.device_ids:
+        for module in (module for one in each for module in one.of_kind(nn.DataParallel)):
+            if module.device_ids:
                 stack.callback(setattr, module, "device_ids", module.device_ids)
                 module.device_ids = []
-            if isinstance(module, nn.RNNBase):
-                _plain_kernel(module, stack)
-        if any("_orig_mod" in vars(module).get("_modules", {}) for module in modules):
+        for module in _recurrent(each):
+            _plain_kernel(module, stack)
+        if any(one.those(_wrapped, partial(_wrapped, one)) for one in each):
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         for module, name in learning:
-            getattr(module, name).requires_grad_(False)  # of TorchScript too
+            _parameter(module, name).requires_grad_(False)
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         yield
+
+
+def _recurrent(each: list[Modules]) -> list[Any]:
+    return [module for one in each for module in one.of_kind(nn.RNNBase)]
+
+
+def _wrapped(modules: Modules) -> list[nn.Module]:
+    """Those that torch.compile wrapped."""
+    return [one for one in modules.listed if "_orig_mod" in vars(one).get("_modules", {})]
+
+
+def _parameter(module: nn.Module, name: str) -> Any:
+    own = module._parameters  # pyright: ignore[reportPrivateUsage]
+    return own[name] if isinstance(own, dict) else getattr(module, name)  # of TorchScript too
 
 
 def _uncompiled(module: nn.Module, stack: ExitStack) -> None:
@@ -149,4 +167,4 @@ def _restore(modules: list[nn.Module], modes: list[bool], learning: list[tuple[n
         if module.training != mode:
             module.training = mode
     for module, name in learning:  # by name: weights that are fetched for a run come back as other objects
-        getattr(module, name).requires_grad_(True)
+        _parameter(module, name).requires_grad_(True)

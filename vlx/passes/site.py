@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vlx.errors import LayerError, near_names
 from vlx.passes.mean_gradient import AddEverywhere
+from vlx.passes.modules import Modules, modules_of
 from vlx.passes.unwrap import plain_name
 
 Layer = nn.Module | str | SupportsIndex
@@ -55,20 +56,25 @@ def find_layer(model: nn.Module, layer: Layer) -> tuple[str, nn.Module]:
     >>> vlx.find_layer(net, -1)
     ('1', ReLU())
     """
-    names = {name: module for name, module in model.named_modules() if name}
+    return layer_among(modules_of(model), layer)
+
+
+def layer_among(modules: Modules, layer: Layer) -> tuple[str, nn.Module]:
+    """As `find_layer`, among the modules of a model."""
+    model = modules.listed[0]
     if isinstance(layer, nn.Module):
-        for name, module in names.items():
-            if module is layer:
-                return name, module
+        if name := modules.name_of(layer):
+            return name, layer
         raise LayerError(f"the given {type(layer).__name__} is not a layer of this {type(model).__name__}")
+    if isinstance(layer, str) and layer and (known := modules.of(layer)) is not None:
+        return layer, known
+    names = {name: module for name, module in modules.named.items() if name}
     if not isinstance(layer, str):
         layer = _index(layer)
         inner = [(name, module) for name, module in names.items() if not any(module.children())]
         if not -len(inner) <= layer < len(inner):
             raise LayerError(f"no layer {layer}: the model has {len(inner)} innermost layers, counted from 0")
         return inner[layer]
-    if layer in names:
-        return layer, names[layer]
     plain = {plain_name(name): name for name in reversed(names)}  # the outermost of those called alike
     if found := plain.get(plain_name(layer)):
         return found, names[found]

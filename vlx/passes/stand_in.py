@@ -6,14 +6,15 @@ from typing import Any
 
 from torch import nn
 
+from vlx.passes.modules import Modules
 from vlx.passes.turns import in_turn
 
 _standing: list[nn.Module] = []
 
 
-def any_stood_in(model: nn.Module) -> bool:
+def any_stood_in(modules: Modules) -> bool:
     """Whether a part of a model runs another forward just now, so that a run tells nothing of the model."""
-    return any(module is other for module in model.modules() for other in _standing)
+    return bool(_standing) and any(module is other for module in modules.listed for other in _standing)
 
 
 @in_turn

@@ -6,7 +6,7 @@ keeps what it found for as long as the model lives, for this layer and this size
 
 import os
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -22,10 +22,14 @@ from vlx.errors import VlxError
 from vlx.images.frame import Centres, Size
 from vlx.passes.fields.field import Field
 from vlx.passes.fields.following import Following
+from vlx.passes.modules import Modules
 from vlx.passes.stand_in import any_stood_in
 
 SWITCH = "VLX_PLACES"
 """The environment variable that turns measuring off, where it is 0: cells then divide the input evenly."""
+_CHANNELS = (1, 3, 4)
+"""How many channels a picture may have."""
+_WINDOW = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
 _EVEN = 0.04  # cells within which centres are where they would be if the cells divided the input evenly
 
 _kept: WeakKeyDictionary[nn.Module, dict[Any, "Seen"]] = WeakKeyDictionary()
@@ -37,14 +41,16 @@ class Seen:
 
     def __init__(self, size: Size, field: Field | None) -> None:
         self.size, self.field = size, field
+        self.told: WeakKeyDictionary[Any, tuple[Centres | None, str]] = WeakKeyDictionary()
+        """What `centres_of` said of each grid."""
 
 
 class Watch:
     """Watches one run of a model, from the picture to a layer."""
 
-    def __init__(self, model: nn.Module, site: tuple[Any, ...]) -> None:
-        self._known = _kept.setdefault(model, {})
-        self._site = (*site, _structure(model))
+    def __init__(self, modules: Modules, site: tuple[Any, ...]) -> None:
+        self._known = _kept.setdefault(modules.listed[0], {})
+        self._site = (*site, _structure(modules))
         self._size: Size | None = None
         self._following: Following | None = None
 
@@ -78,9 +84,9 @@ class Watch:
 
 
 @contextmanager
-def watched(model: nn.Module, site: tuple[Any, ...]) -> Generator[Watch, None, None]:
+def watched(modules: Modules, site: tuple[Any, ...]) -> Generator[Watch, None, None]:
     """Watch the run of a model in the block, where that is not switched off; ``site`` names the layer."""
-    watch = Watch(model, site)
+    watch = Watch(modules, site)
     handles: list[Any] = []
 
     def before(_module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -89,8 +95,9 @@ def watched(model: nn.Module, site: tuple[Any, ...]) -> Generator[Watch, None, N
             _remove(handles)
             watch.begin(picture)
 
-    if os.environ.get(SWITCH) != "0" and not (_compiled(model) or any_stood_in(model)):
-        handles += [one.register_forward_pre_hook(before, with_kwargs=True) for one in _seeing(model)]
+    if os.environ.get(SWITCH) != "0" and not (_compiled(modules) or any_stood_in(modules)):
+        seeing = (one for one in modules.those(_seeing, lambda: _seeing(modules)) if _may_see(one))
+        handles += [one.register_forward_pre_hook(before, with_kwargs=True) for one in seeing]
     try:
         yield watch
     finally:
@@ -111,7 +118,15 @@ def centres_of(
         return None, "not measured: the way from the picture to the layer could not be followed"
     if seen.size != input_size:
         return None, f"not measured: the model reads pictures of {seen.size[0]} x {seen.size[1]}, in pieces"
-    centres = _middles(seen.field, grid)
+    with suppress(TypeError):  # a grid that cannot be kept
+        if grid not in seen.told:
+            seen.told[grid] = _centres(seen.field, grid, input_size)
+        return seen.told[grid]
+    return _centres(seen.field, grid, input_size)
+
+
+def _centres(field: Field, grid: Callable[[Tensor], Tensor], input_size: Size) -> tuple[Centres | None, str]:
+    centres = _middles(field, grid)
     if centres is None:
         return None, "not measured: the layer's places have no rows and columns"
     if not all(bool(line.isfinite().all()) for line in centres):
@@ -178,9 +193,9 @@ def _unpacked(field: Field | None, unpack: Callable[[Tensor], Tensor], features:
     return found if found.top.shape == features.shape[1:] else None
 
 
-def _seeing(model: nn.Module) -> list[nn.Module]:
+def _seeing(modules: Modules) -> list[nn.Module]:
     """The modules through which a picture can enter: convolutions, and what holds any."""
-    named = dict(model.named_modules())
+    named = modules.named
     within = {""}
     for name, module in named.items():
         if isinstance(module, nn.Conv2d):
@@ -189,29 +204,40 @@ def _seeing(model: nn.Module) -> list[nn.Module]:
     return [module for name, module in named.items() if name in within]
 
 
+def _may_see(module: nn.Module) -> bool:
+    """Whether a picture can be given to a module: most convolutions refuse so few channels."""
+    return type(module) is not nn.Conv2d or module.in_channels in _CHANNELS or bool(module._forward_pre_hooks)
+
+
 def _is_picture(given: Any) -> bool:
     return (
         isinstance(given, Tensor)
         and given.ndim == 4
         and given.is_floating_point()
-        and given.shape[1] in (1, 3, 4)
+        and given.shape[1] in _CHANNELS
         and min(given.shape[2:]) > 1
     )
 
 
-def _compiled(model: nn.Module) -> bool:
-    return any(hasattr(module, "_orig_mod") for module in model.modules())
+def _compiled(modules: Modules) -> bool:
+    return bool(
+        modules.those(_compiled, lambda: [one for one in modules.listed if hasattr(one, "_orig_mod")])
+    )
 
 
-def _structure(model: nn.Module) -> int:
+def _structure(modules: Modules) -> int:
     """What tells two states of a model apart whose windows slide otherwise."""
-    names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
-    windows = [
-        (name, *(str(getattr(module, one, None)) for one in names))
-        for name, module in model.named_modules()
-        if hasattr(module, "kernel_size")
-    ]
-    return hash(tuple(windows))
+    windows: list[Any] = [modules.names_told]
+    for number, module in enumerate(modules.listed):
+        own = vars(module)
+        if "kernel_size" in own:
+            windows += (number, *map(own.get, _WINDOW))
+        elif hasattr(type(module), "kernel_size"):
+            windows += (number, *(getattr(module, name, None) for name in _WINDOW))
+    try:
+        return hash(tuple(windows))
+    except TypeError:  # lists
+        return hash(repr(windows))
 
 
 def _remove(handles: list[Any]) -> None:
