@@ -128,7 +128,7 @@ def scenes_of(world: str | Path) -> Iterator[Shown]:
         if mask.any():
             of_image[one["image_id"]].append(Object(names[one["category_id"]], mask, _box(mask)))
     for one in told["images"]:
-        jpeg = (folder / "images" / one["file_name"]).read_bytes()
+        jpeg = (folder / "images" / Path(one["file_name"]).name).read_bytes()
         yield Shown(one["id"], jpeg, (one["height"], one["width"]), tuple(of_image[one["id"]]))
 
 
