@@ -32,7 +32,11 @@ def main() -> int:
             held = {name for name in archive.namelist() if ".dist-info/" not in name}
             archive.extractall(Path(folder) / "site")
         missing, extra = sorted(expected() - held), sorted(held - expected())
-        code = "import vlx.adapters, vlx.eval, vlx.scenes; vlx.scenes.held_out_scenes(); print(vlx.__file__)"
+        code = (
+            "import vlx, vlx.adapters, vlx.eval, vlx.scenes; vlx.scenes.held_out_scenes(layout='voc'); "
+            "[vlx.load(name) for name in vlx.known_models() if name.startswith('scenes/')]; "
+            "print(vlx.__file__)"
+        )
         site, cache = str(Path(folder) / "site"), str(Path(folder) / "cache")
         alone = {"PYTHONPATH": site, "PATH": "", "VLX_CACHE": cache}
         done = subprocess.run(

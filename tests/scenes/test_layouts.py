@@ -226,6 +226,9 @@ def test_what_cannot_be_laid_out_is_told(tmp_path: Path, world: Path) -> None:
         write_layout(world, tmp_path / "out", "vocs")
     with pytest.raises(VlxError, match="holds no scenes"):
         write_layout(tmp_path, tmp_path / "out", "voc")
+    (tmp_path / "instances.json").write_text('{"info": {"description": "COCO"}}', encoding="utf-8")
+    with pytest.raises(VlxError, match="holds other images than scenes"):
+        write_layout(tmp_path, tmp_path / "out", "voc")
     (tmp_path / "full" / "labels.txt").mkdir(parents=True)
     with pytest.raises(VlxError, match=r"labels\.txt is no file"):
         write_layout(world, tmp_path / "full", "voc")

@@ -119,8 +119,11 @@ def scenes_of(world: str | Path) -> Iterator[Shown]:
     folder = Path(world)
     try:
         told: Any = json.loads((folder / "instances.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        said = str(told["info"]["description"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise VlxError(f"{folder} holds no scenes ({error}): write some with vlx scenes generate") from None
+    if not said.startswith(MARK):
+        raise VlxError(f"{folder} holds other images than scenes: write some with vlx scenes generate")
     names = {one["id"]: one["name"] for one in told["categories"]}
     of_image: dict[int, list[Object]] = {one["id"]: [] for one in told["images"]}
     for one in told["annotations"]:
