@@ -159,7 +159,8 @@ def _learn(
 def _tell(name: str, head: nn.Module, check: Seen, device: torch.device, log: Log) -> None:
     """Log what is told of scenes that were not learned from."""
     maps, there = check
-    parts = [torch.from_numpy(maps[at : at + 100]) for at in range(0, len(maps), 100)]
+    # Copies: torch warns of arrays that cannot be written, as those mapped from a file.
+    parts = [torch.from_numpy(np.array(maps[at : at + 100])) for at in range(0, len(maps), 100)]
     said = torch.cat([head(part.to(device, torch.float32)).cpu() for part in parts])
     right = float(((said > 0) & (there > 0)).sum())
     shares = {
