@@ -221,6 +221,7 @@ CLASSES_POINTING = Task(
         "random_pixel_difficult": "random pixel, difficult part",
     },
     by_category=True,
+    crops=True,
     span=(0.0, 1.0),
 )
 CLASSES_REJECT = Task(
@@ -242,5 +243,6 @@ CLASSES_REJECT = Task(
     kept=("maximum",),
     across=across,
     across_shared=("refuse_all",),
+    crops=True,
     span=(0.0, 1.0),
 )

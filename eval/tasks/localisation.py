@@ -190,6 +190,7 @@ LOCALISATION = Task(
     kept=(*_OWN, *_CENTRE),
     across=across,
     across_shared=("centre_best_threshold", "centre_chosen_threshold"),
+    crops=True,
     span=(0.0, 1.0),
 )
 """The score is the top-1 error."""
