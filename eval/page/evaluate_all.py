@@ -54,6 +54,8 @@ def evaluate_all(requests: Sequence[Request], tasks: Sequence[Task], out: Path, 
                         task, mine, ready, out / f"{task.name}-{plain_name(request.model)}"
                     )
                     sections.append(_section(task, ready, folder))
+                    told = f"{task.name} of {request.model}"
+                    missing += [(f"{told}: {name}", why) for name, why in ready.left_out.items()]
                 except Exception as error:  # whatever it is, the others' page is written
                     missing.append((f"{task.name} of {request.model}", told_in_a_line(error)))
     boxed = {part.settings["model"] for part in sections if part.task.name == "localisation"}

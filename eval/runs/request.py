@@ -78,9 +78,11 @@ def prepare(task: Task, request: Request, loaded: Models | None = None) -> Prepa
     models = task.takes(models, questions=asks(folder))
     items = items_for(task, models, request, folder)
     left_out: dict[str, str] = {}
-    if not methods:
-        usual, options = task.usual or (grad_cam,), task.options_for(request.options)
-        methods, left_out = allowed_methods(task, request.model, models, items, usual, options)
+    if not methods and not task.usual:
+        methods = [grad_cam]
+    elif not methods:
+        options = task.options_for(request.options)
+        methods, left_out = allowed_methods(task, request.model, models, items, task.usual, options)
         for name, why in left_out.items():
             warnings.warn(f"{task.name}: {name} is not measured: {why}", Notice, stacklevel=2)
     settings = settings_for(task, request, models, items, methods, torch.get_num_threads())

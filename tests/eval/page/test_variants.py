@@ -9,18 +9,28 @@ import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 import torch
+from PIL import ImageOps
 from torch import nn
 
 import vlx
 from tests.conftest import Run
 from tests.eval import small
 from vlx.adapters.parts.classifier import Classifier
+from vlx.eval.data.folder import look
+from vlx.eval.items.crops import views_of
+from vlx.eval.items.models import with_controls
+from vlx.eval.items.options import Options
+from vlx.eval.page import examples as page_examples
 from vlx.eval.page.evaluate_variants import ABLATIONS, VARIED, varied
+from vlx.eval.page.examples import examples
 from vlx.eval.page.paper import paper_value
+from vlx.eval.runs.methods import name_in
 from vlx.eval.tasks.all import TASKS
+from vlx.eval.tasks.localisation import LOCALISATION
+from vlx.images.preprocess import Preprocess, ShortSide
 from vlx.scenes.inventory import CATEGORIES
 
-DEEP = "small/deep"
+DEEP, SHALLOW = "small/deep", "small/shallow"
 TASK = ("--task", "classes-pointing")
 LABELS = tuple(one.name for one in CATEGORIES)
 
@@ -35,9 +45,19 @@ def deep() -> Classifier:
     return Classifier(network, LABELS, small.PREPROCESS, layer="3", name=DEEP)
 
 
+def shallow() -> Classifier:
+    """A head of average pooling, with no ReLU above the map."""
+    torch.manual_seed(2)
+    network = nn.Sequential(
+        nn.Conv2d(3, 6, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, len(LABELS))
+    ).eval()
+    return Classifier(network, LABELS, small.PREPROCESS, layer="1", name=SHALLOW)
+
+
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(small.MODELS, DEEP, deep)
+    monkeypatch.setitem(small.MODELS, SHALLOW, shallow)
 
 
 def told(folder: Path, name: str) -> Any:
@@ -185,3 +205,67 @@ def test_the_usual_evaluations_and_the_paper() -> None:
     value = paper_value("ablations", "classifier", "grad_cam_absolute")
     assert value is not None
     assert value.value == 0.5819
+
+
+@pytest.mark.parametrize("crop", ["model", "squash", "centre", "ten"])
+def test_pictures_of_examples_show_the_map_that_was_scored(
+    crop: Any, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = deep()
+    model.preprocess = Preprocess(ShortSide(60), (small.SIDE, small.SIDE))
+    items, options = LOCALISATION.items(look(world), "classifier", Options())[:2], Options(crop=crop)
+    planes: list[np.ndarray] = []
+    monkeypatch.setattr(page_examples, "_picture", lambda photo, plane, _item: planes.append(plane) or photo)
+    wanted = {item.id: 1.0 for item in items}
+    examples(LOCALISATION, with_controls(model), items, vlx.grad_cam, options, wanted)
+    assert len(planes) == len(items)
+    for item, plane in zip(items, planes, strict=True):
+        image, total, seen = vlx.open_image(item.image), 0.0, 0.0
+        views = views_of(model, crop)
+        chances = []
+        for view in views:
+            shown = ImageOps.mirror(image) if view.mirrored else image
+            chances.append(view.model.read([shown]).scores[0, 0].softmax(-1).detach())
+        best = int(torch.stack(chances).mean(0).argmax())
+        for view in views:
+            shown = ImageOps.mirror(image) if view.mirrored else image
+            (found,) = vlx.explain(view.model.read([shown]), [vlx.label(best)])
+            step = -1 if view.mirrored else 1
+            total = total + found.map(0)[:, ::step]
+            seen = seen + found.frame.covered().numpy()[:, ::step]
+        np.testing.assert_allclose(plane, total / np.maximum(seen, 1), rtol=1e-4, atol=1e-7)
+
+
+def test_everything_of_a_classifier_is_on_the_page(world: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "out"
+    status, said, err = run(
+        "evaluate", "all", "--model", DEEP, "--data", world, "--out", out, "--limit", 3, "--occluded", 1,
+        "--stride", 16, "--steps", 2,
+    )  # fmt: skip
+    assert status == 0, err
+    assert said.endswith(f"page: {out / 'report.html'}\n")
+    text = (out / "report.html").read_text(encoding="utf-8")
+    for title in (
+        "Localisation side by side (as Table 1)", f"Faithfulness by the size of the mask: {DEEP}",
+        "Ablations of Grad-CAM", "Pointing game with reject", "Pointing game of classes",
+    ):  # fmt: skip
+        assert title in text, title
+    assert "class_activation_map is not measured" in err  # the head has no mean
+    assert "class_activation_map" in text
+    assert "US 9,846,840" in text
+    assert methods_in(out / "localisation-small-deep") == ["grad_cam", "guided_grad_cam", "gradient", "c_mwp"]
+
+
+def methods_in(folder: Path) -> list[str]:
+    settings = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["settings"]
+    return [name_in(one) for one in settings["methods"]]
+
+
+def test_a_method_that_is_asked_for_is_the_one_of_all(world: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "out"
+    run(
+        "evaluate", "all", "--model", DEEP, "--data", world, "--out", out, "--limit", 2, "--occluded", 1,
+        "--stride", 28, "--steps", 2, "--method", "layer_cam",
+    )  # fmt: skip
+    for name in ("localisation", "classes-pointing", "classes-occlusion"):
+        assert methods_in(out / f"{name}-small-deep") == ["layer_cam"]
