@@ -21,7 +21,7 @@ def cells(table: VariantsTable, one: Column, digits: int = 3) -> list[list[str]]
         *table.facts,
         one.task.name,
         _LESS,
-        *(["the paper", _LESS] if one.paper else []),
+        *(["the paper"] if one.paper else []),
     ]
     head += [
         *(name for key in some.more for name in ([key, _LESS] if key == _KNOWN else [key])),
@@ -46,7 +46,7 @@ def cells(table: VariantsTable, one: Column, digits: int = 3) -> list[list[str]]
         lines.append([*line, str(mine.score.n)])
     for name, (score, more) in one.controls.items():
         line = [name, *("" for _ in table.facts), spanned(one, score, digits), ""]
-        line += ["", ""] if one.paper else []
+        line += [""] if one.paper else []
         for key in some.more:
             line.append(number(one.middle(more[key])[0], digits) if key in more else "")
             line += [""] if key == _KNOWN else []
@@ -58,8 +58,10 @@ def _of_paper(one: Column, variant: Variant, digits: int) -> list[str]:
     if not one.paper:
         return []
     mine, base = one.paper.get(variant.name), one.paper.get(variant.reference)
-    less = None if mine is None or base is None or variant.name == variant.reference else mine - base
-    return [number(mine, digits), "" if less is None else number(less, digits)]
+    if mine is None or base is None or variant.name == variant.reference:
+        return [number(mine, digits)]
+    less = number(mine - base, digits)
+    return [f"{number(mine, digits)} ({'' if mine < base else '+'}{less})"]
 
 
 def spanned(one: Column, summary: Summary, digits: int = 3) -> str:

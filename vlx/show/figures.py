@@ -114,7 +114,7 @@ def layer_figure(
         picture = target_picture(one, 0, scales(one)[0])
         name = names[at] if names else one.provenance.layer
         panels.append(Panel(picture, name, ", ".join(filter(None, told)), remark))
-    drawing, canvas, size = _sheet(first, panels, min(columns, len(panels)))
+    drawing, canvas, size = _sheet(first, panels, math.ceil(len(panels) / math.ceil(len(panels) / columns)))
     made, methods = first.provenance, {one.provenance.method for one in explanations}
     what = made.method if len(methods) == 1 else f"layer {made.layer}"
     note = f"{what} of {made.model}; each panel has a colour scale of its own"
