@@ -255,6 +255,9 @@ def _called(layer: str | int, method: Method, methods: Sequence[Method]) -> str:
 def _grid(model: Any, opened: Opened, measuring: _Measuring) -> str:
     """Rows and columns of a layer."""
     answers = answers_of(measuring.models, measuring.request.options)
-    (read, *_), _ = read_items(model, opened.items[:1], answers=answers)
-    rows, cols = read.passed.grid(read.passed.features.detach()).shape[-2:]
+    read, unread = read_items(model, opened.items[:1], answers=answers)
+    if not read:
+        raise VlxError(unread[0][1].detail or unread[0][1].reason)
+    passed = read[0].passed
+    rows, cols = passed.grid(passed.features.detach()).shape[-2:]
     return f"{rows} × {cols}"

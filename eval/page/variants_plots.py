@@ -118,6 +118,8 @@ def _line(
 ) -> None:
     middles = [one.middle(summary) for summary in summaries]
     heights = [np.nan if value is None else value for value, _ in middles]
+    if np.isnan(heights).all():
+        return
     axes.plot(
         at,
         heights,

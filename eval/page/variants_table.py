@@ -43,7 +43,7 @@ def cells(table: VariantsTable, one: Column, digits: int = 3) -> list[list[str]]
                 line.append("reference" if mine.known is None else sure(one, mine.known, digits))
         line += [sure(one, mine.wrong, digits) if mine.wrong is not None else "–"] if wrong else []
         line += [number(one.middle(value)[0], digits) for value in mine.beside.values()]
-        lines.append([*line, str(mine.score.n)])
+        lines.append([*line, _count(mine.score)])
     for name, (score, more) in one.controls.items():
         line = [name, *("" for _ in table.facts), spanned(one, score, digits), ""]
         line += [""] if one.paper else []
@@ -52,6 +52,12 @@ def cells(table: VariantsTable, one: Column, digits: int = 3) -> list[list[str]]
             line += [""] if key == _KNOWN else []
         lines.append([*line, *("" for _ in range(len(head) - len(line) - 1)), str(score.n)])
     return lines
+
+
+def _count(one: Summary) -> str:
+    """How many items have a score, and why others have none."""
+    why = ", ".join(f"{reason} {count}" for reason, count in one.left_out.items())
+    return f"{one.n} ({why})" if why else str(one.n)
 
 
 def _of_paper(one: Column, variant: Variant, digits: int) -> list[str]:
