@@ -1,8 +1,8 @@
 """Ablations of Grad-CAM, and every layer of a network, by the same evaluations on the same items.
 
 A folder for each evaluation and model, and of layers for each layer, each of which goes on where it was
-stopped. From them ``ablations.json`` or ``layers.json``, the same as Markdown, ``report.html`` and pictures
-are written.
+stopped. From them ``ablations.json`` or ``layers.json``, the same as Markdown, ``report.html``, its plots (SVG)
+and pictures (PNG) are written.
 """
 
 import json
@@ -19,7 +19,7 @@ from vlx.eval.items.opened import Opened, answers_of, read_items
 from vlx.eval.page.paper import paper_value
 from vlx.eval.page.told import plain_name, told_in_a_line
 from vlx.eval.page.variants import Column, Variant, VariantsTable, column
-from vlx.eval.page.variants_page import write_variants_page
+from vlx.eval.page.variants_page import variants_part, write_variants_page
 from vlx.eval.page.variants_pictures import Shown, chosen, drawn_layers, drawn_methods
 from vlx.eval.page.variants_table import markdown, plain
 from vlx.eval.runs.evaluate import evaluate_prepared
@@ -136,8 +136,11 @@ def _evaluated(
     said = [*map(markdown, tables), *(f"- not measured: {what}: {why}\n" for what, why in missing)]
     write_whole(out / f"{name}.md", "\n".join(said).encode("utf-8", "backslashreplace"))
     for table in tables:
+        stem = f"{name}-{plain_name(table.model)}"
+        for one in variants_part(table).evaluations:
+            write_whole(out / f"{stem}-{one.column.task.name}.svg", one.plot.encode())
         for number, (_, picture) in enumerate(table.pictures, 1):
-            write_whole(out / f"{name}-{plain_name(table.model)}-{number}.png", picture)
+            write_whole(out / f"{stem}-{number}.png", picture)
     return out
 
 

@@ -106,6 +106,9 @@ def test_ablations_are_those_of_table_3_and_stand_beside_the_paper(
     assert page.count("data:image/svg+xml") == 2
     assert "data:image/png;base64," in page
     assert list(out.glob("ablations-small-deep-*.png"))
+    assert {path.name for path in out.glob("*.svg")} == {
+        "ablations-small-deep-localisation.svg", "ablations-small-deep-classes-pointing.svg",
+    }  # fmt: skip
     again = run("evaluate", "ablations", "--model", DEEP, "--data", world, "--out", out)
     assert again[:2] == (0, said)  # nothing is measured again, and nothing changes
 

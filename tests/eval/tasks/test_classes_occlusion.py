@@ -117,6 +117,9 @@ def test_methods_that_the_model_does_not_allow_are_left_out_and_told(
     assert left_out.startswith(
         "classes-occlusion: class_activation_map is not measured: class activation maps"
     )
+    assert {'"crop"', '"classes"', '"window"'} <= set(
+        (out / "settings.json").read_text().replace(":", " ").split()
+    )
     table = masks_of(out)
     head = table.splitlines()[0]
     assert [cell.strip() for cell in head.split("|")[2:8]] == ["10", "15", "25", "35", "45", "90"]
