@@ -1,8 +1,8 @@
 """Ablations of Grad-CAM, and every layer of a network, by the same evaluations on the same items.
 
 A folder for each evaluation and model, and of layers for each layer, each of which goes on where it was
-stopped. From them ``ablations.json`` or ``layers.json``, the same as Markdown, ``report.html``, its plots (SVG)
-and pictures (PNG) are written.
+stopped. From them ``ablations.json`` or ``layers.json``, the same as Markdown, ``report.html``, its plots
+(SVG) and pictures (PNG) are written.
 """
 
 import json
