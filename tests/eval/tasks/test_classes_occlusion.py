@@ -56,8 +56,9 @@ def literal(model: Classifier, pixels: np.ndarray, place: int, size: int) -> np.
         with torch.no_grad():
             return model.network(torch.from_numpy(batch.copy()).float())[:, place].numpy()
 
-    mean = pixels.mean((1, 2))[:, None, None]  # of the image, as the preprocessing subtracts none
-    return occlusion(pixels, score, size=size, stride=8, fill=np.broadcast_to(mean, pixels.shape)).map
+    return occlusion(
+        pixels, score, size=size, stride=8, fill=np.zeros_like(pixels)
+    ).map  # the colour subtracted
 
 
 def test_each_class_is_compared_with_its_own_falls_at_every_size(items: list[Item]) -> None:
