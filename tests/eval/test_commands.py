@@ -90,7 +90,7 @@ def test_each_command_writes_rows_and_summaries(command: str, world: Path, tmp_p
         "deletion": ("--steps", 4),
         "insertion": ("--steps", 4),
         **CLASSIFIED,
-        "classes-occlusion": (*CLASSIFIED["classes-occlusion"], "--stride", 16),
+        "classes-occlusion": (*CLASSIFIED["classes-occlusion"], "--method", "grad_cam", "--stride", 16),
     }
     out = tmp_path / "out"
     status, said, err = run(
