@@ -10,7 +10,7 @@ import numpy as np
 
 from vlx.errors import NumericError, VlxError
 from vlx.eval.data.records import DataError
-from vlx.eval.items.batch import Judge
+from vlx.eval.items.batch import Judge, TargetMap
 from vlx.eval.items.control_maps import RANDOM_WEIGHTS, activation_maps, control_maps
 from vlx.eval.items.crops import Crop, View, mean_scores, merged, views_of
 from vlx.eval.items.item import Item
@@ -151,6 +151,22 @@ class _Made:
     def target(self) -> str:
         """The name of the first."""
         return self.explained[0].targets[self.places[0]].name
+
+
+def seen_map(
+    opened: Opened,
+    views: Sequence[View],
+    target_of: Callable[[Opened, int], Target | LeftOut],
+    method: Method,
+) -> TargetMap | None:
+    """The map of one item that was read through the first of some views of a model; None without a target."""
+    seen = _Seen(opened, views, [opened.passed, *(view.read(opened) for view in views[1:])])
+    part = replace(opened, mean=mean_scores(seen.passes)) if len(views) > 1 else opened
+    target = target_of(part, 0)
+    if isinstance(target, LeftOut):
+        return None
+    ((made,),) = seen.explained([(target,)], [method])
+    return TargetMap(made.planes()[0], made.target)
 
 
 def _measured(

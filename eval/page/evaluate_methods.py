@@ -20,10 +20,10 @@ from vlx.eval.items.files import file_digest
 from vlx.eval.items.item import checked, drawn
 from vlx.eval.items.models import Models, types_of, weights_digest
 from vlx.eval.items.opened import LeftOut, Opened, again, answers_of, read_items
-from vlx.eval.page.evaluate_all import plain_name, told_in_a_line
 from vlx.eval.page.methods_advice import markdown, plain
 from vlx.eval.page.methods_page import write_methods_page
 from vlx.eval.page.methods_table import Column, MethodsTable, column
+from vlx.eval.page.told import plain_name, told_in_a_line
 from vlx.eval.runs.costs import Cost, Read, cost_of
 from vlx.eval.runs.evaluate import evaluate_prepared
 from vlx.eval.runs.methods import told

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from scipy import ndimage
 
 from vlx.errors import VlxError
 from vlx.eval.data.hat import read_human_map
-from vlx.eval.items.batch import maps_of
+from vlx.eval.items.crops import View, views_of
 from vlx.eval.items.item import Item, seed_of
 from vlx.eval.items.models import Models
-from vlx.eval.items.opened import LeftOut, answers_of, read_items
+from vlx.eval.items.opened import answers_of, read_items
 from vlx.eval.items.options import Options
+from vlx.eval.items.several import seen_map
 from vlx.eval.items.truth import (
     Boxes,
     HumanFiles,
@@ -83,14 +85,15 @@ def examples(
 ) -> list[Example]:
     """The wanted items with their scores, as pictures, in the order they are wanted in."""
     by_id = {item.id: item for item in items}
+    views = views_of(models.trained, options.crop) if task.crops else [View(models.trained)]
+    views = views[:1] if task.costly else views  # the one whose parts are hidden
     found: list[Example] = []
     for name, score in wanted.items():
         if name not in by_id:  # a word of what the model wrote
             continue
-        opened, _ = read_items(models.trained, [by_id[name]], answers=answers_of(models, options))
+        opened, _ = read_items(views[0].model, [by_id[name]], answers=answers_of(models, options))
         for part in opened:
-            target = task.target(options, part, 0)
-            made = None if isinstance(target, LeftOut) else maps_of(part, part.passed, [target], method)[0]
+            made = seen_map(part, views, partial(task.target, options), method)
             if made is not None:
                 item, picture = part.items[0], _picture(part.images[0], made.plane, part.items[0])
                 found.append(Example(name, item.text, made.target, score, _jpeg(picture), picture.size))

@@ -7,8 +7,8 @@ from pathlib import Path
 from vlx.errors import VlxError
 from vlx.eval.page.methods_advice import advice
 from vlx.eval.page.methods_table import Column, MethodsTable, by_cost, cells, note
-from vlx.eval.page.page import drawn
 from vlx.eval.page.plots import worth_plot
+from vlx.eval.page.variants_page import drawn
 from vlx.images.files import write_whole
 from vlx.show.html import part, policy, rendered
 

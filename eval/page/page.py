@@ -12,12 +12,15 @@ from vlx.eval.items.rows import SCORE
 from vlx.eval.page.examples import Example
 from vlx.eval.page.paper import PaperValue, paper_value
 from vlx.eval.page.plots import category_plot, distribution_plot, means_plot, statistics_plot
+from vlx.eval.page.side_by_side import Cells, localisation_table, masks_table, notice_below
+from vlx.eval.page.variants_page import VariantsPart, drawn
 from vlx.eval.runs.methods import name_in
 from vlx.eval.runs.summary import Measured, fault_lines, from_json
 from vlx.eval.runs.tables import statistics_cells, statistics_note, table_cells, table_note
+from vlx.eval.tasks.classes_occlusion import CLASSES_OCCLUSION
+from vlx.eval.tasks.localisation import LOCALISATION
 from vlx.eval.tasks.task import Task
 from vlx.images.files import write_whole
-from vlx.show.cards import base64_text
 from vlx.show.html import part, policy, rendered
 
 
@@ -126,14 +129,19 @@ def spread(task: Task, rows: Sequence[Mapping[str, Any]], methods: Sequence[str]
     return {name: np.array(found) for name, found in values.items()}
 
 
-def write_page(path: Path, sections: Sequence[Section], missing: Sequence[tuple[str, str]]) -> Path:
+def write_page(
+    path: Path,
+    sections: Sequence[Section],
+    missing: Sequence[tuple[str, str]],
+    variants: Sequence[VariantsPart] = (),
+) -> Path:
     """Write the page; ``missing`` are evaluations that could not be made, with the reasons.
 
     Raises VlxError where nothing was measured, which the page then says too.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, page(sections, missing).encode("utf-8", "replace"))
+        write_whole(path, page(sections, missing, variants).encode("utf-8", "replace"))
     except OSError as error:
         raise VlxError(f"no page can be written to {path} ({error.strerror}): give another folder") from None
     if not sections:
@@ -142,7 +150,9 @@ def write_page(path: Path, sections: Sequence[Section], missing: Sequence[tuple[
     return path
 
 
-def page(sections: Sequence[Section], missing: Sequence[tuple[str, str]]) -> str:
+def page(
+    sections: Sequence[Section], missing: Sequence[tuple[str, str]], variants: Sequence[VariantsPart] = ()
+) -> str:
     """The page as HTML text."""
     from markupsafe import Markup
 
@@ -153,15 +163,24 @@ def page(sections: Sequence[Section], missing: Sequence[tuple[str, str]]) -> str
         {"drawn": drawn, "number": _number},
         title="Explanations, measured",
         sections=sections,
+        beside=side_by_side(sections),
+        variants=variants,
         missing=missing,
         style=Markup(style),
         policy=policy(style),
     )
 
 
-def drawn(svg: str) -> str:
-    """A plot as the address of an image."""
-    return f"data:image/svg+xml;base64,{base64_text(svg.encode())}"
+def side_by_side(sections: Sequence[Section]) -> list[tuple[str, Cells, str]]:
+    """Tables of several sections, or of many rows of one, with a title and the notice that is due."""
+    boxes = [(one.found, one.settings) for one in sections if one.task.name == LOCALISATION.name]
+    made = [("Localisation side by side (as Table 1)", localisation_table(boxes))] if boxes else []
+    for one in sections:
+        if one.task.name == CLASSES_OCCLUSION.name:
+            names = list(map(name_in, one.settings["methods"]))
+            cells = masks_table(one.found, names, one.settings.get("option window"))
+            made.append((f"Faithfulness by the size of the mask: {one.settings['model']}", cells))
+    return [(title, cells, notice_below(cells)) for title, cells in made]
 
 
 def _number(value: float | None) -> str:

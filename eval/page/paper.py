@@ -22,6 +22,10 @@ _BOXES = "section 8.1: neuraltalk2 with VGG-16, five DenseCap captions an image,
 _VQA = "section 8.2: the VQA model of Lu et al.; n, window, stride and resolution not stated"
 _CNN = "section 5.3: VGG-16 finetuned on VOC07, 2,510 images; window, stride and resolution not stated"
 
+_TABLE_3 = (
+    "Table 3: top-1 localisation error of VGG-16 on ILSVRC-15 val; one crop or ten: its versions say both"
+)
+
 PAPER = (
     PaperValue("boxes", ("captioner",), "grad_cam", 3.27, 0.18, _BOXES),
     PaperValue("boxes", ("captioner",), "guided_backprop", 2.32, 0.08, _BOXES),
@@ -41,15 +45,40 @@ PAPER = (
         "blacklist not stated",
     ),
     PaperValue(
+        "localisation", ("classifier",), "class_activation_map", 0.5720, None,
+        "section 4.1, Table 1: top-1 error of VGG-16 with average pooling on ILSVRC-15 val (top 5: .4514)",
+    ),
+    PaperValue(
+        "localisation", ("classifier",), "c_mwp", 0.7092, None,
+        "section 4.1, Table 1: top-1 error of VGG-16 on ILSVRC-15 val (top 5: .6304); segmented",
+    ),
+    PaperValue(
+        "localisation", ("classifier",), "gradient", 0.6112, None,
+        "section 4.1, Table 1: top-1 error of VGG-16 on ILSVRC-15 val (top 5: .5146); segmented",
+    ),
+    PaperValue(
         "classes-reject", ("classifier",), "grad_cam", 0.7058, None,
         "section 4.3, appendix D: a threshold on the maximum, chosen on data not stated; GoogLeNet finetuned "
         "on COCO, or VGG-16: the paper says both",
     ),
     PaperValue("occlusion", ("vqa",), "grad_cam", 0.60, 0.038, _VQA),
     PaperValue("occlusion", ("vqa",), "guided_backprop", 0.42, 0.038, _VQA),
-    PaperValue("occlusion", ("classifier",), "grad_cam", 0.254, None, _CNN),
-    PaperValue("occlusion", ("classifier",), "guided_grad_cam", 0.261, None, _CNN),
-    PaperValue("occlusion", ("classifier",), "guided_backprop", 0.168, None, _CNN),
+    *(
+        PaperValue(task, ("classifier",), method, value, None, _CNN)
+        for task in ("occlusion", "classes-occlusion")
+        for method, value in (
+            ("grad_cam", 0.254), ("guided_grad_cam", 0.261), ("guided_backprop", 0.168), ("c_mwp", 0.220),
+            ("class_activation_map", 0.208),
+        )
+    ),
+    *(
+        PaperValue("ablations", ("classifier",), method, value, None, _TABLE_3)
+        for method, value in (
+            ("grad_cam", 0.5965), ("grad_cam_no_relu", 0.7498), ("grad_cam_no_relu_stretched", 0.7498),
+            ("grad_cam_no_relu_magnitude", 0.7498), ("grad_cam_absolute", 0.5819),
+            ("grad_cam_max_pool", 0.5996), ("grad_cam_deconvolution", 0.8395), ("grad_cam_guided", 0.5914),
+        )
+    ),
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """One evaluation from what a person asks for to its results, on the engine that is asked for."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ def evaluate(task: Task, request: Request, out: Path, model: Any = None) -> Path
 def evaluate_prepared(task: Task, request: Request, ready: Prepared, out: Path) -> Path:
     """Measure what is missing in ``out`` on the engine that is asked for."""
     if request.engine == "ray":
-        work = ray_work(task, request, ready.items, ready.settings)
+        asked = replace(request, methods=tuple(ready.methods))
+        work = ray_work(task, asked, ready.items, ready.settings)
     elif request.workers != 1:
         raise VlxError(f"--workers {request.workers} is for --engine ray: run several shards instead")
     else:

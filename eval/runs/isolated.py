@@ -88,6 +88,33 @@ def check_model(
         )
 
 
+def allowed_methods(
+    task: Task,
+    name: str,
+    models: Models,
+    items: Sequence[Item],
+    methods: Sequence[Method],
+    options: Options,
+) -> tuple[list[Method], dict[str, str]]:
+    """Those of some methods that a model can be explained by, and why not by the others, by their names.
+
+    Raises VlxError, as `check_model`, where there is none.
+    """
+    kept: list[Method] = []
+    refused: dict[str, str] = {}
+    first: VlxError | None = None
+    for method in methods:
+        try:
+            check_model(task, name, models, items, [method], options)
+            kept.append(method)
+        except VlxError as error:
+            first = first or error
+            refused[method.name] = _said(error.__cause__ if isinstance(error.__cause__, Exception) else error)
+    if first is not None and not kept:
+        raise first
+    return kept, refused
+
+
 def _sound(items: Sequence[Item]) -> Iterator[Item]:
     """Items whose data may be sound, those of other images first."""
     seen: set[str] = set()

@@ -1,24 +1,26 @@
 """What a person asks for, and what it takes before the first batch: data, model, items, settings."""
 
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 import torch
 
-from vlx.errors import VlxError
+from vlx.errors import Notice, VlxError
 from vlx.eval.data.folder import DataFolder, look
 from vlx.eval.data.published import QUESTIONS_1, QUESTIONS_2
 from vlx.eval.items.item import Item, checked, digest, drawn
 from vlx.eval.items.models import Models, in_precision, set_precision, weights_digest, with_controls
 from vlx.eval.items.options import Options
 from vlx.eval.runs.fingerprints import model_digests
+from vlx.eval.runs.isolated import allowed_methods
 from vlx.eval.runs.methods import chosen_methods, told
 from vlx.eval.runs.settings import Settings, Shard
 from vlx.eval.tasks.task import Task
-from vlx.methods.values import Method
+from vlx.methods.values import Method, grad_cam
 from vlx.scenes import held_out_scenes
 
 VERSIONS = (
@@ -37,7 +39,8 @@ class Request:
     model: str
     data: str = SCENES
     methods: tuple[Method | str, ...] = ("grad_cam",)
-    """By themselves, such as `vlx.occlusion_with`, or by their names."""
+    """By themselves, such as `vlx.occlusion_with`, or by their names; of none those that an evaluation
+    usually compares (`Task.usual`), as far as the model allows them."""
     layer: str | int | None = None
     split: str | None = None
     batch: int = 16
@@ -62,18 +65,28 @@ class Prepared:
     items: Sequence[Item]
     methods: Sequence[Method]
     settings: Settings
+    left_out: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The methods usually compared that the model does not allow, with the reasons."""
 
 
 def prepare(task: Task, request: Request, loaded: Models | None = None) -> Prepared:
     """Load the model unless it is, list the items and fix the settings; CPU threads are those of now."""
-    methods = chosen_methods(task, request.methods)
+    methods = chosen_methods(task, request.methods) if request.methods or task.methods else []
     models = loaded or load_models(request)
     task.takes(models)
     folder = data_folder(request.data, request.split)
     models = task.takes(models, questions=asks(folder))
     items = items_for(task, models, request, folder)
+    left_out: dict[str, str] = {}
+    if not methods and not task.usual:
+        methods = [grad_cam]
+    elif not methods:
+        options = task.options_for(request.options)
+        methods, left_out = allowed_methods(task, request.model, models, items, task.usual, options)
+        for name, why in left_out.items():
+            warnings.warn(f"{task.name}: {name} is not measured: {why}", Notice, stacklevel=2)
     settings = settings_for(task, request, models, items, methods, torch.get_num_threads())
-    return Prepared(models, items, methods, settings)
+    return Prepared(models, items, methods, settings, left_out)
 
 
 def data_folder(data: str, split: str | None = None) -> DataFolder:

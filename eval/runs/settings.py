@@ -15,7 +15,7 @@ from vlx.images.files import write_whole
 SETTINGS = "settings.json"
 _NO_ROW = frozenset({"damaged"})  # decide when a run ends
 _KEYS = {"model_type": "kind"}  # fields that the file calls otherwise
-_CLASSES = ("localisation", "classes-pointing", "classes-reject")
+_CLASSES = ("localisation", "classes-pointing", "classes-reject", "classes-occlusion")
 _ONLY_OF = {
     "steps": ("deletion", "insertion"),
     "threshold": ("localisation",),

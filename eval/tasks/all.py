@@ -4,6 +4,7 @@ from vlx.eval.tasks.accuracy import ACCURACY
 from vlx.eval.tasks.area import AREA
 from vlx.eval.tasks.attention import ATTENTION
 from vlx.eval.tasks.boxes import BOXES
+from vlx.eval.tasks.classes_occlusion import CLASSES_OCCLUSION
 from vlx.eval.tasks.classes_pointing import CLASSES_POINTING, CLASSES_REJECT
 from vlx.eval.tasks.erasing import DELETION, INSERTION
 from vlx.eval.tasks.evidence import EVIDENCE
@@ -17,5 +18,5 @@ from vlx.eval.tasks.task import Task
 TASKS: tuple[Task, ...] = (
     BOXES, POINTING, AREA, ATTENTION, OCCLUSION, SANITY, DELETION, INSERTION, ACCURACY,
     EVIDENCE, HALLUCINATION,
-    LOCALISATION, CLASSES_POINTING, CLASSES_REJECT,
+    LOCALISATION, CLASSES_POINTING, CLASSES_REJECT, CLASSES_OCCLUSION,
 )  # fmt: skip

@@ -222,6 +222,7 @@ CLASSES_POINTING = Task(
     },
     by_category=True,
     shuffled_by_choice=True,
+    crops=True,
     span=(0.0, 1.0),
 )
 CLASSES_REJECT = Task(
@@ -244,5 +245,6 @@ CLASSES_REJECT = Task(
     shuffled_by_choice=True,
     across=across,
     across_shared=("refuse_all",),
+    crops=True,
     span=(0.0, 1.0),
 )

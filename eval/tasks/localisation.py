@@ -198,6 +198,7 @@ LOCALISATION = Task(
     shuffled_by_choice=True,
     across=across,
     across_shared=("centre_best_threshold", "centre_chosen_threshold"),
+    crops=True,
     span=(0.0, 1.0),
 )
 """The score is the top-1 error."""

@@ -16,7 +16,7 @@ from PIL import Image
 
 from vlx.errors import VlxError
 from vlx.eval.data.folder import DataFolder
-from vlx.eval.items.batch import Scoring, scored_rows
+from vlx.eval.items.batch import Scoring, TargetOf, scored_rows
 from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, ModelType
 from vlx.eval.items.opened import LeftOut, Opened, answers_of
@@ -34,7 +34,7 @@ from vlx.methods.occlusion.windows import SIDE, SIZE, STRIDE, Windows
 from vlx.methods.values import Method
 from vlx.passes.targets import Resolved, Target, caption
 
-_FILLS = {
+FILLS = {
     None: "the mean colour of the model's data where its preprocessing subtracts that, else of the image",
     "mean": "the mean colour of the image",
     "blur": "the image blurred as widely as the square",
@@ -42,7 +42,8 @@ _FILLS = {
 }
 
 
-def _told(pixels: int | None, usual: int) -> str:
+def told(pixels: int | None, usual: int) -> str:
+    """How long the side of a window is, or how far windows are apart."""
     return (
         f"{usual} pixels (as large a share of an input below {SIDE})"
         if pixels is None
@@ -61,8 +62,8 @@ def protocol(options: Options, model_type: ModelType) -> str:
     }[model_type]
     return (
         f"Faithfulness to occlusion (paper 5.3, 8.2): Spearman correlation with average ranks between a map "
-        f"and the falls of the score, signed, when a square of {_told(options.window, SIZE)} is filled with "
-        f"{_FILLS.get(options.fill, f'the colour {options.fill}')}, every {_told(options.stride, STRIDE)}, "
+        f"and the falls of the score, signed, when a square of {told(options.window, SIZE)} is filled with "
+        f"{FILLS.get(options.fill, f'the colour {options.fill}')}, every {told(options.stride, STRIDE)}, "
         f"bilinear between; {what}; both maps on the network "
         "input (on the photo for models of transformers), averaged over a 14 x 14 grid (every pixel: not "
         "averaged, which favours smooth maps). Mean over items"
@@ -84,10 +85,11 @@ def whole_target(options: Options, opened: Opened, at: int) -> Target | LeftOut:
 
 def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
     models, view = for_input(models)
-    known = cache(partial(_falls, options))  # images with several texts are hidden once; forgotten after
+    target_of = partial(whole_target, options)
+    known = cache(partial(falls, target_of, _windows(options)))  # of each image once; forgotten after
     return scored_rows(
-        models, items, methods, OCCLUSION.columns, partial(whole_target, options),
-        partial(_scoring, options, known), seed=options.seed, view=view, answers=answers_of(models, options),
+        models, items, methods, OCCLUSION.columns, target_of, partial(_scoring, options, known),
+        seed=options.seed, view=view, answers=answers_of(models, options),
     )  # fmt: skip
 
 
@@ -125,35 +127,46 @@ def _windows(options: Options) -> Windows:
     return Windows(options.window, options.stride, fill=checked_fill(options.fill))
 
 
-def _falls(options: Options, opened: Opened) -> dict[int, Map]:
-    """The falls of each item's score on the network input; of no item where one of them is at fault."""
+def falls(target_of: TargetOf, windows: Windows, opened: Opened) -> dict[int, Map]:
+    """The falls of each item's score on the network input; of no item where one of them is at fault.
+
+    Images with several items are hidden once.
+    """
     asked: dict[int, list[Resolved]] = {}
     where: dict[int, tuple[int, int]] = {}
     for at, index in enumerate(opened.reading_of):
-        target = whole_target(options, opened, at)
+        target = target_of(opened, at)
         if isinstance(target, Target):
             wanted = asked.setdefault(index, [])
             where[at] = index, len(wanted)
             wanted.append(target.resolve(opened.reading(at)))
     try:
-        maps = occlusion_maps(opened.passed, asked, _windows(options))
+        maps = occlusion_maps(opened.passed, asked, windows)
     except VlxError:
         return {}
     return {at: maps[index][number] for at, (index, number) in where.items()}
 
 
+def falls_of(known: dict[int, Map], windows: Windows, opened: Opened, at: int, target: Target) -> Map:
+    """The falls of an item's score on its image: those that are known of it, or found alone.
+
+    Raises VlxError, where it is alone, if this item is at fault.
+    """
+    index, frame = opened.reading_of[at], opened.passed.frames[opened.reading_of[at]]
+    on_network = known.get(at)
+    if on_network is None:
+        asked = {index: [target.resolve(opened.reading(at))]}
+        on_network = occlusion_maps(opened.passed, asked, windows)[index][0]
+    return frame.on_image(torch.from_numpy(on_network)).numpy()
+
+
 def _scoring(
     options: Options, known: Callable[[Opened], dict[int, Map]], opened: Opened, at: int, target: Target
 ) -> Scoring:
-    index, frame = opened.reading_of[at], opened.passed.frames[opened.reading_of[at]]
-    on_network = known(opened).get(at)
-    if on_network is None:  # alone, which tells whether this one is at fault
-        asked = {index: [target.resolve(opened.reading(at))]}
-        on_network = occlusion_maps(opened.passed, asked, _windows(options))[index][0]
-    falls = frame.on_image(torch.from_numpy(on_network)).numpy()
+    found = falls_of(known(opened), _windows(options), opened, at, target)
     return Scoring(
-        lambda plane: occlusion_correlation(plane, falls),
-        {"every_pixel": lambda plane: occlusion_correlation(plane, falls, size=None)},
+        lambda plane: occlusion_correlation(plane, found),
+        {"every_pixel": lambda plane: occlusion_correlation(plane, found, size=None)},
     )
 
 

@@ -55,6 +55,8 @@ class Task:
     """The lowest and the highest score there can be; None where there is no highest."""
     methods: tuple[Method, ...] = ()
     """What stands in the place of the methods that are asked for, where none of them matters."""
+    usual: tuple[Method, ...] = ()
+    """What the paper compares: taken where no method is asked for, as far as the model allows them."""
     statistics: Callable[[Sequence[Numbers], int], Mapping[str, Statistic]] | None = None
     """What is asked for where it is no mean over items: numbers of all rows and a seed, by their labels."""
     kept: tuple[str, ...] = ()
@@ -68,6 +70,8 @@ class Task:
     """Whether the mean over categories is the field's number, so that every row of the table has one."""
     shuffled_by_choice: bool = False
     """Whether it can be asked without the control of shuffled weights."""
+    crops: bool = False
+    """Whether images are brought to the network as the options say (see `vlx.eval.items.crops`)."""
     costly: bool = False
     """Whether an item takes hundreds of runs, so that an evaluation of everything takes few images."""
 

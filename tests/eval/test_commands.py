@@ -20,9 +20,9 @@ from vlx.eval.tasks.all import TASKS
 COMMANDS = (
     "boxes", "pointing", "area", "attention", "occlusion", "sanity", "deletion", "insertion", "accuracy",
     "evidence", "hallucination",
-    "localisation", "classes-pointing", "classes-reject",
+    "localisation", "classes-pointing", "classes-reject", "classes-occlusion",
 )  # fmt: skip
-CLASSIFIED = {name: ("--model", "small/classifier") for name in COMMANDS[-3:]}
+CLASSIFIED = {name: ("--model", "small/classifier") for name in COMMANDS[-4:]}
 RESULTS = {"results.parquet", "summary.json", "summary.md", "summary.tex", "settings.json", "parts"}
 
 
@@ -58,6 +58,7 @@ HOW = [
         ("localisation", ["wrong", "threshold", "connectivity", "crop", "classes"]),
         ("classes-pointing", ["wrong", "radius", "crop", "classes"]),
         ("classes-reject", ["radius", "crop", "classes"]),
+        ("classes-occlusion", ["wrong", "window", "stride", "fill", "crop", "classes"]),
     ],
 )
 def test_every_evaluation_takes_the_same_options_and_its_own(command: str, own: list[str]) -> None:
@@ -89,6 +90,7 @@ def test_each_command_writes_rows_and_summaries(command: str, world: Path, tmp_p
         "deletion": ("--steps", 4),
         "insertion": ("--steps", 4),
         **CLASSIFIED,
+        "classes-occlusion": (*CLASSIFIED["classes-occlusion"], "--method", "grad_cam", "--stride", 16),
     }
     out = tmp_path / "out"
     status, said, err = run(

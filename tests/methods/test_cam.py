@@ -153,6 +153,38 @@ def test_ablations_of_grad_cam():
     assert len(names) == 3
 
 
+def test_what_becomes_of_negative_values_without_the_relu():
+    """L = sum_k alpha_k A_k is written out; its ReLU, L - min L and |L| are the readings of the ablation."""
+    alpha = [sum(float(value) for value in plane.flatten()) / plane.numel() for plane in G]
+    signed = sum(weight * plane for weight, plane in zip(alpha, A, strict=True))
+    assert float(signed.min()) < 0 < float(signed.max())
+    for name, expected in (
+        ("kept", signed), ("stretched", signed - signed.min()), ("magnitude", signed.abs()),
+    ):  # fmt: skip
+        method = vlx.grad_cam_with(rectify=False, signed=name)
+        torch.testing.assert_close(method.cam(A, G), expected)
+        assert method.needs_mean_only
+        assert method.name == f"grad_cam_no_relu{'' if name == 'kept' else f'_{name}'}"
+    both = torch.stack([G, -G])[:, None]  # each target and item is moved by its own minimum
+    moved = vlx.grad_cam_with(rectify=False, signed="stretched").cam(A[None, None], both)
+    torch.testing.assert_close(moved[0, 0], signed - signed.min())
+    torch.testing.assert_close(moved[1, 0], signed.max() - signed)
+    with pytest.raises(vlx.VlxError, match="without the ReLU 'stretched' or"):
+        vlx.grad_cam_with(signed="stretched")
+
+
+def test_ablations_are_found_by_their_names():
+    for made in (
+        vlx.grad_cam_with(rectify=False),
+        vlx.grad_cam_with(rectify=False, signed="magnitude", absolute=True, pool="max", rule="guided"),
+        vlx.grad_cam_with(rule="deconvolution"),
+    ):
+        found = vlx.method_named(made.name)
+        assert (found.name, found.rule_above) == (made.name, made.rule_above)
+        torch.testing.assert_close(found.cam(A, G), made.cam(A, G))
+    assert vlx.method_named("grad_cam_absolute").name == "grad_cam_absolute"
+
+
 def test_method_names_are_found_and_near_ones_told():
     assert vlx.method_named("guided_grad_cam") is vlx.guided_grad_cam
     with pytest.raises(vlx.VlxError, match="near names: grad_cam"):

@@ -1,6 +1,7 @@
 """``vlx evaluate``: measure explanations over a data set, with their controls, and join what was measured."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +44,7 @@ from vlx.cli.options import (
     request_of,
     with_options,
 )
+from vlx.cli.variants import ABLATIONS_COMMAND, LAYERS_COMMAND, chosen_tasks
 
 evaluate = typer.Typer(
     help="Measure explanations over a data set, beside their controls.", rich_markup_mode=None
@@ -109,6 +111,10 @@ COMMANDS = (
         "classes-reject", "Classifiers: do the five likeliest classes point, or refuse by a low map?",
         (CLASSIFIER, *WHAT, RADIUS, CROP, CLASSES, SHUFFLED, *HOW),
     ),
+    (
+        "classes-occlusion", "Classifiers: agreement of classes' maps with hiding parts of the image.",
+        (CLASSIFIER, *WHAT, WRONG, WINDOW, STRIDE, FILL, CROP, CLASSES, *HOW),
+    ),
 )  # fmt: skip
 """One command a task: its name, what it says of itself, and its options."""
 
@@ -126,11 +132,18 @@ def measure(name: str) -> Callable[..., None]:
         if shard is not None:
             out = out / f"shard-{shard.index}-of-{shard.count}"
         task = next(one for one in TASKS if one.name == name)
-        _show(evaluate(task, request_of(given, shard), out))
+        request = request_of(given, shard)
+        if task.usual and not given["method"]:
+            request = replace(request, methods=())
+        _show(evaluate(task, request, out))
         if name == "classes-pointing":
             from vlx.eval.runs.matches import matches
 
             print("\n".join(["categories of the data, and the classes of the model:", *matches(out)]))
+        if name == "classes-occlusion":
+            from vlx.eval.page.side_by_side import masks_of
+
+            print(masks_of(out))
 
     return command
 
@@ -146,6 +159,7 @@ def everything(**given: Any) -> None:
 
     names = dict.fromkeys(given["model"] or ["scenes/captioner", "scenes/vqa", "scenes/classifier"])
     requests = [request_of({**given, "model": name}, None) for name in names]
+    requests = requests if given["method"] else [replace(one, methods=()) for one in requests]
     print(f"page: {evaluate_all(requests, TASKS, given['out'], occluded=given['occluded'])}")
 
 
@@ -173,16 +187,7 @@ def methods(**given: Any) -> None:
     from vlx.eval.page.evaluate_methods import compared, evaluate_methods, usual_methods
     from vlx.eval.tasks.all import TASKS
 
-    chosen = [one for one in compared(TASKS) if not given["task"] or one.name in given["task"]]
-    known = [one.name for one in compared(TASKS)]
-    for name in given["task"] or ():
-        if name not in known:
-            from vlx.errors import VlxError, near_names
-
-            raise VlxError(
-                f"no evaluation {name!r} that compares methods{near_names(name, known)}; known: "
-                f"{', '.join(known)}"
-            )
+    chosen = chosen_tasks(given, [one.name for one in compared(TASKS)])
     names = dict.fromkeys(given["model"] or ["scenes/captioner", "scenes/vqa"])
     wanted = given["method"] or usual_methods()
     requests = [request_of({**given, "model": name, "method": wanted}, None) for name in names]
@@ -212,6 +217,10 @@ evaluate.command("methods")(
         *(WRONG, WINDOW, STRIDE, FILL, SEED, BATCH, DEVICE, PRECISION, THREADS, DAMAGED, ENGINE, WORKERS),
     )
 )  # fmt: skip
+
+
+evaluate.command("ablations")(ABLATIONS_COMMAND)
+evaluate.command("layers")(LAYERS_COMMAND)
 
 
 @evaluate.command()

@@ -75,6 +75,16 @@ def weighted_sum(activations: Planes, weights: Weights) -> Map:
     return torch.einsum("...kij,...k->...ij", activations, weights)
 
 
+def stretched(plane: Map) -> Map:
+    """A map moved so that its lowest value is 0: up to its maximum what scaling it from 0 to 1 gives.
+
+    >>> stretched(torch.tensor([[-2.0, 0.0], [1.0, 2.0]]))
+    tensor([[0., 2.],
+            [3., 4.]])
+    """
+    return plane - plane.amin((-2, -1), keepdim=True)
+
+
 def hires_cam(activations: Planes, gradients: Planes) -> Map:
     """The HiResCAM map: gradient times activation at each place, summed over channels, rectified.
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from vlx.errors import VlxError
+from vlx.methods.method import Method
 from vlx.methods.rescoring import Targets
 from vlx.passes.forward import Pass
 from vlx.passes.lens import Lens
@@ -105,3 +106,23 @@ def rank_filter(found: Map) -> Map:
 def _of_tokens(lens: Lens, position: int, ids: Int[Tensor, " token"]) -> Float[Tensor, "token row col"]:
     rows = lens.words[ids.to(lens.words.device)].float()
     return torch.einsum("ijc,kc->kij", lens.image[position].float(), rows.to(lens.image.device)).relu()
+
+
+logit_lens = Method("logit_lens", perturbed=LogitLens())
+token_activation_map = Method("token_activation_map", perturbed=LogitLens(interference=True, ranked=True))
+
+
+def logit_lens_with(*, interference: bool = False, ranked: bool = False) -> Method:
+    """Image tokens read as words, for models that have them in the text of a language model (LLaVA, Qwen-VL).
+
+    The positive part of a token's logit at each; ``interference`` takes off what earlier tokens explain,
+    ``ranked`` smooths by ranks in windows of 3 x 3, and both together are `token_activation_map` (TAM, ICCV
+    2025, arXiv 2506.23270). No gradient and no other run; a baseline, whose places need not be the image's.
+
+    >>> vlx.logit_lens_with(ranked=True).name
+    'logit_lens_ranked'
+    """
+    if interference and ranked:
+        return token_activation_map
+    name = "logit_lens" + "_less_earlier" * interference + "_ranked" * ranked
+    return Method(name, perturbed=LogitLens(interference, ranked))

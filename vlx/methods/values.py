@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from typing import Any, Literal, cast
 
+import torch
 from torch import Tensor
 
 from vlx.errors import VlxError, near_names
@@ -12,7 +14,7 @@ from vlx.methods import cam, fusion, perturbed, smooth
 from vlx.methods.class_activation import class_activation_map as _class_activation_map
 from vlx.methods.fusion import Fuse
 from vlx.methods.guided import deconvolution_rule, guided_rule
-from vlx.methods.lens import LogitLens
+from vlx.methods.lens import logit_lens, logit_lens_with, token_activation_map
 from vlx.methods.method import Method, plain_rule
 from vlx.methods.occlusion.bands import COUNT, Bands
 from vlx.methods.occlusion.named import bands_of, called, windows_of
@@ -42,13 +44,14 @@ occlusion = Method("occlusion", windows=Windows())
 reveal = Method("reveal", windows=Windows(what="reveal"))
 reveal_and_hide = Method("reveal_and_hide", windows=Windows(what="reveal_and_hide"))
 bands = Method("bands", bands=Bands())
-logit_lens = Method("logit_lens", perturbed=LogitLens())
-token_activation_map = Method("token_activation_map", perturbed=LogitLens(interference=True, ranked=True))
 layer_cam_fusion = Method("layer_cam_fusion", cam.layer_cam, fuse=fusion.layer_cam_fusion)
 refine_cam = Method("refine_cam", cam.grad_cam_pp, fuse=fusion.refine_cam)
 integrated_fusion = Method("integrated_fusion", cam.gradient_times_activation, path=Path(), fuse=fusion.mean)
 class_activation_map = Method("class_activation_map", perturbed=_class_activation_map)
 """CAM, for classifiers whose maps are averaged for a linear layer."""
+
+
+_SIGNED = {"kept": lambda plane: plane, "stretched": cam.stretched, "magnitude": torch.abs}
 
 
 def grad_cam_with(
@@ -57,14 +60,20 @@ def grad_cam_with(
     absolute: bool = False,
     pool: Literal["mean", "max"] = "mean",
     rule: Literal["guided", "deconvolution"] | None = None,
+    signed: Literal["kept", "stretched", "magnitude"] = "kept",
 ) -> Method:
-    """Grad-CAM with the paper's ablations (appendix: the design choices of Grad-CAM).
+    """Grad-CAM with the paper's ablations (appendix B: the design choices of Grad-CAM).
 
     ``rectify=False`` leaves out the ReLU of Eq. 2, ``absolute`` takes the absolute gradients before
     pooling, ``pool="max"`` pools them by their maximum, ``rule`` lets the ReLUs between the scores and the
     layer pass on gradients as in guided backpropagation or deconvolution. Where no ReLU is between them, as
-    above the last block of a ResNet, explaining with a rule raises GuidedError. Raises VlxError for another
-    rule.
+    above the last block of a ResNet, explaining with a rule raises GuidedError.
+
+    The paper does not say what becomes of negative values without the ReLU. ``signed`` keeps them, moves the
+    map so that its lowest value is 0 ("stretched", as when a map is scaled from 0 to 1), or takes their
+    absolute values ("magnitude"). Kept, they change no place above a threshold over 0, such as the 15 % of
+    the maximum that the paper's boxes are cut at. Raises VlxError for another value of ``rule`` or
+    ``signed``, and for one of the latter with the ReLU.
 
     >>> vlx.grad_cam_with(rectify=False, pool="max").name
     'grad_cam_no_relu_max_pool'
@@ -75,19 +84,46 @@ def grad_cam_with(
     rules = {None: None, "guided": guided_rule, "deconvolution": deconvolution_rule}
     if rule not in rules:
         raise VlxError(f"no rule {rule!r} for ReLUs: give 'guided', 'deconvolution' or None")
+    if signed not in _SIGNED or (rectify and signed != "kept"):
+        raise VlxError(
+            f"signed {signed!r} with rectify={rectify}: give 'kept', or without the ReLU 'stretched' or "
+            "'magnitude'"
+        )
 
     def ablated(activations: Tensor, gradients: Tensor) -> Tensor:
         weights = pooled(gradients.abs() if absolute else gradients)
         combined = cam.weighted_sum(activations, weights)
         return combined.relu() if rectify else combined
 
-    parts = [*(["no_relu"] if not rectify else []), *(["absolute"] if absolute else [])]
+    def shown(activations: Tensor, gradients: Tensor) -> Tensor:
+        return _SIGNED[signed](ablated(activations, gradients))
+
+    parts = [*(["no_relu"] if not rectify else []), *([signed] if signed != "kept" else [])]
+    parts += ["absolute"] if absolute else []
     parts += ["max_pool"] if pool == "max" else []
     parts += [rule] if rule is not None else []
     if not parts:
         return grad_cam
     mean_only = pool == "mean" and not absolute and rule is None
-    return Method("_".join(["grad_cam", *parts]), ablated, needs_mean_only=mean_only, rule_above=rules[rule])
+    how = ablated if signed == "kept" else shown
+    return Method("_".join(["grad_cam", *parts]), how, needs_mean_only=mean_only, rule_above=rules[rule])
+
+
+def _ablations() -> dict[str, Method]:
+    """What `grad_cam_with` makes, by the names."""
+    signs = [(True, "kept"), *((False, one) for one in _SIGNED)]
+    every = product(signs, (False, True), ("mean", "max"), (None, "guided", "deconvolution"))
+    made = [
+        grad_cam_with(
+            rectify=rectify,
+            signed=cast(Any, signed),
+            absolute=absolute,
+            pool=cast(Any, pool),
+            rule=cast(Any, rule),
+        )
+        for (rectify, signed), absolute, pool, rule in every
+    ]
+    return {one.name: one for one in made}
 
 
 def fused(method: Method, fuse: Fuse = fusion.mean) -> Method:
@@ -201,22 +237,6 @@ def bands_with(*, count: int = COUNT, batch: int = 16, fill: str | Sequence[int]
     return Method(name, bands=shown)
 
 
-def logit_lens_with(*, interference: bool = False, ranked: bool = False) -> Method:
-    """Image tokens read as words, for models that have them in the text of a language model (LLaVA, Qwen-VL).
-
-    The positive part of a token's logit at each; ``interference`` takes off what earlier tokens explain,
-    ``ranked`` smooths by ranks in windows of 3 x 3, and both together are `token_activation_map` (TAM, ICCV
-    2025, arXiv 2506.23270). No gradient and no other run; a baseline, whose places need not be the image's.
-
-    >>> vlx.logit_lens_with(ranked=True).name
-    'logit_lens_ranked'
-    """
-    if interference and ranked:
-        return token_activation_map
-    name = "logit_lens" + "_less_earlier" * interference + "_ranked" * ranked
-    return Method(name, perturbed=LogitLens(interference, ranked))
-
-
 METHODS = (
     grad_cam,
     hires_cam,
@@ -276,8 +296,8 @@ def as_methods(given: Any) -> list[Method]:
 def method_named(name: str) -> Method:
     """Find a method by its name, for the command line. Raises VlxError naming near ones.
 
-    Names of `occlusion_with`, `reveal_with`, `reveal_and_hide_with` and `bands_with` are known too, such as
-    occlusion_48_16, reveal_blur or bands_12.
+    Names of `grad_cam_with`, `occlusion_with`, `reveal_with`, `reveal_and_hide_with` and `bands_with` are
+    known too, such as grad_cam_max_pool, occlusion_48_16, reveal_blur or bands_12.
 
     >>> vlx.method_named("hires_cam") is vlx.hires_cam
     True
@@ -287,6 +307,8 @@ def method_named(name: str) -> Method:
     found = {method.name: method for method in (*METHODS, *OF_SOME, *FUSIONS)}
     if name in found:
         return found[name]
+    if name in (made := _ablations()):
+        return made[name]
     said = called(name)
     if said is None:
         raise VlxError(f"no method {name!r}{near_names(name, found)}; known: {', '.join(found)}")

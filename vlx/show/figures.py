@@ -84,13 +84,18 @@ def comparison(explanations: Sequence[Explanation], *, columns: int = 6) -> Imag
 
 
 def layer_figure(
-    explanations: Sequence[Explanation], remarks: Sequence[str] = (), *, columns: int = 6
+    explanations: Sequence[Explanation],
+    remarks: Sequence[str] = (),
+    *,
+    names: Sequence[str] = (),
+    columns: int = 6,
 ) -> Image.Image:
     """The photo, then the map of one target at each of several layers, with its grid and its maximum.
 
     As in the paper's figures of Grad-CAM at every layer of a network (appendix). Every panel has a colour
     scale of its own, which ends at its maximum, as values of different layers do not compare. ``remarks`` are
-    added above the panels. Raises VlxError where there are no explanations, or photos differ.
+    added above the panels; ``names`` stand there in the place of the layers, as of several methods at one.
+    Raises VlxError where there are no explanations, or photos differ.
 
     >>> found = [vlx.explain_caption(captioner.at(one), photo, "a dog") for one in (3, 5)]
     >>> layer_figure(found).mode
@@ -107,9 +112,12 @@ def layer_figure(
         told = [f"{rows} × {cols}, to {most:.2g}", *remarks[at : at + 1]]
         remark = "" if one.evidence[0] else "no positive evidence"
         picture = target_picture(one, 0, scales(one)[0])
-        panels.append(Panel(picture, one.provenance.layer, ", ".join(filter(None, told)), remark))
-    drawing, canvas, size = _sheet(first, panels, min(columns, len(panels)))
-    note = f"{first.provenance.method} of {first.provenance.model}; each panel has a colour scale of its own"
+        name = names[at] if names else one.provenance.layer
+        panels.append(Panel(picture, name, ", ".join(filter(None, told)), remark))
+    drawing, canvas, size = _sheet(first, panels, math.ceil(len(panels) / math.ceil(len(panels) / columns)))
+    made, methods = first.provenance, {one.provenance.method for one in explanations}
+    what = made.method if len(methods) == 1 else f"layer {made.layer}"
+    note = f"{what} of {made.model}; each panel has a colour scale of its own"
     drawing.text(
         0.5, 0.12 / size[1], note, ha="center", va="bottom", fontsize=8, color=_QUIET, parse_math=False
     )  # fmt: skip
@@ -211,7 +219,8 @@ def _draw_panel(axes: Any, panel: Panel, lift: float) -> None:
         "xycoords": "axes fraction",
         "textcoords": "offset points",
     }
-    short = textwrap.shorten(panel.name, 24, placeholder="\N{HORIZONTAL ELLIPSIS}") or panel.name[:22]
+    short = textwrap.shorten(panel.name, 24, placeholder="\N{HORIZONTAL ELLIPSIS}")
+    short += panel.name[-22:] if len(short) == 1 < len(panel.name) else ""  # of a long layer's name the end
     for line, height, style in (
         (short, 14, {"fontsize": 10.5, "fontweight": "bold", "color": _INK}),
         (panel.score, 3, {"fontsize": 8.5, "color": _QUIET}),

@@ -74,16 +74,20 @@ class Windows:
             does = "show" if self.what == "reveal" else "hide"
             warnings.warn(
                 f"windows of {self.size} pixels {does} most of an input of {shape[0]} x {shape[1]}: "
-                f"{_share(usual_size, short)} pixels would be the usual share",
+                f"{in_proportion(usual_size, short)} pixels would be the usual share",
                 RuntimeWarning,
                 stacklevel=2,
             )
-        size = _share(usual_size, short) if self.size is None else self.size
-        return size, _share(usual_stride, long) if self.stride is None else self.stride
+        size = in_proportion(usual_size, short) if self.size is None else self.size
+        return size, in_proportion(usual_stride, long) if self.stride is None else self.stride
 
 
-def _share(pixels: int, side: int) -> int:
-    """The same share of a smaller side."""
+def in_proportion(pixels: int, side: int) -> int:
+    """So many pixels of an input of `SIDE`, as the same share of a smaller one.
+
+    >>> in_proportion(35, 224), in_proportion(35, 112), in_proportion(35, 500)
+    (35, 18, 35)
+    """
     return max(1, round(pixels * min(1.0, side / SIDE)))
 
 
