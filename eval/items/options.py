@@ -49,6 +49,12 @@ class Options:
     """Classes: a file that says which classes of the model the categories of the data are."""
     shuffled: bool = True
     """Classes: whether the model with shuffled weights is measured too, which takes as long again."""
+    foreground: float = 0.2
+    """Seeds: the share of a map's maximum above which a cell is a seed of its class."""
+    background: float = 0.1
+    """Seeds: the share of cells, those of the lowest saliency, that are seeds of the background."""
+    saliency: str | None = None
+    """Seeds: the layer at which that saliency is taken; None takes the one that is explained."""
 
     def __post_init__(self) -> None:
         if self.wrong < 0:

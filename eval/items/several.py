@@ -47,6 +47,8 @@ class Asked:
     """Further columns of the centre prior."""
     facts: Outcomes = field(default_factory=dict[str, Outcome])
     """Columns that need no map."""
+    of_unlearned: Callable[[Map | None], Outcomes] = field(default=lambda _map: {})
+    """Further columns of the map under shuffled weights; None where that has no finite numbers."""
 
 
 AskedOf = Callable[[Opened, int], Asked | LeftOut]
@@ -190,8 +192,9 @@ def _measured(
             return {}
         one, made = asked[at], shuffled[at][number]
         assert isinstance(one, Asked)
-        missing = Outcome(None, "not_finite")
-        return {RANDOM_WEIGHTS: missing if made is None else one.score(made.planes()[0])}
+        plane = None if made is None else made.planes()[0]
+        score = Outcome(None, "not_finite") if plane is None else one.score(plane)
+        return {RANDOM_WEIGHTS: score, **one.of_unlearned(plane)}
 
     for at, one in enumerate(asked):
         if isinstance(one, LeftOut):

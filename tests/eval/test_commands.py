@@ -20,9 +20,9 @@ from vlx.eval.tasks.all import TASKS
 COMMANDS = (
     "boxes", "pointing", "area", "attention", "occlusion", "sanity", "deletion", "insertion", "accuracy",
     "evidence", "hallucination",
-    "localisation", "classes-pointing", "classes-reject", "classes-occlusion",
+    "localisation", "classes-pointing", "classes-reject", "classes-occlusion", "seeds",
 )  # fmt: skip
-CLASSIFIED = {name: ("--model", "small/classifier") for name in COMMANDS[-4:]}
+CLASSIFIED = {name: ("--model", "small/classifier") for name in COMMANDS[-5:]}
 RESULTS = {"results.parquet", "summary.json", "summary.md", "summary.tex", "settings.json", "parts"}
 
 
@@ -59,6 +59,7 @@ HOW = [
         ("classes-pointing", ["wrong", "radius", "crop", "classes"]),
         ("classes-reject", ["radius", "crop", "classes"]),
         ("classes-occlusion", ["wrong", "window", "stride", "fill", "crop", "classes"]),
+        ("seeds", ["wrong", "foreground", "background", "saliency", "crop", "classes"]),
     ],
 )
 def test_every_evaluation_takes_the_same_options_and_its_own(command: str, own: list[str]) -> None:
@@ -101,7 +102,7 @@ def test_each_command_writes_rows_and_summaries(command: str, world: Path, tmp_p
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert parquet.read_table(out / "results.parquet").num_rows == summary["items"] > 0
     assert summary["images"] == 2
-    assert ("statistics" in summary) == (command in ("evidence", "hallucination"))
+    assert ("statistics" in summary) == (command in ("evidence", "hallucination", "seeds"))
     assert summary["settings"]["task"] == command
     assert "Protocol: " in said
     assert f"results: {out}" in said

@@ -10,6 +10,7 @@ import typer
 from vlx.cli.options import (
     ANNOTATORS,
     ANSWER,
+    BACKGROUND,
     BATCH,
     CAPTIONS,
     CLASSES,
@@ -20,6 +21,7 @@ from vlx.cli.options import (
     DEVICE,
     ENGINE,
     FILL,
+    FOREGROUND,
     HOW,
     LAYER,
     LIMIT,
@@ -27,6 +29,7 @@ from vlx.cli.options import (
     OUT,
     PRECISION,
     RADIUS,
+    SALIENCY,
     SEED,
     SHUFFLED,
     SPLIT,
@@ -115,6 +118,10 @@ COMMANDS = (
         "classes-occlusion", "Classifiers: agreement of classes' maps with hiding parts of the image.",
         (CLASSIFIER, *WHAT, WRONG, WINDOW, STRIDE, FILL, CROP, CLASSES, *HOW),
     ),
+    (
+        "seeds", "Classifiers: are cells above a fifth of a class's map its object's?",
+        (CLASSIFIER, *WHAT, WRONG, FOREGROUND, BACKGROUND, SALIENCY, CROP, CLASSES, *HOW),
+    ),
 )  # fmt: skip
 """One command a task: its name, what it says of itself, and its options."""
 
@@ -174,7 +181,7 @@ evaluate.command("all")(
         METHOD,
         option("out", Path, Path("vlx-evaluation"), help="Where results and report.html go."),
         *(LAYER, SPLIT, CAPTIONS, TOLERANCE, WRONG, ANNOTATORS, ANSWER),
-        *(THRESHOLD, CONNECTIVITY, RADIUS, CROP, CLASSES, SHUFFLED),
+        *(THRESHOLD, CONNECTIVITY, RADIUS, CROP, CLASSES, SHUFFLED, FOREGROUND, BACKGROUND, SALIENCY),
         LIMIT,
         option("occluded", int, 20, min=1, help="Images for occlusion, deletion, insertion: slow."),
         *(WINDOW, STRIDE, FILL, STEPS, SEED, BATCH, DEVICE, PRECISION, THREADS, DAMAGED, ENGINE, WORKERS),
