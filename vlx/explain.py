@@ -178,11 +178,13 @@ class _Told:
 
 def _told(made: Maps, blank: Tensor | None) -> _Told:
     beside = (made.blank if made.blank is not None else blank, made.error, made.kept)
-    lists = (None if one is None else one.detach().tolist() for one in beside)
+    blanks, errors, kept = (None if one is None else one.detach().tolist() for one in beside)
     return _Told(
         made.raw.detach().cpu().float().numpy(),
         made.scores.detach().tolist(),
-        *lists,
+        blanks,
+        errors,
+        kept,
         made.batched,
         made.relus,
     )

@@ -18,6 +18,7 @@ from vlx.methods.guided import Rule, need_relus, ruled
 from vlx.passes.capture import as_captured
 from vlx.passes.cut import Cut
 from vlx.passes.forward import Pass
+from vlx.passes.lstm import runs_fast
 from vlx.passes.targets import Term
 
 Terms = Sequence[Sequence[tuple[Term, ...]]]
@@ -266,6 +267,12 @@ def _vjp(root: Tensor, leaf: Tensor, seeds: Tensor, chunk: int, passed: Pass) ->
 
 
 def _grad(root: Tensor, leaf: Tensor, seeds: Tensor, passed: Pass, batched: bool) -> Tensor:
+    if batched and runs_fast(root):
+
+        def one(seed: Tensor) -> Tensor:
+            return _grad(root, leaf, seed, passed, False)
+
+        return torch.vmap(one)(seeds)
     (found,) = torch.autograd.grad(
         root,
         leaf,

@@ -133,7 +133,7 @@ def _walked(model: nn.Module) -> _Walked | None:
             continue
         seen.add(id(module))
         modules.append(module)
-        inside = module._modules  # pyright: ignore[reportPrivateUsage] - by its public name it takes longer
+        inside: Any = module._modules  # pyright: ignore[reportPrivateUsage] - by its public name it takes longer
         if not inside:
             continue
         if not isinstance(inside, dict):  # TorchScript's

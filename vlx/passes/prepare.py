@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils import checkpoint
 
+from vlx.passes.lstm import fast_forward
 from vlx.passes.modules import Modules, modules_of
 from vlx.passes.turns import in_turn
 
@@ -69,9 +70,9 @@ def prepared(*models: nn.Module, frozen: bool = True) -> Generator[None, None, N
         for module in (module for one in each for module in one.of_kind(nn.DataParallel)):
             if module.device_ids:
                 stack.callback(setattr, module, "device_ids", module.device_ids)
-                module.device_ids = []
+                setattr(module, "device_ids", [])  # noqa: B010 - torch's types know no such attribute
         for module in _recurrent(each):
-            _plain_kernel(module, stack)
+            _for_many_targets(module, stack)
         if any(one.those(_wrapped, partial(_wrapped, one)) for one in each):
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         for module, name in learning:
@@ -91,7 +92,7 @@ def _wrapped(modules: Modules) -> list[nn.Module]:
 
 
 def _parameter(module: nn.Module, name: str) -> Any:
-    own = module._parameters  # pyright: ignore[reportPrivateUsage]
+    own: Any = module._parameters  # pyright: ignore[reportPrivateUsage]
     return own[name] if isinstance(own, dict) else getattr(module, name)  # of TorchScript too
 
 
@@ -99,6 +100,14 @@ def _uncompiled(module: nn.Module, stack: ExitStack) -> None:
     """Let a module that was compiled in place run as it was written: compiled code passes hooks by."""
     stack.callback(setattr, module, _COMPILED, getattr(module, _COMPILED))
     setattr(module, _COMPILED, None)
+
+
+def _for_many_targets(module: nn.RNNBase, stack: ExitStack) -> None:
+    """Let a recurrent layer run so that many targets can go back through it at once."""
+    _plain_kernel(module, stack)
+    if type(module) is nn.LSTM and "forward" not in vars(module):
+        stack.callback(delattr, module, "forward")
+        module.forward = fast_forward(module, module.forward)
 
 
 def _plain_kernel(module: nn.Module, stack: ExitStack) -> None:

@@ -206,7 +206,7 @@ def _seeing(modules: Modules) -> list[nn.Module]:
 
 def _may_see(module: nn.Module) -> bool:
     """Whether a picture can be given to a module: most convolutions refuse so few channels."""
-    return type(module) is not nn.Conv2d or module.in_channels in _CHANNELS or bool(module._forward_pre_hooks)
+    return type(module) is not nn.Conv2d or module.in_channels in _CHANNELS
 
 
 def _is_picture(given: Any) -> bool:
