@@ -23,7 +23,7 @@ _ONLY_OF = {
     "radius": ("classes-pointing", "classes-reject"),
     "crop": _CLASSES,
     "classes": _CLASSES,
-    "shuffled": ("localisation", "classes-pointing", "classes-reject", "classes-occlusion"),
+    "shuffled": ("localisation", "classes-pointing", "classes-reject"),
     "foreground": ("seeds",),
     "background": ("seeds",),
     "saliency": ("seeds",),
