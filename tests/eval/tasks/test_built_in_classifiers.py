@@ -69,8 +69,8 @@ def test_a_command_takes_them_without_data_or_model(tmp_path: Path, run: Run) ->
     for name in ("localisation", "classes-pointing", "classes-reject"):
         status, said, _ = run("evaluate", name, "--limit", 2, "--out", tmp_path / name)
         assert status == 0
-        settings = json.loads((tmp_path / name / "settings.json").read_text(encoding="utf-8"))
-        assert settings["model"] == "scenes/classifier"
+        summary = json.loads((tmp_path / name / "summary.json").read_text(encoding="utf-8"))
+        assert summary["settings"]["model"] == "scenes/classifier"
         assert "Protocol: " in said
     status, said, err = run("evaluate", "localisation", "--data", "scenes/cub", "--out", tmp_path / "no")
     assert (status, said) == (1, "")
