@@ -23,7 +23,7 @@ from vlx.explain import explain
 from vlx.explanation import Explanation
 from vlx.methods.values import Method
 from vlx.passes.forward import Pass
-from vlx.passes.targets import Target
+from vlx.passes.targets import Resolved, Target
 
 Outcomes = Mapping[str, Outcome]
 
@@ -101,12 +101,17 @@ class _Seen:
         self, targets: Sequence[tuple[Target, ...]], methods: Sequence[Method]
     ) -> "list[list[_Made]]":
         """For each item and method what all its maps are made of."""
-        asked: list[list[Target]] = [[] for _ in range(self.passes[0].batch)]
-        places: list[range] = []
+        asked: list[dict[Resolved, Target]] = [{} for _ in range(self.passes[0].batch)]
+        places: list[list[int]] = []
         for index, mine in zip(self.opened.reading_of, targets, strict=True):
-            places.append(range(len(asked[index]), len(asked[index]) + len(mine)))
-            asked[index] += mine
-        made = [explain(passed, asked, list(methods)) for passed in self.passes]
+            # A class that is guessed and true, or asked for by several items of an image, is explained once.
+            known = [one.resolve(self.passes[0].readings[index]) for one in mine]
+            for resolved, target in zip(known, mine, strict=True):
+                asked[index].setdefault(resolved, target)
+            order = list(asked[index])
+            places.append([order.index(resolved) for resolved in known])
+        wanted = [list(one.values()) for one in asked]
+        made = [explain(passed, wanted, list(methods)) for passed in self.passes]
         return [
             [_Made([one[index][at] for one in made], mine, self, index) for at in range(len(methods))]
             for index, mine in zip(self.opened.reading_of, places, strict=True)
