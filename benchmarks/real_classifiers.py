@@ -4,8 +4,8 @@ DATA holds ``squeezenet/`` and ``mobilenet-v2/`` (weights, and the code of the l
 with instance masks, and ``voc-3/``, photos with boxes in XML. A third network, EfficientNet-Lite0, comes with
 its weights in two packages (the extra ``dev``). Prints one short table: the pointing game of classes and
 localisation of the known class, over the categories that ImageNet has too, by method and network, with the
-controls of each; with ``--whole`` the full tables, that with reject too. With DATA in the environment variable
-``REAL_CLASSIFIERS`` they are models of the command line, as
+controls of each; with ``--whole`` the full tables, and that with reject. With DATA in the environment
+variable ``REAL_CLASSIFIERS`` they are models of the command line, as
 ``--model python:benchmarks.real_classifiers:squeezenet``.
 """
 

@@ -138,10 +138,11 @@ class _Made:
     def planes(self) -> list[Map]:
         """The maps of the item's targets on its image."""
         frames = [passed.frames[self.index] for passed in self.seen.passes]
-        return [
-            merged([one.map(at).astype(np.float64) for one in self.explained], frames, self.seen.views)
-            for at in self.places
-        ]
+        drawn = {
+            at: merged([one.map(at).astype(np.float64) for one in self.explained], frames, self.seen.views)
+            for at in dict.fromkeys(self.places)
+        }
+        return [drawn[at] for at in self.places]
 
     @property
     def target(self) -> str:

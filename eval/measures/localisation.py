@@ -94,26 +94,49 @@ def map_box(plane: Map, threshold: float | int = THRESHOLD, *, connectivity: Con
     >>> map_box(np.zeros((2, 4)))
     Corners(left=0, top=0, right=3, bottom=1)
     """
+    return map_boxes(plane, [threshold], connectivity=connectivity)[0]
+
+
+def map_boxes(
+    plane: Map, thresholds: Sequence[float | int], *, connectivity: Connectivity = 8
+) -> tuple[Corners, ...]:
+    """The boxes of `map_box` at several thresholds, for less than one by one; errors are those of it.
+
+    >>> map_boxes(np.array([[4.0, 0.0, 1.0, 1.0]]), [0.15, 0.5])
+    (Corners(left=2, top=0, right=3, bottom=0), Corners(left=0, top=0, right=0, bottom=0))
+    """
     values = checked_map(plane)
-    if not 0 < threshold <= 1:
-        raise VlxError(f"threshold {threshold}: expected a share of the maximum, above 0 and at most 1")
+    for threshold in thresholds:
+        if not 0 < threshold <= 1:
+            raise VlxError(f"threshold {threshold}: expected a share of the maximum, above 0 and at most 1")
     peak = values.max()
     if peak <= 0:
-        return whole((values.shape[0], values.shape[1]))
-    return _largest(values >= threshold * peak, connectivity)
+        return (whole((values.shape[0], values.shape[1])),) * len(thresholds)
+    found: dict[float, Corners] = {}
+    top = left = 0
+    for threshold in sorted(set(thresholds)):  # what a higher one leaves lies within what a lower one left
+        mask = values >= threshold * peak
+        rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        part = slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
+        values, top, left = values[part], top + int(rows[0]), left + int(cols[0])
+        box = _largest(mask[part], connectivity)
+        found[threshold] = Corners(box.left + left, box.top + top, box.right + left, box.bottom + top)
+    return tuple(found[threshold] for threshold in thresholds)
 
 
 def _largest(mask: Mask, connectivity: Connectivity) -> Corners:
-    """The box around the largest segment of a mask that is not empty."""
+    """The box around the largest segment of a mask that reaches all four of its borders."""
     from scipy import ndimage
 
     found: Any = ndimage.label(mask, np.ones((3, 3)) if connectivity == 8 else None)
-    labels = found[0]
+    labels, count = found
+    if count == 1:
+        return whole((mask.shape[0], mask.shape[1]))
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    number = int(sizes.argmax())
-    rows, cols = ndimage.find_objects(labels, number)[number - 1]
-    return Corners(cols.start, rows.start, cols.stop - 1, rows.stop - 1)
+    largest = labels == sizes.argmax()
+    rows, cols = np.flatnonzero(largest.any(1)), np.flatnonzero(largest.any(0))
+    return Corners(int(cols[0]), int(rows[0]), int(cols[-1]), int(rows[-1]))
 
 
 def box_hit(guess: Corners, boxes: Sequence[Corners], least: float | int = OVERLAP) -> bool:

@@ -1,7 +1,7 @@
 """Weakly supervised localisation: the box of a class's map against the true ones (paper 4.1, Table 1)."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -15,15 +15,17 @@ from vlx.eval.items.options import Options
 from vlx.eval.items.rows import OWN_MINUS_WRONG, Row
 from vlx.eval.items.several import Asked, several_rows
 from vlx.eval.items.truth import Boxes, corners_on_file
+from vlx.eval.measures.controls import centre_prior
 from vlx.eval.measures.localisation import (
     GUESSES,
     SWEPT,
+    Connectivity,
     Corners,
     box_hit,
     classification_error,
     crossed_error,
-    localisation_error,
     map_box,
+    map_boxes,
 )
 from vlx.eval.measures.maps import Map
 from vlx.eval.measures.statistics import Outcome
@@ -76,75 +78,80 @@ def _asked(options: Options, opened: Opened, at: int) -> Asked | LeftOut:
     truth, image = opened.items[at].truth, opened.images[at]
     assert isinstance(truth, Boxes)
     boxes = corners_on_file(truth, (image.height, image.width))
-    guessed = [own if one in mine else one for one in guesses(opened, at, GUESSES)]
     likeliest = guesses(opened, at, GUESSES)
+    guessed = [own if one in mine else one for one in likeliest]
+    # The box of another class is wrong wherever it lies, so that no map of it is needed.
+    right = [one for one in likeliest if one in mine]
     wrong = wrong_classes(opened, at, mine, options)
-    box = partial(map_box, threshold=options.threshold, connectivity=options.connectivity)
-    judge = _Judge(options, boxes, own, guessed, truth.why, box)
+    judge = _Judge(options, boxes, likeliest[0] in mine, len(right), truth.why)
     facts = {
         "class_top_1": Outcome(float(classification_error(guessed, own, 1))),
         "class_top_5": Outcome(float(classification_error(guessed, own))),
     }
-    asked = (*likeliest, own, *wrong)
+    asked = (likeliest[0], *right, own, *wrong)
     return Asked(tuple(map(label, asked)), judge.score, judge.extras, judge.of_centre, facts)
 
 
 class _Judge:
-    """What maps of one image are worth."""
+    """What maps of one image are worth: of the first guess, right guesses, its class and wrong ones."""
 
     def __init__(
-        self,
-        options: Options,
-        boxes: tuple[Corners, ...],
-        own: int,
-        guessed: Sequence[int],
-        why: str,
-        box: Callable[[Map], Corners],
+        self, options: Options, boxes: tuple[Corners, ...], first_is_right: bool, right: int, why: str
     ) -> None:
-        self._options, self._boxes, self._own = options, boxes, own
-        self._guessed, self._why, self._box = guessed, why, box
+        self._options, self._boxes, self._why = options, boxes, why
+        self._first_is_right, self._right = first_is_right, right
 
     def score(self, plane: Map) -> Outcome:
         """The error of the first guess."""
-        return self._error([plane])
+        if self._why:
+            return Outcome(None, self._why)
+        return Outcome(float(not self._first_is_right or not self._hit(plane)))
 
     def extras(self, maps: Sequence[Map]) -> Mapping[str, Outcome]:
         """Those of the maps of the guesses, of the true class, and of wrong ones."""
-        count = len(self._guessed)
         if self._why:
             less = (OWN_MINUS_WRONG,) if self._options.wrong else ()
             return dict.fromkeys((*LOCALISATION.extras, *_OWN, *less), Outcome(None, self._why))
-        own, wrong = maps[count], maps[count + 1 :]
-        hit = self._hit(own)
+        hits: dict[int, bool] = {}
+        for plane in maps[1:]:
+            if id(plane) not in hits:  # one of the guesses may be the true class itself
+                hits[id(plane)] = self._hit(plane)
+        right, own, wrong = maps[1 : self._right + 1], maps[self._right + 1], maps[self._right + 2 :]
+        hit = float(hits[id(own)])
         found = {
-            "top_5": self._error(maps[:count]),
+            "top_5": Outcome(float(not any(hits[id(one)] for one in right))),
             "known_class": Outcome(1.0 - hit),
             "no_place": Outcome(float(maps[0].max() <= 0)),
         }
-        others = [Outcome(self._hit(one)) for one in wrong]
-        return found | self._swept(_OWN, own) | minus_wrong(Outcome(hit), others, self._options)
+        others = [Outcome(float(hits[id(one)])) for one in wrong]
+        swept = map_boxes(own, SWEPT, connectivity=self._options.connectivity)
+        return found | self._swept(_OWN, swept) | minus_wrong(Outcome(hit), others, self._options)
 
     def of_centre(self, plane: Map) -> Mapping[str, Outcome]:
         """Those of the centre prior, which has one box for every class."""
         if self._why:
             return dict.fromkeys(("centre_top_5", "centre_known_class", *_CENTRE), Outcome(None, self._why))
-        known = Outcome(1.0 - self._hit(plane))
-        top = self._error([plane] * len(self._guessed))
-        return {"centre_top_5": top, "centre_known_class": known} | self._swept(_CENTRE, plane)
+        hit = self._hit(plane)
+        found = {
+            "centre_top_5": Outcome(float(not (self._right and hit))),
+            "centre_known_class": Outcome(float(not hit)),
+        }
+        swept = _centre_boxes((plane.shape[0], plane.shape[1]), self._options.connectivity)
+        return found | self._swept(_CENTRE, swept)
 
-    def _error(self, maps: Sequence[Map]) -> Outcome:
-        if self._why:
-            return Outcome(None, self._why)
-        guessed = [(one, self._box(plane)) for one, plane in zip(self._guessed, maps, strict=False)]
-        return Outcome(float(localisation_error(guessed, self._own, self._boxes)))
+    def _hit(self, plane: Map) -> bool:
+        box = map_box(plane, self._options.threshold, connectivity=self._options.connectivity)
+        return box_hit(box, self._boxes)
 
-    def _hit(self, plane: Map) -> float:
-        return float(box_hit(self._box(plane), self._boxes))
-
-    def _swept(self, names: Sequence[str], plane: Map) -> dict[str, Outcome]:
-        boxes = [map_box(plane, share, connectivity=self._options.connectivity) for share in SWEPT]
+    def _swept(self, names: Sequence[str], boxes: Sequence[Corners]) -> dict[str, Outcome]:
         hits = [box_hit(box, self._boxes) for box in boxes]
         return {name: Outcome(float(not hit)) for name, hit in zip(names, hits, strict=True)}
+
+
+@lru_cache(maxsize=64)
+def _centre_boxes(shape: tuple[int, int], connectivity: Connectivity) -> tuple[Corners, ...]:
+    """The boxes of the centre prior of images of this shape at all thresholds."""
+    return map_boxes(centre_prior(shape), SWEPT, connectivity=connectivity)
 
 
 def across(columns: Mapping[str, Sequence[Outcome]], images: Sequence[str]) -> dict[str, list[Outcome]]:

@@ -13,6 +13,7 @@ from vlx.eval.measures.localisation import (
     crossed_error,
     localisation_error,
     map_box,
+    map_boxes,
     overlap,
     whole,
 )
@@ -125,6 +126,15 @@ def test_the_box_is_that_of_a_flood_fill(seed, connectivity, threshold):
     assert map_box(plane, threshold, connectivity=connectivity) == Corners(
         int(min(cols)), int(min(rows)), int(max(cols)), int(max(rows))
     )
+
+
+@given(st.integers(0, 10_000), st.sampled_from([4, 8]))
+def test_boxes_at_several_thresholds_are_those_at_each(seed, connectivity):
+    random = np.random.default_rng(seed)
+    plane = random.integers(-2, 6, (9, 11)).astype(float)
+    thresholds = [0.5, 1.0, 0.05, 0.5, 0.3]
+    found = map_boxes(plane, thresholds, connectivity=connectivity)
+    assert list(found) == [map_box(plane, one, connectivity=connectivity) for one in thresholds]
 
 
 @pytest.mark.parametrize("plane", [np.zeros((3, 5)), np.full((3, 5), -1.0), np.full((3, 5), 2.0)])
