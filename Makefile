@@ -64,6 +64,7 @@ bench-load: $(VENV)/.dev ## measure how long a neuraltalk2 checkpoint of the pub
 
 bench-eval: $(VENV)/.dev ## measure how fast evaluations and occlusion run
 	$(BIN)/python -m benchmarks.evaluate
+	$(BIN)/python -m benchmarks.evaluate_classes
 
 check-gpu: $(VENV)/.dev ## prove and measure everything on this machine's GPU, in one table
 	$(BIN)/python -m benchmarks.check_gpu

@@ -38,6 +38,8 @@ class Annotated:
     objects: tuple[Drawn, ...]
     lost: tuple[str, ...] = ()
     """Names of objects whose records are damaged; an empty one where the name is."""
+    whys: tuple[str, ...] = ()
+    """What is wrong with each of these."""
 
 
 def read_boxes(path: str | Path, damaged: Damaged | None = None, *, origin: int = 1) -> Annotated:
@@ -52,16 +54,17 @@ def read_boxes(path: str | Path, damaged: Damaged | None = None, *, origin: int 
         raise DataError(f"{file}: expected an <annotation>, found <{root.tag[:40]}>")
     size = _size(root, file)
     found: list[Drawn] = []
-    lost: list[str] = []
+    lost: list[tuple[str, str]] = []
     for number, one in enumerate(root.findall("object")):
         name = (one.findtext("name") or "").strip()
         with spared(damaged):
             try:
                 found.append(_drawn(one, name, size, origin, f"{file}: object {number + 1}"))
-            except DataError:
-                lost.append(name)
+            except DataError as error:
+                lost.append((name, str(error)))
                 raise
-    return Annotated((root.findtext("filename") or "").strip(), size, tuple(found), tuple(lost))
+    names, whys = tuple(one for one, _ in lost), tuple(why for _, why in lost)
+    return Annotated((root.findtext("filename") or "").strip(), size, tuple(found), names, whys)
 
 
 def clipped(box: Corners, size: tuple[int, int], where: str) -> Corners:
@@ -108,18 +111,25 @@ def read_xml(path: Path) -> Element:
     for name, handler in handlers.items():
         setattr(parser, name, handler)
     try:
+        parser.Parse(_bytes(path), True)
+        return builder.close()
+    except (expat.ExpatError, ParseError, ValueError, LookupError, AssertionError) as error:
+        raise DataError(f"{path}: not an XML file ({error})") from None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if path.exists() and not path.is_file():  # a pipe, from which reading might never come back
+            raise DataError(f"{path}: cannot be read (not a plain file)")
         with path.open("rb") as file:
             text = file.read(_MOST + 1)
-        if len(text) > _MOST:
-            raise DataError(f"{path}: more than {_MOST >> 20} MiB for the boxes of one image")
-        parser.Parse(text, True)
-        return builder.close()
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    except (expat.ExpatError, ParseError, ValueError, LookupError, AssertionError) as error:
-        raise DataError(f"{path}: not an XML file ({error})") from None
+    if len(text) > _MOST:
+        raise DataError(f"{path}: more than {_MOST >> 20} MiB for the boxes of one image")
+    return text
 
 
 def _size(root: Element, file: Path) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vlx.eval.data.classes import names_of, read_classes
-from vlx.eval.data.coco import read_instances
+from vlx.eval.data.coco import CocoImage, Instance, read_instances
 from vlx.eval.data.folder import DataFolder
 from vlx.eval.data.ilsvrc import (
     Labelled,
@@ -27,7 +27,7 @@ from vlx.eval.data.published import (
     VOC_BOXES,
 )
 from vlx.eval.data.records import DataError, inside, spared
-from vlx.eval.data.voc import Annotated, read_boxes
+from vlx.eval.data.voc import Annotated, clipped, read_boxes
 from vlx.eval.items.item import Damage, Item, seed_of
 from vlx.eval.items.options import Options
 from vlx.eval.items.sources import image_path
@@ -205,16 +205,25 @@ def _images(folder: DataFolder, damage: Damage, *, boxes: bool) -> tuple[list[st
             if not boxes:
                 shown[name] = Segments(image, some)
                 continue
-            drawn = [one.box for one in some if not one.crowd and min(one.box.width, one.box.height) > 0]
-            corners = tuple(
-                Corners(box.x, box.y, max(box.x, box.x + box.width - 1), max(box.y, box.y + box.height - 1))
-                for box in drawn
-            )
-            shown[name] = Boxes((image.height, image.width), corners) if corners else "no_boxes"
+            try:
+                corners = tuple(_corners(one, image) for one in some if not one.crowd)
+                shown[name] = Boxes((image.height, image.width), corners) if corners else "no_boxes"
+            except DataError as error:
+                shown[name] = str(error)
         shown |= {name: why for (key, name), why in instances.lost.items() if key == image.id}
         if path is not None:
             found.append(_Image(str(image.id), path, shown))
     return list(instances.categories), found
+
+
+def _corners(one: Instance, image: CocoImage) -> Corners:
+    """The box of an object of COCO by its outermost pixels, cut at the border of its image."""
+    box = one.box
+    if min(box.width, box.height) <= 0:
+        raise DataError(f"{one.where} ({one.category}) has a box of {box.width:g} x {box.height:g} pixels")
+    right, bottom = max(box.x, box.x + box.width - 1), max(box.y, box.y + box.height - 1)
+    drawn, size = Corners(box.x, box.y, right, bottom), (image.height, image.width)
+    return clipped(drawn, size, f"{one.where} ({one.category})") if min(size) else drawn
 
 
 def _voc(folder: DataFolder, damage: Damage, boxes: bool) -> Iterator[_Image]:
@@ -241,4 +250,4 @@ def _shown(told: Annotated, boxes: bool) -> Shown:
         shown[name] = (
             "all_difficult" if every and not boxes else Boxes(told.size, tuple(one.box for one in mine))
         )
-    return shown | {name: f"a box of {name} is damaged" for name in told.lost if name}
+    return shown | {name: why for name, why in zip(told.lost, told.whys, strict=True) if name}

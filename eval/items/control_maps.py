@@ -14,8 +14,10 @@ from vlx.eval.measures.controls import centre_prior, mean_activation, smooth_noi
 from vlx.eval.measures.maps import Map, bilinear
 from vlx.passes.forward import Pass
 
-CONTROLS = ("random_weights", "mean_activation", "centre_prior", "random_map")
-"""The columns of the controls. ``random_weights`` is the same method on the model with shuffled weights."""
+RANDOM_WEIGHTS = "random_weights"
+"""The column of the same method on the model with shuffled weights."""
+CONTROLS = (RANDOM_WEIGHTS, "mean_activation", "centre_prior", "random_map")
+"""The columns of the controls."""
 NOISE = (56, 56)
 """The grid on which noise is made, four cells to its standard deviation, before it is drawn out."""
 

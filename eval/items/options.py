@@ -47,6 +47,8 @@ class Options:
     proportions, its centre, or ten crops."""
     classes: str | None = None
     """Classes: a file that says which classes of the model the categories of the data are."""
+    shuffled: bool = True
+    """Classes: whether the model with shuffled weights is measured too, which takes as long again."""
 
     def __post_init__(self) -> None:
         if self.wrong < 0:

@@ -11,7 +11,7 @@ import numpy as np
 from vlx.errors import NumericError, VlxError
 from vlx.eval.data.records import DataError
 from vlx.eval.items.batch import Judge
-from vlx.eval.items.control_maps import activation_maps, control_maps
+from vlx.eval.items.control_maps import RANDOM_WEIGHTS, activation_maps, control_maps
 from vlx.eval.items.crops import Crop, View, mean_scores, merged, views_of
 from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models
@@ -63,7 +63,10 @@ def several_rows(
     crop: Crop = "model",
     seed: int = 0,
 ) -> list[Row]:
-    """Rows of a batch, in the order of the items and, for each, of the methods; faults as `scored_rows`."""
+    """Rows of a batch, in the order of the items and, for each, of the methods; faults as `scored_rows`.
+
+    Without a column of the model with shuffled weights that is not run.
+    """
     names = [method.name for method in methods]
     views = views_of(models.trained, crop)
     opened, unread = read_items(views[0].model, items)
@@ -73,7 +76,7 @@ def several_rows(
         if len(views) > 1:
             part = replace(part, mean=mean_scores(seen.passes))
         asked = [_asked(part, at, asked_of) for at in range(len(part.items))]
-        unlearned = views_of(models.shuffled, crop)
+        unlearned = views_of(models.shuffled, crop) if RANDOM_WEIGHTS in columns else []
         for at, made in enumerate(_measured(seen, unlearned, methods, asked, seed)):
             item = part.items[at]
             if isinstance(made, LeftOut):
@@ -163,7 +166,17 @@ def _measured(
     opened = seen.opened
     own = seen.explained([_targets(one) for one in asked], methods)
     activations = seen.activations()
-    shuffled = _shuffled(opened, unlearned, [_targets(one)[:1] for one in asked], methods)
+    first = [_targets(one)[:1] for one in asked]
+    shuffled = _shuffled(opened, unlearned, first, methods) if unlearned else None
+
+    def unlearned_of(at: int, number: int) -> Outcomes:
+        if shuffled is None:
+            return {}
+        one, made = asked[at], shuffled[at][number]
+        assert isinstance(one, Asked)
+        missing = Outcome(None, "not_finite")
+        return {RANDOM_WEIGHTS: missing if made is None else one.score(made.planes()[0])}
+
     for at, one in enumerate(asked):
         if isinstance(one, LeftOut):
             continue
@@ -176,16 +189,15 @@ def _measured(
             continue
         known |= {"mean_activation": one.score(activations[at]), **one.of_centre(made["centre_prior"])}
         results[at] = [
-            _row(item, method.name, one, own[at][number], shuffled[at][number], {**known, **one.facts})
+            _row(item, method.name, one, own[at][number], {**unlearned_of(at, number), **known, **one.facts})
             for number, method in enumerate(methods)
         ]
     return results
 
 
-def _row(item: Item, method: str, asked: Asked, own: _Made, other: _Made | None, known: Outcomes) -> Row:
+def _row(item: Item, method: str, asked: Asked, own: _Made, known: Outcomes) -> Row:
     maps = own.planes()
-    unlearned = Outcome(None, "not_finite") if other is None else asked.score(other.planes()[0])
-    outcomes = {SCORE: asked.score(maps[0]), "random_weights": unlearned, **known, **asked.extras(maps)}
+    outcomes = {SCORE: asked.score(maps[0]), **known, **asked.extras(maps)}
     return row_of(item, method, outcomes, target=own.target)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from vlx.eval.data.coco import CocoImage, Instance, joined_mask
 from vlx.eval.data.densecap import resized_size
 from vlx.eval.data.records import DataError
+from vlx.eval.data.voc import clipped
 from vlx.eval.measures.boxes import Box
 from vlx.eval.measures.localisation import Corners
 from vlx.eval.measures.maps import Mask
@@ -120,11 +121,14 @@ def mask_of(segments: Segments) -> Mask:
 def corners_on_file(boxes: Boxes, size: tuple[int, int]) -> tuple[Corners, ...]:
     """The boxes on the pixels of the image file, whose (height, width) is ``size``.
 
-    Raises DataError where they were drawn on an image of other proportions, such as one lying on its side.
+    Raises DataError where they were drawn on an image of other proportions, such as one lying on its side,
+    and where one that does not say on which size of image it was drawn lies outside this one.
     """
     height, width = boxes.size
-    if boxes.size in ((0, 0), size):
+    if boxes.size == size:
         return boxes.corners
+    if boxes.size == (0, 0):
+        return tuple(clipped(one, size, "a box") for one in boxes.corners)
     down, across = size[0] / height, size[1] / width
     if max(down, across) > 1.05 * min(down, across):
         raise DataError(

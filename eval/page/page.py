@@ -121,7 +121,7 @@ def spread(task: Task, rows: Sequence[Mapping[str, Any]], methods: Sequence[str]
         first = row["method"] == methods[0]
         shown = (SCORE, *task.controls) if first else (SCORE,)
         for column in shown:
-            if row[column] is not None:
+            if row.get(column) is not None:
                 values.setdefault(task.label(column, row["method"]), []).append(row[column])
     return {name: np.array(found) for name, found in values.items()}
 

@@ -37,10 +37,10 @@ class Collected:
         once = {*self._task.shared, *self._task.facts}
         if self._task.across is not None:
             mine = self._columns.setdefault(row.method, {})
-            for column in self._task.columns:
-                mine.setdefault(column, []).append(row.outcomes[column])
+            for column, outcome in row.outcomes.items():
+                mine.setdefault(column, []).append(outcome)
         for column in self._task.columns:
-            if column in self._task.kept or column not in row.outcomes:  # as without wrong words
+            if column in self._task.kept or column not in row.outcomes:  # as what was not asked for
                 continue
             if row.method == self._first or column not in once:
                 label = self._task.label(column, row.method)
@@ -64,6 +64,8 @@ class Collected:
     def _pair(self, row: Row) -> None:
         """Take the differences of a row's score and its controls, and of what is wrong beside it."""
         for column in self._task.controls if self._task.comparable else ():
+            if column not in row.outcomes:
+                continue
             label = f"{row.method} minus {column.replace('_', ' ')}"
             less = difference(row.outcomes[SCORE], row.outcomes[column], "control")
             self._paired.setdefault(label, []).append(less)

@@ -23,8 +23,9 @@ _ONLY_OF = {
     "radius": ("classes-pointing", "classes-reject"),
     "crop": _CLASSES,
     "classes": _CLASSES,
+    "shuffled": _CLASSES,
 }  # options that the settings of other tasks have never held
-_LATER = {"wrong": 0}
+_LATER = {"wrong": 0, "shuffled": True}
 """Options that came later, with what settings mean that lack them: they hold one only where it is another."""
 
 

@@ -221,6 +221,7 @@ CLASSES_POINTING = Task(
         "random_pixel_difficult": "random pixel, difficult part",
     },
     by_category=True,
+    shuffled_by_choice=True,
     span=(0.0, 1.0),
 )
 CLASSES_REJECT = Task(
@@ -240,6 +241,7 @@ CLASSES_REJECT = Task(
         "refuse_all": "refusing everything",
     },
     kept=("maximum",),
+    shuffled_by_choice=True,
     across=across,
     across_shared=("refuse_all",),
     span=(0.0, 1.0),

@@ -195,6 +195,7 @@ LOCALISATION = Task(
     },
     wrong=True,
     kept=(*_OWN, *_CENTRE),
+    shuffled_by_choice=True,
     across=across,
     across_shared=("centre_best_threshold", "centre_chosen_threshold"),
     span=(0.0, 1.0),

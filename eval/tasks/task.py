@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from vlx.errors import VlxError
 from vlx.eval.data.folder import DataFolder
-from vlx.eval.items.control_maps import CONTROLS
+from vlx.eval.items.control_maps import CONTROLS, RANDOM_WEIGHTS
 from vlx.eval.items.item import Item
 from vlx.eval.items.models import Models, ModelType, types_of
 from vlx.eval.items.opened import LeftOut, Opened
@@ -66,6 +66,8 @@ class Task:
     """Those of them that are the same for every method."""
     by_category: bool = False
     """Whether the mean over categories is the field's number, so that every row of the table has one."""
+    shuffled_by_choice: bool = False
+    """Whether it can be asked without the control of shuffled weights."""
     costly: bool = False
     """Whether an item takes hundreds of runs, so that an evaluation of everything takes few images."""
 
@@ -96,12 +98,14 @@ class Task:
         return (SCORE, *self.controls, *wrong, *self.extras, *self.facts, *self.kept)
 
     def options_for(self, options: Options) -> Options:
-        """The options as this evaluation takes them: wrong words are for one that has them."""
-        return options if self.wrong else replace(options, wrong=0)
+        """The options as this evaluation takes them: wrong words are for one that has them, and so on."""
+        taken = options if self.wrong else replace(options, wrong=0)
+        return taken if self.shuffled_by_choice else replace(taken, shuffled=True)
 
     def columns_for(self, options: Options) -> tuple[str, ...]:
-        """The columns of a run with these options: without wrong words there is none of them."""
-        return tuple(one for one in self.columns if one != OWN_MINUS_WRONG or options.wrong)
+        """The columns of a run with these options: what is not asked for has none."""
+        absent = {OWN_MINUS_WRONG: not options.wrong, RANDOM_WEIGHTS: not options.shuffled}
+        return tuple(one for one in self.columns if not absent.get(one))
 
     def of_people(self, options: Options) -> bool:
         """Whether people decide what is measured: they looked at the images, or gave the answers."""

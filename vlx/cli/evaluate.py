@@ -27,6 +27,7 @@ from vlx.cli.options import (
     PRECISION,
     RADIUS,
     SEED,
+    SHUFFLED,
     SPLIT,
     STEPS,
     STRIDE,
@@ -98,15 +99,15 @@ COMMANDS = (
     ),
     (
         "localisation", "Classifiers: does the box of a class's map fit its object?",
-        (CLASSIFIER, *WHAT, WRONG, THRESHOLD, CONNECTIVITY, CROP, CLASSES, *HOW),
+        (CLASSIFIER, *WHAT, WRONG, THRESHOLD, CONNECTIVITY, CROP, CLASSES, SHUFFLED, *HOW),
     ),
     (
         "classes-pointing", "Classifiers: does a class's map point at its object?",
-        (CLASSIFIER, *WHAT, WRONG, RADIUS, CROP, CLASSES, *HOW),
+        (CLASSIFIER, *WHAT, WRONG, RADIUS, CROP, CLASSES, SHUFFLED, *HOW),
     ),
     (
         "classes-reject", "Classifiers: do the five likeliest classes point, or refuse by a low map?",
-        (CLASSIFIER, *WHAT, RADIUS, CROP, CLASSES, *HOW),
+        (CLASSIFIER, *WHAT, RADIUS, CROP, CLASSES, SHUFFLED, *HOW),
     ),
 )  # fmt: skip
 """One command a task: its name, what it says of itself, and its options."""
@@ -159,7 +160,7 @@ evaluate.command("all")(
         METHOD,
         option("out", Path, Path("vlx-evaluation"), help="Where results and report.html go."),
         *(LAYER, SPLIT, CAPTIONS, TOLERANCE, WRONG, ANNOTATORS, ANSWER),
-        *(THRESHOLD, CONNECTIVITY, RADIUS, CROP, CLASSES),
+        *(THRESHOLD, CONNECTIVITY, RADIUS, CROP, CLASSES, SHUFFLED),
         LIMIT,
         option("occluded", int, 20, min=1, help="Images for occlusion, deletion, insertion: slow."),
         *(WINDOW, STRIDE, FILL, STEPS, SEED, BATCH, DEVICE, PRECISION, THREADS, DAMAGED, ENGINE, WORKERS),

@@ -139,6 +139,10 @@ CROP = option(
     "crop", Crop, Crop.model,
     help="How images reach the network: as the model prepares them, squashed, their centre, or ten crops.",
 )  # fmt: skip
+SHUFFLED = option(
+    "shuffled", bool, True,
+    help="Measure the model with shuffled weights beside it, which takes as long again.",
+)  # fmt: skip
 CLASSES = option(
     "classes", str | None, None,
     help="A file of lines 'category: class, class': which classes of the model the data's categories are.",

@@ -174,6 +174,37 @@ def test_real_masks_lie_in_their_boxes_and_have_their_areas(shared_data):
         assert mask.sum() == pytest.approx(areas[ids[number]], rel=0.15, abs=40)
 
 
+def test_real_boxes_masks_and_names_are_those_of_pycocotools(shared_data, capsys):
+    from pycocotools.coco import COCO
+
+    path = shared_data / "coco-80" / "instances.json"
+    other, mine = COCO(str(path)), read_instances(path)
+    capsys.readouterr()  # it prints
+    assert sorted(mine.images) == sorted(other.getImgIds())
+    assert set(mine.categories) == {one["name"] for one in other.loadCats(other.getCatIds())}
+    for number, (image_id, image) in enumerate(sorted(mine.images.items())):
+        (told,) = other.loadImgs(image_id)
+        assert (image.file_name, image.height, image.width) == (
+            told["file_name"], told["height"], told["width"],
+        )  # fmt: skip
+        theirs = other.loadAnns(other.getAnnIds(imgIds=image_id))
+        found = [
+            (one.category, [one.box.x, one.box.y, one.box.width, one.box.height], one.crowd)
+            for one in mine.of(image_id)
+        ]
+        assert found == [
+            (other.cats[one["category_id"]]["name"], one["bbox"], bool(one["iscrowd"])) for one in theirs
+        ]
+        if number % 8 == 0:
+            for category in {one[0] for one in found}:
+                masks = [
+                    other.annToMask(one)
+                    for one in theirs
+                    if other.cats[one["category_id"]]["name"] == category
+                ]
+                assert (union_mask(mine, image_id, category) == np.any(masks, 0)).all()
+
+
 def test_files_in_the_manner_of_lvis_are_read(tmp_path):
     images = [{"id": 7, "coco_url": "http://images.example.org/val2017/7.jpg", "height": 5, "width": 6}]
     plain = {name: value for name, value in annotation().items() if name not in ("bbox", "iscrowd")}

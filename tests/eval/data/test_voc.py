@@ -4,6 +4,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vlx.eval.data.records import DataError
 from vlx.eval.data.voc import read_boxes, read_xml
@@ -137,3 +139,59 @@ def test_real_files_are_read_as_torchvision_reads_them(shared_data: Path):
             box = mine.box
             assert [box.left, box.top, box.right, box.bottom] == pytest.approx(sides)
         assert ElementTree.tostring(read_xml(path)) == ElementTree.tostring(root)
+
+
+def test_boxes_are_those_of_torchvisions_data_set_and_of_a_plain_loop(tmp_path: Path, shared_data: Path):
+    from torchvision.datasets import VOCDetection
+
+    held = shared_data / "voc-3"
+    names = sorted(path.stem for path in (held / "Annotations").glob("*.xml"))
+    root = tmp_path / "VOCdevkit" / "VOC2012"
+    (root / "ImageSets" / "Main").mkdir(parents=True)
+    (root / "ImageSets" / "Main" / "val.txt").write_text("\n".join(names) + "\n")
+    for folder in ("Annotations", "JPEGImages"):
+        (root / folder).symlink_to(held / folder)
+    for name, (image, told) in zip(names, VOCDetection(tmp_path, image_set="val"), strict=True):
+        found = read_boxes(root / "Annotations" / f"{name}.xml")
+        assert found.size == (image.height, image.width)
+        boxes = [[one.box.left, one.box.top, one.box.right, one.box.bottom] for one in found.objects]
+        theirs = [
+            [float(one["bndbox"][side]) - 1 for side in ("xmin", "ymin", "xmax", "ymax")]
+            for one in told["annotation"]["object"]
+        ]
+        assert boxes == [pytest.approx(one) for one in theirs]
+        assert [one.name for one in found.objects] == [one["name"] for one in told["annotation"]["object"]]
+        # A loop that knows no XML: the text between tags, in the order of the file.
+        text = (root / "Annotations" / f"{name}.xml").read_text()
+        plain = []
+        for part in text.split("<object>")[1:]:
+            sides = [part.split(f"<{side}>")[1].split("<")[0] for side in ("xmin", "ymin", "xmax", "ymax")]
+            plain.append([float(one) - 1 for one in sides])
+        assert boxes == [pytest.approx(one) for one in plain]
+
+
+PIECES = (b"<", b">", b"&", b"\0", b"-9", b"1e400", b"<!DOCTYPE a>", b"\xff\xfe", b"]]>")
+CHANGES = st.tuples(
+    st.integers(0, 3), st.floats(0, 1, exclude_max=True), st.sampled_from(PIECES), st.integers(1, 60)
+)
+
+
+@given(st.lists(CHANGES, min_size=1, max_size=4))
+def test_damaged_bytes_are_read_or_refused_in_one_line(tmp_path_factory: pytest.TempPathFactory, changes):
+    kept = annotation(drawn("dog", 1, 2, 10, 20), drawn("cat", 3, 3, 9.5, 30)).encode()
+    for kind, place, piece, length in changes:
+        at = int(place * len(kept))
+        before, after = kept[:at], kept[at:]
+        parts = (b"", piece + after, piece + after[len(piece) :], after[:length] + after)
+        kept = before + parts[kind]
+    path = tmp_path_factory.getbasetemp() / "damaged.xml"
+    path.write_bytes(kept)
+    told: list[DataError] = []
+    try:
+        found = read_boxes(path, told.append)
+        for one in found.objects:
+            assert one.box.left <= one.box.right
+            assert one.box.top <= one.box.bottom
+    except DataError as error:
+        told.append(error)
+    assert all("\n" not in str(error) and len(str(error)) < 1000 for error in told)

@@ -1,6 +1,7 @@
 """The pointing game of classes: TorchRay's loop written out, the difficult part, and the form with reject."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,91 @@ def test_hits_are_those_of_the_published_loop(seed: int, tolerance: int):
     mask[random.integers(14), random.integers(17)] = True
     found = pointing_hit(plane, mask, tolerance=tolerance, points=first_maximum)
     assert found.value == torchray_hit(plane, mask, tolerance)
+
+
+Example = tuple[int, np.ndarray, list[bool], np.ndarray]
+"""A class, its mask, whether each of its objects is marked as difficult, and a map."""
+Made = Callable[[int], tuple[Path, list[Example]]]
+
+
+def torchray_accuracies(
+    examples: list[Example], tolerance: int, classes: int
+) -> tuple[list[float | None], float, float]:
+    """TorchRay's counters as a loop: hits / (hits + misses) by class, their mean, and hits of all."""
+    hits, misses = [0] * classes, [0] * classes
+    for name, mask, difficult, plane in examples:
+        if all(difficult):
+            continue
+        if torchray_hit(plane, mask, tolerance):
+            hits[name] += 1
+        else:
+            misses[name] += 1
+    found = [hits[at] / (hits[at] + misses[at]) if hits[at] + misses[at] else None for at in range(classes)]
+    known = [one for one in found if one is not None]
+    return found, sum(known) / len(known), sum(hits) / (sum(hits) + sum(misses))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_accuracies_of_classes_are_those_of_the_published_counters(voc_of: Made, seed: int):
+    root, examples = voc_of(seed)
+    planes = {(number // 3, name): plane for number, (name, _, _, plane) in enumerate(examples)}
+    items = class_items(look(root), Options())
+    asked = [item for item in items if not item.left_out]
+    assert len(items) == len(examples)
+    outcomes: dict[str, list[Outcome]] = {}
+    for item in asked:
+        name = NAMES.index(item.category)
+        plane = planes[int(item.cluster), name]
+        mask = region_of(item.truth, plane.shape)  # type: ignore[arg-type]
+        found = pointing_hit(plane, mask, tolerance=15, points=first_maximum)
+        outcomes.setdefault(item.category, []).append(found)
+    theirs, mean, pooled = torchray_accuracies(examples, 15, len(NAMES))
+    mine = {name: float(np.mean([one.value for one in some])) for name, some in outcomes.items()}
+    assert mine == {
+        name: pytest.approx(one) for name, one in zip(NAMES, theirs, strict=True) if one is not None
+    }
+    assert np.mean(list(mine.values())) == pytest.approx(mean)
+    assert np.mean([one.value for some in outcomes.values() for one in some]) == pytest.approx(pooled)
+
+
+NAMES = ("aeroplane", "dog", "sofa")
+
+
+@pytest.fixture
+def voc_of(
+    tmp_path: Path,
+) -> Made:
+    """Made-up images with boxes in XML and a map for each class, and the same as arrays."""
+
+    def made(seed: int) -> tuple[Path, list[Example]]:
+        random = np.random.default_rng(seed)
+        root = tmp_path / "VOC2007"
+        for folder in ("Annotations", "JPEGImages"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        examples: list[Example] = []
+        for number in range(8):
+            Image.fromarray(np.zeros((90, 120, 3), np.uint8)).save(root / "JPEGImages" / f"{number}.jpg")
+            body = ""
+            for at, name in enumerate(NAMES):
+                mask, hard = np.zeros((90, 120), dtype=bool), []
+                for _ in range(int(random.integers(1, 3))):
+                    left, top = int(random.integers(1, 110)), int(random.integers(1, 80))
+                    right, bottom = min(left + int(random.integers(0, 30)), 120), min(top + 12, 90)
+                    hard.append(bool(random.random() < 0.4))
+                    mask[top - 1 : bottom, left - 1 : right] = True
+                    body += (
+                        f"<object><name>{name}</name><difficult>{int(hard[-1])}</difficult><bndbox><xmin>{left}"
+                        f"</xmin><ymin>{top}</ymin><xmax>{right}</xmax><ymax>{bottom}</ymax></bndbox></object>"
+                    )
+                plane = random.integers(0, 4, (90, 120)).astype(float)  # with ties
+                plane[random.integers(90), random.integers(120)] = 5
+                examples.append((at, mask, hard, plane))
+            size = "<size><width>120</width><height>90</height></size>"
+            text = f"<annotation><filename>{number}.jpg</filename>{size}{body}</annotation>"
+            (root / "Annotations" / f"{number}.xml").write_text(text)
+        return root, examples
+
+    return made
 
 
 CATEGORIES = ("cat", "dog", "zebra")

@@ -168,6 +168,44 @@ def test_a_table_has_the_threshold_of_the_other_half(devkit: Path):
         assert said in found.protocol
 
 
+def test_without_shuffled_weights_and_wrong_classes_the_rest_is_the_same(devkit: Path):
+    model = small.classifier()
+    whole = vlx.eval.evaluate(model, devkit, task="localisation")
+    fast = vlx.eval.evaluate(model, devkit, task="localisation", options=Options(shuffled=False, wrong=0))
+    gone = {"grad_cam, random weights", "grad_cam, own minus wrong"}
+    assert set(whole.alone) - set(fast.alone) == gone
+    assert {name: one for name, one in whole.alone.items() if name not in gone} == fast.alone
+    assert set(whole.paired) - set(fast.paired) == {
+        "grad_cam minus random weights", "grad_cam minus wrong classes",
+    }  # fmt: skip
+
+
+def test_shuffled_weights_are_not_made_where_nobody_asks(devkit: Path):
+    def never() -> object:
+        raise AssertionError("the model was shuffled")
+
+    options = Options(shuffled=False)
+    models = replace(with_controls(small.classifier()), make_shuffled=never)
+    rows = LOCALISATION.rows(models, localisation_items(look(devkit), options), [grad_cam], options)
+    assert all("random_weights" not in row.outcomes for row in rows)
+    assert all(set(row.outcomes) == set(LOCALISATION.columns_for(options)) for row in rows)
+
+
+def test_each_class_of_an_image_is_explained_once(devkit: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[list[str]] = []
+
+    def counted(passed, targets, methods):
+        asked.extend([one.name for one in mine] for mine in targets)
+        return vlx.explain(passed, targets, methods)
+
+    monkeypatch.setattr("vlx.eval.items.several.explain", counted)
+    options = Options(shuffled=False)
+    model = small.classifier()
+    LOCALISATION.rows(with_controls(model), localisation_items(look(devkit), options), [grad_cam], options)
+    assert len(asked) == COUNT
+    assert all(len(set(names)) == len(names) <= 3 for names in asked)
+
+
 def test_thresholds_cross_between_halves_of_images():
     images = [f"image {number}" for number in range(8)]
     halves = [seed_of(0, f"half {name}") % 2 == 0 for name in images]
@@ -289,6 +327,13 @@ def test_the_command_prints_its_table_and_refuses_in_one_line(devkit: Path, tmp_
     assert status == 0
     assert "4-connected" in out
     assert "at least 30%" in out
+    assert "random weights" in out
+    status, out, _ = run(*given, "--out", tmp_path / "fast", "--no-shuffled", "--wrong", "0")
+    assert status == 0
+    assert "random weights" not in out
+    status, _, err = run(*given, "--out", tmp_path / "fast", "--wrong", "0")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "shuffled" in err
     (devkit / "data" / "meta_clsloc.mat").unlink()
     status, out, err = run(*given, "--out", tmp_path / "other")
     assert status != 0
