@@ -14,7 +14,7 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -187,10 +187,11 @@ def measure(name: str, given: argparse.Namespace) -> None:
     for layer, methods in runs_of(name, given):
         model = NETWORKS[name].make(given.data, layer)
         data = given.data / given.photos
-        found = {
-            task: vlx.eval.evaluate(model, data, methods, task=task, options=options)
-            for task in given.task or (TASKS if given.whole else ("classes-pointing", "localisation"))
-        }
+        found: dict[str, Measured] = {}
+        for task in given.task or (TASKS if given.whole else ("classes-pointing", "localisation")):
+            # The short table has no row of shuffled weights for boxes.
+            asked = replace(options, shuffled=given.whole or task != "localisation")
+            found[task] = vlx.eval.evaluate(model, data, methods, task=task, options=asked)
         told_by = f"{model.name}, layer {model.layer}, {given.photos}, {given.connectivity}-connected"
         if given.whole:
             for one in found.values():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image, ImageOps
 import vlx
 from tests.eval import small
 from tests.eval.data.test_ilsvrc import KIT, write_mat
+from tests.eval.measures.test_localisation import eval_clsloc
 from vlx.eval.data.folder import look
 from vlx.eval.items.class_sources import localisation_items
 from vlx.eval.items.crops import mean_scores, merged, views_of
@@ -142,6 +144,58 @@ def test_rows_are_the_rule_written_out(devkit: Path):
             name = f"at_{round(100 * share):02d}"
             assert row.outcomes[name].value == float(not right(mine, share))
             assert row.outcomes[f"centre_{name}"].value == float(not right(centre, share))
+
+
+def devkits_errors(predictions: Path, devkit: Path, guesses: int) -> tuple[float, float]:
+    """The devkit's evaluation of a file of predictions, with files read and errors averaged as it does.
+
+    A line of predictions is ``label xmin ymin xmax ymax``, so many times, the likeliest first; numbers of
+    labels are those of the devkit. Images of the blacklist count for the classification error alone.
+    """
+    truth = [int(line) for line in (devkit / "data" / "ILSVRC2012_validation_ground_truth.txt").open()]
+    black = [int(line) for line in (devkit / "data" / "ILSVRC2014_clsloc_validation_blacklist.txt").open()]
+    class_errors, box_errors = [], []
+    for number, line in enumerate(predictions.read_text().splitlines(), 1):
+        numbers = [float(one) for one in line.split()]
+        lines = [numbers[at : at + 5] for at in range(0, len(numbers), 5)]
+        root = ElementTree.parse(devkit / "bbox" / "val" / f"{name_of(number)}.xml").getroot()
+        drawn = [
+            [float(one.findtext(f"bndbox/{side}") or "") for side in ("xmin", "ymin", "xmax", "ymax")]
+            for one in root.findall("object")
+        ]
+        class_error, box_error = eval_clsloc(lines, truth[number - 1], drawn, guesses)
+        class_errors.append(class_error)
+        if number not in black:
+            box_errors.append(box_error)
+    return sum(class_errors) / len(class_errors), sum(box_errors) / len(box_errors)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_table_holds_the_errors_of_the_devkits_script(devkit: Path, tmp_path: Path, seed: int):
+    torch.manual_seed(seed)
+    model = small.classifier()
+    torch.nn.init.normal_(model.network[-1].weight, generator=torch.Generator().manual_seed(seed))
+    numbers = {name: at for at, (name, _) in enumerate(KIT, 1)}
+    order_of_network = sorted(numbers)
+    written = []
+    for number in range(1, COUNT + 1):
+        image = vlx.open_image(devkit / "val" / f"{name_of(number)}.JPEG")
+        passed = model.read([image])
+        order = passed.scores[0, 0].argsort(descending=True).tolist()
+        (found,) = vlx.explain(passed, [label(place) for place in order])
+        line = []
+        for at, place in enumerate(order):
+            box = map_box(found.map(at))
+            line += [numbers[order_of_network[place]], box.left, box.top, box.right, box.bottom]
+        written.append(" ".join(map(str, line)))
+    path = tmp_path / "predictions.txt"
+    path.write_text("\n".join(written) + "\n")
+    table = vlx.eval.evaluate(model, devkit, task="localisation").alone
+    for guesses, name, of_class in ((1, "grad_cam", "top 1"), (5, "grad_cam, top 5", "top 5")):
+        class_error, box_error = devkits_errors(path, devkit, guesses)
+        assert table[name].mean == pytest.approx(box_error)
+        assert table[f"classification error, {of_class}"].mean == pytest.approx(class_error)
+        assert (table[name].n, table[f"classification error, {of_class}"].n) == (COUNT - 1, COUNT)
 
 
 def test_rows_do_not_depend_on_the_batch_and_the_model_stays_as_it_is(devkit: Path):
