@@ -8,6 +8,7 @@ are independent there, and only the part between the cuts is differentiated for 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -267,23 +268,22 @@ def _vjp(root: Tensor, leaf: Tensor, seeds: Tensor, chunk: int, passed: Pass) ->
 
 
 def _grad(root: Tensor, leaf: Tensor, seeds: Tensor, passed: Pass, batched: bool) -> Tensor:
-    if batched and runs_fast(root):
-
-        def one(seed: Tensor) -> Tensor:
-            return _grad(root, leaf, seed, passed, False)
-
-        return torch.vmap(one)(seeds)
-    (found,) = torch.autograd.grad(
-        root,
-        leaf,
-        seeds,
-        retain_graph=True,
-        create_graph=passed.create_graph,
-        allow_unused=True,
-        is_grads_batched=batched,
-    )
-    if found is None:  # pyright: ignore[reportUnnecessaryComparison] - allow_unused gives None
-        raise LayerError(
-            f"layer {passed.layer} is not on the path from the image to the scores: name another"
+    def product(seeds: Tensor, batched: bool) -> Tensor:
+        (found,) = torch.autograd.grad(
+            root,
+            leaf,
+            seeds,
+            retain_graph=True,
+            create_graph=passed.create_graph,
+            allow_unused=True,
+            is_grads_batched=batched,
         )
-    return found
+        if found is None:  # pyright: ignore[reportUnnecessaryComparison] - allow_unused gives None
+            raise LayerError(
+                f"layer {passed.layer} is not on the path from the image to the scores: name another"
+            )
+        return found
+
+    if batched and runs_fast(root):
+        return torch.vmap(partial(product, batched=False))(seeds)
+    return product(seeds, batched)
