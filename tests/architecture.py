@@ -24,6 +24,7 @@ ROOMS = {
     "eval.data": (0.0, 5),
     "eval.baselines": (0.0, 6),
     "eval.measures": (0.0, 7),
+    "segmentation": (1.0, 1),
     "load": (1.0, 3),
     "scenes": (1.0, 4),
     "adapters.inspect": (1.0, 5),

@@ -46,7 +46,7 @@ INSTANCES = Source(
     content.INSTANCES,
     "instances_val2014.json",
     _below("instances.json", "instances_*.json"),
-    "pointing; classes-pointing; localisation; boxes without region captions; images of classifiers",
+    "pointing; classes-pointing; localisation; seeds; boxes without region captions; images of classifiers",
     _COCO,
 )
 DENSECAP = Source(
@@ -152,6 +152,15 @@ VOC_BOXES = Source(
     holds=".xml",
     plain=True,
 )
+VOC_MASKS = Source(
+    "VOC masks",
+    "a folder SegmentationClass of palette files",
+    ("SegmentationClass", "*/SegmentationClass", "VOCdevkit/*/SegmentationClass"),
+    "seeds, and vlx train sec, of VOC or of your own images",
+    "PASCAL VOC publishes it at http://host.robots.ox.ac.uk/pascal/VOC",
+    holds=".png",
+    plain=True,
+)
 IMAGES = Source(
     "images", "a folder images, val2014, VG_100K or the like", (),
     "everything", "the owners named above publish them beside their files",
@@ -159,5 +168,5 @@ IMAGES = Source(
 
 SOURCES = (
     CAPTIONS, INSTANCES, DENSECAP, REGIONS, QUESTIONS_1, ANSWERS_1, QUESTIONS_2, ANSWERS_2, ATTENTION,
-    ILSVRC_TRUTH, ILSVRC_SYNSETS, ILSVRC_BOXES, ILSVRC_BLACKLIST, VOC_BOXES, IMAGES,
+    ILSVRC_TRUTH, ILSVRC_SYNSETS, ILSVRC_BOXES, ILSVRC_BLACKLIST, VOC_BOXES, VOC_MASKS, IMAGES,
 )  # fmt: skip

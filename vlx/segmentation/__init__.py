@@ -1,0 +1,1 @@
+"""Weakly supervised segmentation from seeds: SEC's losses, the dense CRF, and the training recipe."""
