@@ -1,7 +1,7 @@
-"""The class of each pixel: palette files as PASCAL VOC writes them, and COCO's instances drawn on one another.
+"""The class of each pixel: palette files as PASCAL VOC writes them, and COCO's instances over one another.
 
-Label 0 is the background, 255 a pixel that does not count. Of palette files the classes are VOC's, unless a file
-``labels.txt`` or ``class_names.txt`` beside the folder says others, a line each from the background on.
+Label 0 is the background, 255 a pixel that does not count. Of palette files the classes are VOC's, unless a
+file ``labels.txt`` or ``class_names.txt`` beside the folder says others, a line each from the background on.
 """
 
 from collections.abc import Iterator, Sequence

@@ -64,7 +64,10 @@ def class_planes(
         return [[[] for _ in classes] for _ in methods]
     made = explain(passed, [[label(one) for one in mine] for mine in classes], list(methods))
     return [
-        [[on_grid(one[at], number, grid) for number in range(len(mine))] for one, mine in zip(made, classes)]
+        [
+            [on_grid(one[at], number, grid) for number in range(len(mine))]
+            for one, mine in zip(made, classes, strict=True)
+        ]
         for at in range(len(methods))
     ]
 

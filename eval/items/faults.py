@@ -53,6 +53,8 @@ REASONS: Mapping[str, str] = {
     "all_difficult": "all its objects are marked as difficult",
     "not_difficult": "the class covers a quarter of the image, or is alone in it",
     "one_half": "all images fall into one half: no threshold can be chosen",
+    "background": "the background has no map of a method: its seeds are counted in the first table",
+    "no_seed": "the map gives no seed",
     "empty_mask": "the image shows no object of the category",
     "empty_box": "the box holds no pixel of the image",
     "no_outside": "the box covers the whole image",

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from vlx.eval.items.item import Item
-from vlx.eval.items.truth import HumanFiles
+from vlx.eval.items.truth import HumanFiles, Pixels
 
 _BLOCK = 1 << 20
 
@@ -60,4 +60,10 @@ def _read(path: Path, *_state: int) -> str:
 def _files(item: Item) -> Iterable[Path]:
     if item.left_out:
         return ()
-    return (item.image, *(item.truth.paths if isinstance(item.truth, HumanFiles) else ()))
+    match item.truth:
+        case HumanFiles(paths):
+            return (item.image, *paths)
+        case Pixels(Path() as path):
+            return (item.image, path)
+        case _:
+            return (item.image,)

@@ -17,6 +17,7 @@ from vlx.eval.items.truth import (
     ClassNames,
     HumanAnswers,
     HumanFiles,
+    Pixels,
     Present,
     Region,
     Segments,
@@ -132,5 +133,16 @@ def _facts(truth: Truth) -> Any:
             return [*size, [[one.left, one.top, one.right, one.bottom] for one in corners], why]
         case Present(categories, truths):
             return [categories, [[at, _facts(one)] for at, one in truths]]
+        case Pixels():
+            return _of_pixels(truth)
         case None:
             return None
+
+
+def _of_pixels(truth: Pixels) -> Any:
+    beside = [[at, list(names)] for at, names in truth.beside]
+    if isinstance(truth.truth, Path):
+        return [truth.truth.name, truth.label, truth.classes, beside]
+    image, drawn = truth.truth.image, truth.truth.instances
+    shapes = [[at, one.segmentation] for at, one in drawn]
+    return [image.height, image.width, shapes, truth.label, truth.classes, beside]

@@ -47,6 +47,12 @@ class Options:
     proportions, its centre, or ten crops."""
     classes: str | None = None
     """Classes: a file that says which classes of the model the categories of the data are."""
+    foreground: float = 0.2
+    """Seeds: the share of a map's maximum above which a cell is a seed of its class."""
+    background: float = 0.1
+    """Seeds: the share of cells, those of the lowest saliency, that are seeds of the background."""
+    saliency: str | None = None
+    """Seeds: the layer at which that saliency is taken; None takes the one that is explained."""
 
     def __post_init__(self) -> None:
         if self.wrong < 0:

@@ -45,6 +45,8 @@ class Asked:
     """Further columns, of all maps of a method."""
     of_centre: Callable[[Map], Outcomes] = field(default=lambda _map: {})
     """Further columns of the centre prior."""
+    of_unlearned: Callable[[Map | None], Outcomes] = field(default=lambda _map: {})
+    """Further columns of the map under shuffled weights; None where that has no finite numbers."""
     facts: Outcomes = field(default_factory=dict[str, Outcome])
     """Columns that need no map."""
 
@@ -178,8 +180,10 @@ def _measured(
 
 def _row(item: Item, method: str, asked: Asked, own: _Made, other: _Made | None, known: Outcomes) -> Row:
     maps = own.planes()
-    unlearned = Outcome(None, "not_finite") if other is None else asked.score(other.planes()[0])
+    plane = None if other is None else other.planes()[0]
+    unlearned = Outcome(None, "not_finite") if plane is None else asked.score(plane)
     outcomes = {SCORE: asked.score(maps[0]), "random_weights": unlearned, **known, **asked.extras(maps)}
+    outcomes |= asked.of_unlearned(plane)
     return row_of(item, method, outcomes, target=own.target)
 
 

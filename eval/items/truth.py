@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vlx.eval.data.class_masks import Overlaid
 from vlx.eval.data.coco import CocoImage, Instance, joined_mask
 from vlx.eval.data.densecap import resized_size
 from vlx.eval.data.records import DataError
@@ -85,7 +86,21 @@ class Present:
     """The places of those that the image shows, with where."""
 
 
-Truth = Region | Segments | HumanFiles | HumanAnswers | Shown | Boxes | Present | None
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """The class of each pixel of an image, of which one is meant."""
+
+    truth: "Path | Overlaid"
+    """A palette file, or instances over one another."""
+    label: int
+    """The one that is meant; 0 is the background."""
+    classes: int
+    """The highest label there can be."""
+    beside: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    """The other classes that the image shows, each by the names that a model may have for it."""
+
+
+Truth = Region | Segments | HumanFiles | HumanAnswers | Shown | Boxes | Present | Pixels | None
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,7 @@ class Quality:
         NaN of a class is left out, as the devkit of VOC does; a mean of none is NaN.
         """
         first = 0 if nothing else 1
-        found = [_mean(part[..., first:]) for part in (self.precision, self.recall, self.iou)]
+        found = [mean_of_known(part[..., first:]) for part in (self.precision, self.recall, self.iou)]
         return float(found[0]), float(found[1]), float(found[2])
 
 
@@ -199,7 +199,7 @@ def quality(matrix: Float[np.ndarray, "*draw class found"] | Int[np.ndarray, "*d
     count = values.shape[-2]
     hits = np.diagonal(values, axis1=-2, axis2=-1)[..., :count]
     there, found = values.sum(-1), values.sum(-2)[..., :count]
-    return Quality(_ratio(hits, found), _ratio(hits, there), _ratio(hits, there + found - hits))
+    return Quality(ratio(hits, found), ratio(hits, there), ratio(hits, there + found - hits))
 
 
 def mean_iou(matrix: Float[np.ndarray, "*draw class found"]) -> Float[np.ndarray, "*draw"]:
@@ -208,7 +208,7 @@ def mean_iou(matrix: Float[np.ndarray, "*draw class found"]) -> Float[np.ndarray
     >>> float(mean_iou(np.array([[3.0, 1.0, 0.0], [0.0, 2.0, 2.0]])))
     0.575
     """
-    return np.asarray(_mean(quality(matrix).iou))
+    return np.asarray(mean_of_known(quality(matrix).iou))
 
 
 def iou_of_counts(counts: Float[np.ndarray, "*draw 3 class"]) -> Float[np.ndarray, "*draw"]:
@@ -218,15 +218,24 @@ def iou_of_counts(counts: Float[np.ndarray, "*draw 3 class"]) -> Float[np.ndarra
     0.575
     """
     hits, there, found = counts[..., 0, :], counts[..., 1, :], counts[..., 2, :]
-    return np.asarray(_mean(_ratio(hits, there + found - hits)))
+    return np.asarray(mean_of_known(ratio(hits, there + found - hits)))
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> Float[np.ndarray, "*draw class"]:
+def ratio(part: np.ndarray, whole: np.ndarray) -> Float[np.ndarray, "*draw class"]:
+    """A part of a whole; NaN where there is no whole.
+
+    >>> ratio(np.array([1.0, 0.0]), np.array([2.0, 0.0]))
+    array([0.5, nan])
+    """
     return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
 
 
-def _mean(values: Float[np.ndarray, "*draw class"]) -> np.ndarray:
-    """The mean of what is known along the last axis."""
+def mean_of_known(values: Float[np.ndarray, "*draw class"]) -> np.ndarray:
+    """The mean along the last axis of what is not NaN; NaN where all is.
+
+    >>> float(mean_of_known(np.array([1.0, np.nan, 2.0])))
+    1.5
+    """
     known = ~np.isnan(values)
     count = known.sum(-1)
     total = np.where(known, values, 0.0).sum(-1)

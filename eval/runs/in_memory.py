@@ -14,7 +14,7 @@ from vlx.eval.items.item import Item, checked, drawn
 from vlx.eval.items.models import Models, ModelType, types_of, with_controls
 from vlx.eval.items.options import Options
 from vlx.eval.items.rows import Row
-from vlx.eval.items.truth import Boxes, HumanFiles, Present, Region, Segments
+from vlx.eval.items.truth import Boxes, HumanFiles, Pixels, Present, Region, Segments
 from vlx.eval.runs.collected import measured
 from vlx.eval.runs.isolated import check_model, rows_of
 from vlx.eval.runs.methods import chosen_methods
@@ -28,6 +28,7 @@ from vlx.eval.tasks.classes_pointing import CLASSES_POINTING, CLASSES_REJECT
 from vlx.eval.tasks.localisation import LOCALISATION
 from vlx.eval.tasks.occlusion import OCCLUSION
 from vlx.eval.tasks.pointing import POINTING
+from vlx.eval.tasks.seeds import SEEDS
 from vlx.eval.tasks.task import Task
 from vlx.methods.values import Method, grad_cam
 
@@ -141,7 +142,7 @@ def _task(
         classes = "classifier" in does
         by_truth: dict[type, Task] = {Region: BOXES, HumanFiles: ATTENTION}
         by_truth |= {Segments: CLASSES_POINTING if classes else POINTING}
-        by_truth |= {Boxes: LOCALISATION, Present: CLASSES_REJECT}
+        by_truth |= {Boxes: LOCALISATION, Present: CLASSES_REJECT, Pixels: SEEDS}
         return by_truth.get(type(truth), OCCLUSION) if truth is not None else OCCLUSION
     for task in TASKS:
         served: list[ModelType] = [one for one in task.model_types if one in does]

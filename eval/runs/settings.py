@@ -15,7 +15,7 @@ from vlx.images.files import write_whole
 SETTINGS = "settings.json"
 _NO_ROW = frozenset({"damaged"})  # decide when a run ends
 _KEYS = {"model_type": "kind"}  # fields that the file calls otherwise
-_CLASSES = ("localisation", "classes-pointing", "classes-reject")
+_CLASSES = ("localisation", "classes-pointing", "classes-reject", "seeds")
 _ONLY_OF = {
     "steps": ("deletion", "insertion"),
     "threshold": ("localisation",),
@@ -23,6 +23,9 @@ _ONLY_OF = {
     "radius": ("classes-pointing", "classes-reject"),
     "crop": _CLASSES,
     "classes": _CLASSES,
+    "foreground": ("seeds",),
+    "background": ("seeds",),
+    "saliency": ("seeds",),
 }  # options that the settings of other tasks have never held
 _LATER = {"wrong": 0}
 """Options that came later, with what settings mean that lack them: they hold one only where it is another."""

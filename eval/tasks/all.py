@@ -12,10 +12,11 @@ from vlx.eval.tasks.localisation import LOCALISATION
 from vlx.eval.tasks.occlusion import OCCLUSION
 from vlx.eval.tasks.pointing import POINTING
 from vlx.eval.tasks.sanity import SANITY
+from vlx.eval.tasks.seeds import SEEDS
 from vlx.eval.tasks.task import Task
 
 TASKS: tuple[Task, ...] = (
     BOXES, POINTING, AREA, ATTENTION, OCCLUSION, SANITY, DELETION, INSERTION, ACCURACY,
     EVIDENCE, HALLUCINATION,
-    LOCALISATION, CLASSES_POINTING, CLASSES_REJECT,
+    LOCALISATION, CLASSES_POINTING, CLASSES_REJECT, SEEDS,
 )  # fmt: skip

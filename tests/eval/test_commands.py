@@ -20,9 +20,9 @@ from vlx.eval.tasks.all import TASKS
 COMMANDS = (
     "boxes", "pointing", "area", "attention", "occlusion", "sanity", "deletion", "insertion", "accuracy",
     "evidence", "hallucination",
-    "localisation", "classes-pointing", "classes-reject",
+    "localisation", "classes-pointing", "classes-reject", "seeds",
 )  # fmt: skip
-CLASSIFIED = {name: ("--model", "small/classifier") for name in COMMANDS[-3:]}
+CLASSIFIED = {name: ("--model", "small/classifier") for name in COMMANDS[-4:]}
 RESULTS = {"results.parquet", "summary.json", "summary.md", "summary.tex", "settings.json", "parts"}
 
 
@@ -58,6 +58,7 @@ HOW = [
         ("localisation", ["wrong", "threshold", "connectivity", "crop", "classes"]),
         ("classes-pointing", ["wrong", "radius", "crop", "classes"]),
         ("classes-reject", ["radius", "crop", "classes"]),
+        ("seeds", ["wrong", "foreground", "background", "saliency", "crop", "classes"]),
     ],
 )
 def test_every_evaluation_takes_the_same_options_and_its_own(command: str, own: list[str]) -> None:

@@ -9,6 +9,8 @@ import typer
 from vlx.cli.options import (
     ANNOTATORS,
     ANSWER,
+    BACKGROUND,
+    BACKGROUND_LAYER,
     BATCH,
     CAPTIONS,
     CLASSES,
@@ -19,6 +21,7 @@ from vlx.cli.options import (
     DEVICE,
     ENGINE,
     FILL,
+    FOREGROUND,
     HOW,
     LAYER,
     LIMIT,
@@ -108,6 +111,10 @@ COMMANDS = (
         "classes-reject", "Classifiers: do the five likeliest classes point, or refuse by a low map?",
         (CLASSIFIER, *WHAT, RADIUS, CROP, CLASSES, *HOW),
     ),
+    (
+        "seeds", "Classifiers: are cells above a fifth of a class's map its object's?",
+        (CLASSIFIER, *WHAT, WRONG, FOREGROUND, BACKGROUND, BACKGROUND_LAYER, CROP, CLASSES, *HOW),
+    ),
 )  # fmt: skip
 """One command a task: its name, what it says of itself, and its options."""
 
@@ -159,7 +166,7 @@ evaluate.command("all")(
         METHOD,
         option("out", Path, Path("vlx-evaluation"), help="Where results and report.html go."),
         *(LAYER, SPLIT, CAPTIONS, TOLERANCE, WRONG, ANNOTATORS, ANSWER),
-        *(THRESHOLD, CONNECTIVITY, RADIUS, CROP, CLASSES),
+        *(THRESHOLD, CONNECTIVITY, RADIUS, CROP, CLASSES, FOREGROUND, BACKGROUND, BACKGROUND_LAYER),
         LIMIT,
         option("occluded", int, 20, min=1, help="Images for occlusion, deletion, insertion: slow."),
         *(WINDOW, STRIDE, FILL, STEPS, SEED, BATCH, DEVICE, PRECISION, THREADS, DAMAGED, ENGINE, WORKERS),

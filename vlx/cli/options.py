@@ -144,6 +144,18 @@ CLASSES = option(
     help="A file of lines 'category: class, class': which classes of the model the data's categories are.",
 )  # fmt: skip
 
+FOREGROUND = option(
+    "foreground", float, 0.2, min=0, max=0.999, help="A cell above this share of its map's maximum is a seed."
+)
+BACKGROUND = option(
+    "background", float, 0.1, min=0, max=0.999,
+    help="This share of cells, those of the lowest saliency, are seeds of the background.",
+)  # fmt: skip
+SALIENCY = option(
+    "saliency", str | None, None,
+    help="Where that saliency is taken, by name, index or last/2; by default at the layer explained.",
+)  # fmt: skip
+
 LIMIT = option("limit", int | None, None, min=1, help="This many images, drawn at random by the seed.")
 SEED = option("seed", int, 0, min=0, help="Of the draw, random maps, shuffling and the bootstrap.")
 BATCH = option("batch", int, 16, min=1, help="Items in one batch; a crash loses at most one.")

@@ -72,7 +72,7 @@ def kernel(image: Float[Tensor, "3 row col"], crf: Crf | None = None) -> Float[T
 
 def mean_field(
     found: Float[Tensor, "batch class row col"],
-    image: Float[Tensor, "batch 3 row col"],
+    image: Float[Tensor, "_batch 3 _row _col"],
     crf: Crf | None = None,
 ) -> Float[Tensor, "batch class row col"]:
     """The probabilities of each place after some steps of the mean field under a Potts model.

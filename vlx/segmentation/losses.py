@@ -91,7 +91,8 @@ def rank_pooled(found: Planes, decay: float) -> Float[Tensor, "batch class"]:
 def constrain_loss(found: Planes, refined: Planes, floor: float = FLOOR) -> Float[Tensor, ""]:
     """The mean over places of the divergence of ``found`` from what the CRF makes of it (Eq. 6).
 
-    That of Kullback and Leibler; ``refined`` is taken as a constant, at least ``floor`` and summing to 1 again (released code).
+    That of Kullback and Leibler; ``refined`` is taken as a constant, at least ``floor`` and summing to 1
+    again (released code).
 
     >>> even, sure = (torch.tensor([one, 1 - one]).view(1, 2, 1, 1) for one in (0.5, 0.75))
     >>> constrain_loss(even, sure)  # .75 log(.75 / .5) + .25 log(.25 / .5)

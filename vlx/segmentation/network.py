@@ -63,11 +63,11 @@ def small_network(classes: int, *, weights: bool = True) -> Segmenter:
 
 
 def large_fov(classes: int, *, weights: bool = True) -> Segmenter:
-    """DeepLab-LargeFOV (Chen et al. 2015, arXiv 1412.7062) from torchvision's VGG-16: 321 pixels give 41 x 41.
+    """DeepLab-LargeFOV (Chen et al. 2015, arXiv 1412.7062) of VGG-16: 321 pixels give 41 x 41 places.
 
-    Pools are 3 x 3, the last two of stride 1, conv5 is dilated by 2, fc6 has 1,024 filters of 3 x 3 dilated by
-    12. With ``weights`` those that torchvision publishes for ImageNet, which it may download, fc6 and fc7 by
-    taking every fourth filter and every third place; the authors' are of Caffe and subtract another mean.
+    Pools are 3 x 3, the last two of stride 1, conv5 is dilated by 2, fc6 has 1,024 filters of 3 x 3 dilated
+    by 12. With ``weights`` those that torchvision publishes for ImageNet, which it may download, fc6 and fc7
+    by every fourth filter and every third place; the authors' are of Caffe and subtract another mean.
     """
     from torchvision.models import VGG16_Weights, vgg16
 

@@ -30,6 +30,8 @@ class Recipe:
     decay: float
     optimiser: Literal["sgd", "adamw"]
     """sgd has a momentum of .9."""
+    frozen: bool
+    """Whether the convolutions stay as they are, so that only what is above them learns."""
     mirror: bool
     """Whether half of the batches are mirrored."""
     crf: Crf = field(default_factory=Crf)
@@ -38,14 +40,14 @@ class Recipe:
 
 
 SCENES = Recipe(
-    "scenes", "small", side=224, grid=(28, 28), steps=800, batch=16, rate=1e-3, last_rate=1.0,
-    drop=0.1, drop_every=600, decay=1e-2, optimiser="adamw", mirror=True, crf=Crf(scale=8.0),
-    background_layer="last/2",
+    "scenes", "small", side=224, grid=(28, 28), steps=400, batch=16, rate=2e-3, last_rate=1.0,
+    drop=0.1, drop_every=300, decay=1e-2, optimiser="adamw", frozen=True, mirror=True,
+    crf=Crf(steps=5, scale=8.0), background_layer="last/2",
 )  # fmt: skip
 """For the built-in scenes on two cores."""
 VOC12 = Recipe(
     "voc12", "large_fov", side=321, grid=(41, 41), steps=8000, batch=15, rate=1e-3, last_rate=10.0,
-    drop=0.1, drop_every=2000, decay=5e-4, optimiser="sgd", mirror=False,
+    drop=0.1, drop_every=2000, decay=5e-4, optimiser="sgd", frozen=False, mirror=False,
 )  # fmt: skip
 """Kolesnikov and Lampert 2016, as their released solver has it, for PASCAL VOC 2012 and a GPU."""
 RECIPES = (SCENES, VOC12)

@@ -18,7 +18,7 @@ Counts = Int[np.ndarray, "image part class"]
 
 @torch.no_grad()
 def segmented(network: Segmenter, pixels: torch.Tensor, size: tuple[int, int]) -> Labels:
-    """The class of each pixel of an image of (height, width): the softmax drawn out bilinearly, its maximum."""
+    """The class of each pixel of (height, width): that of the largest softmax, drawn out bilinearly."""
     network.eval()
     found = network(pixels[None]).softmax(1)
     drawn = F.interpolate(found, size, mode="bilinear", align_corners=False)

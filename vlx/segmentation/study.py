@@ -1,4 +1,4 @@
-"""The study of section 4.2 of the paper: networks that learn from different seeds, compared on held-out images.
+"""The study of section 4.2 of the paper: networks that learn from different seeds, on held-out images.
 
 Everything is kept in one folder, which belongs to its settings: seeds, checkpoints, counts, and the summary.
 What is done there is not done again.
@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from vlx.errors import VlxError
 from vlx.eval.items.models import weights_digest
@@ -39,7 +38,7 @@ from vlx.segmentation.sheet import write_sheet
 from vlx.segmentation.train import Training, train
 
 MASKS, CUES, CAM = "masks", "cues", "cam"
-"""Seeds that need no map: the true masks, as full supervision, and a file of SEC's; CAM has a model of its own."""
+"""Sources that need no map: true masks, as full supervision, and a file of SEC's; CAM has its own model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +88,15 @@ class Found:
 
 
 def carried_out(study: Study) -> list[Found]:
-    """Make the seeds, train a network on each, and count what it finds. Raises VlxError for what cannot be."""
+    """Make the seeds, train a network on each, and count what it finds.
+
+    Raises VlxError for what cannot be.
+    """
     need_same_classes(study.train, study.test)
     if not study.sources:
         raise VlxError("no seeds to learn from: give grad_cam, cam, cues or masks")
     _need_models(study)
-    _claim(study.out, _settings(study))
+    _claim(study.out / "settings.json", _settings(study), "a study of other settings")
     nothing = _Nothing(study)
     every = {source: _seeds(study, source, nothing) for source in dict.fromkeys(study.sources)}
     found: list[Found] = []
@@ -143,6 +145,8 @@ class _Nothing:
 def _seeds(study: Study, source: str, nothing: Callable[[], list[Mask]]) -> Cues:
     """The seeds of a source, kept in the folder once they are made."""
     path = study.out / "seeds" / f"{source}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _claim(path.with_suffix(".json"), _made_of(study, source), f"seeds of {source} from other models")
     if path.is_file():
         return aligned(read_cues(path), study.train.ids)
     study.told(f"seeds: {source}")
@@ -155,9 +159,14 @@ def _seeds(study: Study, source: str, nothing: Callable[[], list[Mask]]) -> Cues
     else:
         name = study.cam_model if source == CAM else study.model
         made = class_seeds(study.train, study.opened(name), _method(source), nothing(), study.recipe.grid)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_cues(path, made)
     return made
+
+
+def _made_of(study: Study, source: str) -> str:
+    """The models that decide the seeds of a source, as text."""
+    names = [] if source in (MASKS, CUES) else [study.model, *([study.cam_model] if source == CAM else [])]
+    return json.dumps([[name, weights_digest(study.opened(name))] for name in names])
 
 
 def _method(source: str) -> Method:
@@ -205,17 +214,12 @@ def _read_counts(path: Path, settings: str) -> Counts | None:
 
 def _settings(study: Study) -> str:
     """Everything that decides the numbers, as text."""
-    names = {"model": study.model, "cam_model": study.cam_model}
-    used = [one for one in study.sources if one not in (MASKS, CUES)]
     told = {
         "recipe": asdict(study.recipe),
         "seed": study.seed,
         "weights": study.weights,
         "train": _digest(study.train),
         "test": _digest(study.test),
-        "models": {
-            key: [name, weights_digest(study.opened(name))] for key, name in names.items() if name and used
-        },
         "torch": torch.__version__,
     }
     return json.dumps(told, indent=1, sort_keys=True)
@@ -226,12 +230,11 @@ def _digest(pictures: Pictures) -> str:
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-def _claim(out: Path, settings: str) -> None:
-    """Make a folder that of these settings. Raises VlxError where it is another's."""
-    path = out / "settings.json"
+def _claim(path: Path, settings: str, what: str) -> None:
+    """Make a file that of these settings. Raises VlxError where it is of others."""
     if path.is_file() and path.read_text(encoding="utf-8") != settings + "\n":
-        raise VlxError(f"{out} holds a study of other settings: give --out another folder")
-    out.mkdir(parents=True, exist_ok=True)
+        raise VlxError(f"{path.parent} holds {what}: give --out another folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, (settings + "\n").encode())
 
 

@@ -19,11 +19,11 @@ def markdown(study: Study, found: Sequence[Found]) -> str:
             ("seeds", "precision", "recall", "IoU", "background precision", "background recall"),
             _seeds(found),
         ),
-        f"Seeds of {len(train.images)} images to learn from, one confusion matrix of their pixels; means over "
-        f"the classes that are there, without the background; seeds on {recipe.grid[0]} x {recipe.grid[1]} cells.\n",
+        f"Seeds of {len(train.images)} images to learn from, on {recipe.grid[0]} x {recipe.grid[1]} cells; "
+        "one confusion matrix of all their pixels; means over classes that are there, without background.\n",
         _table(("learned from", "mean IoU", "95% interval", "images"), _networks(study, found)),
-        f"Mean IoU over {len(test.names)} classes and the background from one confusion matrix over held-out "
-        f"images (classes neither there nor found left out, 255 ignored); intervals draw images; no CRF after "
+        f"Mean IoU over {len(test.names)} classes and background from one confusion matrix over held-out "
+        "images (classes neither there nor found left out, 255 ignored); intervals draw images; no CRF after "
         f"the network. {_how(study)} {lost} damaged or missing images or masks left out.\n",
     ]
     return "\n".join(parts)
@@ -42,8 +42,8 @@ def _how(study: Study) -> str:
         )
     return (
         f"Recipe {recipe.name}: {recipe.network}, {recipe.steps} steps of {recipe.batch} images of "
-        f"{recipe.side} x {recipe.side}, seed {study.seed}; seed, expand and constrain losses 1 : 1 : 1, masks by "
-        f"cross-entropy.{maps}"
+        f"{recipe.side} x {recipe.side}, seed {study.seed}; seed, expand and constrain losses 1 : 1 : 1, "
+        f"masks by cross-entropy.{maps}"
     )
 
 

@@ -85,6 +85,7 @@ def train(network: Segmenter, training: Training, tell: Tell | None = None) -> S
     """
     recipe, device = training.recipe, torch.device(training.device)
     network.to(device)
+    network.features.requires_grad_(not recipe.frozen)
     optimiser = _optimiser(network, recipe)
     start = _restored(network, optimiser, training)
     for step in range(start, recipe.steps):
@@ -128,7 +129,8 @@ def _step(
 
 def _optimiser(network: Segmenter, recipe: Recipe) -> torch.optim.Optimizer:
     last = list(network.last.parameters())
-    rest = [one for one in network.parameters() if not any(one is mine for mine in last)]
+    learned = [one for one in network.parameters() if one.requires_grad]
+    rest = [one for one in learned if not any(one is mine for mine in last)]
     rates = (recipe.rate, recipe.rate * recipe.last_rate)
     groups = [
         {"params": some, "lr": rate, "first": rate} for some, rate in zip((rest, last), rates, strict=True)
