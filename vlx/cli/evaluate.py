@@ -10,7 +10,6 @@ from vlx.cli.options import (
     ANNOTATORS,
     ANSWER,
     BACKGROUND,
-    BACKGROUND_LAYER,
     BATCH,
     CAPTIONS,
     CLASSES,
@@ -29,6 +28,7 @@ from vlx.cli.options import (
     OUT,
     PRECISION,
     RADIUS,
+    SALIENCY,
     SEED,
     SPLIT,
     STEPS,
@@ -113,7 +113,7 @@ COMMANDS = (
     ),
     (
         "seeds", "Classifiers: are cells above a fifth of a class's map its object's?",
-        (CLASSIFIER, *WHAT, WRONG, FOREGROUND, BACKGROUND, BACKGROUND_LAYER, CROP, CLASSES, *HOW),
+        (CLASSIFIER, *WHAT, WRONG, FOREGROUND, BACKGROUND, SALIENCY, CROP, CLASSES, *HOW),
     ),
 )  # fmt: skip
 """One command a task: its name, what it says of itself, and its options."""
@@ -166,7 +166,7 @@ evaluate.command("all")(
         METHOD,
         option("out", Path, Path("vlx-evaluation"), help="Where results and report.html go."),
         *(LAYER, SPLIT, CAPTIONS, TOLERANCE, WRONG, ANNOTATORS, ANSWER),
-        *(THRESHOLD, CONNECTIVITY, RADIUS, CROP, CLASSES, FOREGROUND, BACKGROUND, BACKGROUND_LAYER),
+        *(THRESHOLD, CONNECTIVITY, RADIUS, CROP, CLASSES, FOREGROUND, BACKGROUND, SALIENCY),
         LIMIT,
         option("occluded", int, 20, min=1, help="Images for occlusion, deletion, insertion: slow."),
         *(WINDOW, STRIDE, FILL, STEPS, SEED, BATCH, DEVICE, PRECISION, THREADS, DAMAGED, ENGINE, WORKERS),
