@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 
 from vlx.errors import VlxError
 from vlx.eval.items.models import weights_digest
@@ -193,10 +194,8 @@ def _learned(study: Study, source: str, cues: Cues) -> tuple[Segmenter, Counts]:
     kept = folder / "counts.npz"
     counts = _read_counts(kept, settings.hexdigest())
     if counts is None:
-        save_file(
-            {name: one.contiguous() for name, one in network.state_dict().items()},
-            folder / "network.safetensors",
-        )
+        state = {name: one.contiguous().cpu() for name, one in network.state_dict().items()}
+        save_file(state, folder / "network.safetensors")
         counts = counts_of(network, study.test, recipe.side, study.device)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, counts=counts, settings=np.array(settings.hexdigest()))
