@@ -43,7 +43,7 @@ def sec(
     out: Annotated[Path, typer.Option(help="Where everything is kept; a run that stopped goes on.")] = Path(
         "vlx-training/sec"
     ),
-    scenes: Annotated[int, typer.Option(min=1, help="How many scenes are rendered to learn from.")] = 1600,
+    scenes: Annotated[int, typer.Option(min=1, help="How many scenes are rendered to learn from.")] = 800,
     limit: Annotated[int | None, typer.Option(min=1, help="This many images to learn from, at most.")] = None,
     test_limit: Annotated[int | None, typer.Option(min=1, help="This many to test on, at most.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Instead of those of the recipe.")] = None,

@@ -40,8 +40,8 @@ class Recipe:
 
 
 SCENES = Recipe(
-    "scenes", "small", side=224, grid=(28, 28), steps=400, batch=16, rate=2e-3, last_rate=1.0,
-    drop=0.1, drop_every=300, decay=1e-2, optimiser="adamw", frozen=True, mirror=True,
+    "scenes", "small", side=224, grid=(28, 28), steps=240, batch=16, rate=2e-3, last_rate=1.0,
+    drop=0.1, drop_every=180, decay=1e-2, optimiser="adamw", frozen=True, mirror=True,
     crf=Crf(steps=5, scale=8.0), background_layer="last/2",
 )  # fmt: skip
 """For the built-in scenes on two cores."""
