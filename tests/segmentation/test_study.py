@@ -19,7 +19,7 @@ from vlx.methods.values import class_activation_map, grad_cam
 from vlx.passes.targets import label
 from vlx.segmentation.cues import Cues, write_cues
 from vlx.segmentation.network import small_network
-from vlx.segmentation.pictures import need_same_classes, pictures_in, true_labels
+from vlx.segmentation.pictures import need_apart, pictures_in, true_labels
 from vlx.segmentation.scores import counts_of, mean_iou_with_interval, segmented
 from vlx.segmentation.seeding import background_seeds, class_seeds, quality_of
 from vlx.segmentation.sheet import coloured
@@ -83,7 +83,7 @@ def test_sets_of_other_classes_are_refused(voc: Path):
     first = pictures_in(look(voc, "train"))
     (voc / "labels.txt").write_text("background\ndog\ncat\nbus\n")
     with pytest.raises(VlxError, match="car are not among"):
-        need_same_classes(first, pictures_in(look(voc, "val")))
+        need_apart(first, pictures_in(look(voc, "val")))
 
 
 def test_the_mean_iou_is_of_one_matrix(voc: Path):
@@ -164,6 +164,7 @@ def test_the_published_recipe_runs_a_few_steps_on_a_cue_file(
         (["--seeds", "grad_cam", "--model", ""], "need --model"),
         (["--seeds", "cam", "--cam-model", ""], "--cam-model"),
         (["--device", "cuda:99"], "use cpu"),
+        ([], "6 images to learn from are among those to test on"),
     ],
 )
 def test_what_cannot_be_is_one_line(

@@ -118,8 +118,13 @@ def batch_of(pictures: Pictures, cues: Cues, rows: Sequence[int], side: int) -> 
     return Batch(pixels, torch.from_numpy(cues.labels[at]), torch.from_numpy(cues.shown[at]))
 
 
-def need_same_classes(train: Pictures, test: Pictures) -> None:
-    """Raises VlxError where two sets of images are not of the same classes."""
+def need_apart(train: Pictures, test: Pictures) -> None:
+    """Raises VlxError where two sets of images share one, or are not of the same classes."""
+    both = {one.path for one in train.images} & {one.path for one in test.images}
+    if both:
+        raise VlxError(
+            f"{len(both)} images to learn from are among those to test on: give --test, or --test-split"
+        )
     if train.names != test.names:
         other = [name for name in train.names if name not in test.names][:3]
         raise VlxError(

@@ -28,7 +28,7 @@ from vlx.segmentation.network import Segmenter, network_named
 from vlx.segmentation.pictures import (
     Pictures,
     batch_of,
-    need_same_classes,
+    need_apart,
     pixels_of,
     true_labels,
 )
@@ -93,10 +93,10 @@ def carried_out(study: Study) -> list[Found]:
 
     Raises VlxError for what cannot be.
     """
-    need_same_classes(study.train, study.test)
     if not study.sources:
         raise VlxError("no seeds to learn from: give grad_cam, cam, cues or masks")
     _need_models(study)
+    need_apart(study.train, study.test)
     _claim(study.out / "settings.json", _settings(study), "a study of other settings")
     nothing = _Nothing(study)
     every = {source: _seeds(study, source, nothing) for source in dict.fromkeys(study.sources)}
@@ -177,8 +177,9 @@ def _method(source: str) -> Method:
 def _learned(study: Study, source: str, cues: Cues) -> tuple[Segmenter, Counts]:
     recipe, folder = study.recipe, study.out / source
     settings = hashlib.sha256(_settings(study).encode() + cues.labels.tobytes() + cues.shown.tobytes())
-    torch.manual_seed(study.seed)
-    network = network_named(recipe.network, len(study.train.names), weights=study.weights)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(study.seed)
+        network = network_named(recipe.network, len(study.train.names), weights=study.weights)
     training = Training(
         recipe, source == MASKS, len(study.train.images),
         partial(batch_of, study.train, cues, side=recipe.side),
