@@ -100,7 +100,7 @@ def test_each_command_writes_rows_and_summaries(command: str, world: Path, tmp_p
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert parquet.read_table(out / "results.parquet").num_rows == summary["items"] > 0
     assert summary["images"] == 2
-    assert ("statistics" in summary) == (command in ("evidence", "hallucination"))
+    assert ("statistics" in summary) == (command in ("evidence", "hallucination", "seeds"))
     assert summary["settings"]["task"] == command
     assert "Protocol: " in said
     assert f"results: {out}" in said
