@@ -45,10 +45,10 @@ class Asked:
     """Further columns, of all maps of a method."""
     of_centre: Callable[[Map], Outcomes] = field(default=lambda _map: {})
     """Further columns of the centre prior."""
-    of_unlearned: Callable[[Map | None], Outcomes] = field(default=lambda _map: {})
-    """Further columns of the map under shuffled weights; None where that has no finite numbers."""
     facts: Outcomes = field(default_factory=dict[str, Outcome])
     """Columns that need no map."""
+    of_unlearned: Callable[[Map | None], Outcomes] = field(default=lambda _map: {})
+    """Further columns of the map under shuffled weights; None where that has no finite numbers."""
 
 
 AskedOf = Callable[[Opened, int], Asked | LeftOut]

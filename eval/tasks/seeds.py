@@ -183,7 +183,7 @@ def _asked(options: Options, opened: Opened, at: int) -> Asked | LeftOut:
         lambda plane: judge.iou(cells(plane)),
         extras,
         lambda plane: {**judge.shares(cells(plane), "centre_"), **judge.counts(cells(plane), _CENTRE)},
-        of_unlearned,
+        of_unlearned=of_unlearned,
     )
 
 
@@ -207,7 +207,7 @@ def _nothing(options: Options, opened: Opened, at: int) -> Asked:
         lambda _plane: none,
         lambda maps: {**empty, **less, **counts(_PARTS, maps[0])},
         partial(counts, _CENTRE),
-        of_unlearned,
+        of_unlearned=of_unlearned,
     )
 
 

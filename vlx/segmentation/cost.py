@@ -28,7 +28,7 @@ def crf_cost(grid: tuple[int, int], classes: int, images: int = 5, device: str =
     random = torch.Generator().manual_seed(0)
     cuda = torch.device(device).type == "cuda"
     times: list[float] = []
-    most = 0
+    most = held = 0
     for _ in range(images + 1):  # the first warms up
         found = torch.rand(1, classes, *grid, generator=random).softmax(1).to(device)
         image = (torch.rand(1, 3, *grid, generator=random) * 255).to(device)

@@ -74,7 +74,7 @@ def large_fov(classes: int, *, weights: bool = True) -> Segmenter:
     published = vgg16(weights=VGG16_Weights.IMAGENET1K_V1 if weights else None)
     layers: list[nn.Module] = []
     pools = 0
-    for layer in published.features:
+    for layer in published.features.children():
         if isinstance(layer, nn.MaxPool2d):
             pools += 1
             layers.append(nn.MaxPool2d(3, 1 if pools > 3 else 2, 1))

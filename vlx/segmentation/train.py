@@ -51,7 +51,9 @@ def sec_losses(scores: Tensor, batch: Batch, recipe: Recipe) -> dict[str, Tensor
     found = probabilities(scores)
     classes = torch.arange(scores.shape[1], device=scores.device)
     seeds = batch.labels[:, None] == classes[:, None, None]
-    refined = mean_field(found.detach(), colours_on(batch.pixels, scores.shape[2:]), recipe.crf)
+    refined = mean_field(
+        found.detach(), colours_on(batch.pixels, (scores.shape[2], scores.shape[3])), recipe.crf
+    )
     return {
         "seed": seed_loss(found, seeds),
         "expand": expand_loss(found, batch.shown),
