@@ -86,9 +86,15 @@ def _wrong(options: Options, opened: Opened, at: int, _target: Target) -> Mappin
 def _rows(models: Models, items: Sequence[Item], methods: Sequence[Method], options: Options) -> list[Row]:
     models, view = for_input(_seen(models, options.crop))
     target_of = partial(_target, options)
-    hidden = cache(
-        lambda size: cache(lambda opened: falls(target_of, _windows(options, size, opened), opened))
-    )
+
+    @cache
+    def hidden(size: int | None) -> Hidden:
+        @cache
+        def of_part(opened: Opened) -> dict[int, Map]:
+            return falls(target_of, _windows(options, size, opened), opened)
+
+        return of_part
+
     return scored_rows(
         models, items, methods, CLASSES_OCCLUSION.columns_for(options), target_of,
         partial(_scoring, options, hidden), seed=options.seed, view=view,

@@ -51,7 +51,7 @@ class_activation_map = Method("class_activation_map", perturbed=_class_activatio
 """CAM, for classifiers whose maps are averaged for a linear layer."""
 
 
-_SIGNED = {"kept": lambda plane: plane, "stretched": cam.stretched, "magnitude": torch.abs}
+_SIGNED = {"kept": torch.positive, "stretched": cam.stretched, "magnitude": torch.abs}
 
 
 def grad_cam_with(
