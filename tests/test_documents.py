@@ -131,8 +131,8 @@ RUN = [
     line
     for line in shell_lines("vlx")
     if not re.search(
-        r"--model|inspect|(check|layers) torchvision|evaluate all|evaluate methods", line
-    )  # no file of theirs is here; tests/cli has them
+        r"--model|inspect|(check|layers) torchvision|evaluate (all|methods|ablations|layers)|train", line
+    )  # no file of theirs is here, or they take long; other tests have them
 ]
 
 

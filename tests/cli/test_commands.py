@@ -376,7 +376,7 @@ def test_images_of_one_name_are_saved_apart_and_an_image_given_twice_is_explaine
         (["classify", "{photo}", "--model", "{classifier}", "--label", "boxor"], 1, "near names: boxer"),
         (["classify", "{photo}", "--model", "{classifier}", "--device", "gpu"], 1, "use cpu"),
         (["classify", "{photo}", "--model", "{classifier}", "--out", "{photo}"], 1, "photo.png"),
-        (["classify", "{photo}"], 2, "--model"),
+        (["classify"], 2, "IMAGE"),
         (["caption"], 2, "IMAGE"),
         (["caption", "{photo}", "--beam", "0"], 2, "--beam"),
         (["caption", "{photo}", "--bean", "2"], 2, "--bean"),
