@@ -131,7 +131,8 @@ RUN = [
     line
     for line in shell_lines("vlx")
     if not re.search(
-        r"--model|inspect|(check|layers) torchvision|evaluate (all|methods|ablations|layers)|train", line
+        r"--model|inspect|(check|layers) torchvision|evaluate (all|methods|ablations|layers|hallucination)|train",
+        line,
     )  # no file of theirs is here, or they take long; other tests have them
 ]
 

@@ -54,8 +54,11 @@ def test_a_function_of_ones_own_is_a_model(own: str) -> None:
     ("name", "said"),
     [
         ("neuraltalk:model.t7", "no model 'neuraltalk:model.t7'; near names: neuraltalk2:FILE"),
-        ("scenes/captoner", "no model 'scenes/captoner'; near names: scenes/captioner, scenes/vqa"),
-        ("scenes/captioner:x", "no model 'scenes/captioner:x'; near names: scenes/captioner, scenes/vqa"),
+        ("scenes/captoner", "no model 'scenes/captoner'; near names: scenes/captioner, scenes/classifier"),
+        (
+            "scenes/captioner:x",
+            "no model 'scenes/captioner:x'; near names: scenes/captioner, scenes/classifier",
+        ),
         ("resnet50", "no model 'resnet50'; for example: scenes/captioner"),
         ("", "no model ''; for example: scenes/captioner"),
     ],

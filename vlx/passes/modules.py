@@ -33,6 +33,7 @@ _kept: "weakref.WeakKeyDictionary[nn.Module, _Structure]" = weakref.WeakKeyDicti
 class Modules:
     """The modules of a model in the order of ``named_modules``, each once.
 
+    >>> from torch import nn
     >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     >>> modules_of(net).named["1"]
     ReLU()
@@ -94,6 +95,7 @@ _numbered, _told = object(), object()
 def modules_of(model: nn.Module) -> Modules:
     """The modules of a model.
 
+    >>> from torch import nn
     >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     >>> modules_of(net).of_kind(nn.ReLU)
     [ReLU()]

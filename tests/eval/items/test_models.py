@@ -63,7 +63,10 @@ def test_a_shuffled_adapter_explains_its_own_network() -> None:
 
 
 def test_types_are_told_by_what_a_model_offers() -> None:
-    assert [type_of(small.load(name)) for name in small.MODELS] == ["captioner", "vqa", "classifier"]
+    found = {name: type_of(small.load(name)) for name in small.MODELS}
+    assert found == {
+        name: next(one for one in ("captioner", "vqa", "classifier") if one in name) for name in small.MODELS
+    }
     with pytest.raises(VlxError, match="neither generate"):
         type_of(object())
 

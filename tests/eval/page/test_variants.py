@@ -124,7 +124,7 @@ def test_a_signed_map_that_is_cut_above_0_has_the_boxes_of_a_rectified_one() -> 
 
 def test_ablations_that_a_model_does_not_allow_are_named(world: Path, tmp_path: Path, run: Run) -> None:
     out = tmp_path / "out"
-    status, said, _ = run(
+    status, said, err = run(
         "evaluate",
         "ablations",
         "--model",
@@ -137,7 +137,7 @@ def test_ablations_that_a_model_does_not_allow_are_named(world: Path, tmp_path: 
         3,
         *TASK,
     )
-    assert status == 0
+    assert status == 0, err
     (model,) = told(out, "ablations")
     assert set(model["left_out"]) == {"grad_cam_deconvolution", "grad_cam_guided"}
     assert "no ReLU is between layer 1 and the scores" in model["left_out"]["grad_cam_guided"]

@@ -65,7 +65,9 @@ def test_wrong_words_are_a_setting_where_there_are_any() -> None:
     assert "wrong" not in SETTINGS.plain["options"]  # as in results of before
     given = Options(limit=3)
     having = {task.name for task in TASKS if task.options_for(given) == given}
-    assert having == {"boxes", "pointing", "area", "localisation", "classes-pointing"}
+    assert having == {
+        "boxes", "pointing", "area", "localisation", "classes-pointing", "classes-occlusion", "seeds",
+    }  # fmt: skip
     assert all(task.options_for(given).wrong == 0 for task in TASKS if not task.wrong)
 
 
