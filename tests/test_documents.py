@@ -127,14 +127,11 @@ def test_the_command_line_takes_a_line_of_the_documents(line: str, desk: Path) -
     assert (result.exit_code, len(called)) == (0, 1), result.output
 
 
-RUN = [
-    line
-    for line in shell_lines("vlx")
-    if not re.search(
-        r"--model|inspect|(check|layers) torchvision|evaluate (all|methods|ablations|layers|hallucination)|train",
-        line,
-    )  # no file of theirs is here, or they take long; other tests have them
-]
+ELSEWHERE = (
+    "--model|inspect|(check|layers) torchvision|evaluate (all|methods|ablations|layers|hallucination)|train"
+)
+"""No file of theirs is here, or they take long; other tests have them."""
+RUN = [line for line in shell_lines("vlx") if not re.search(ELSEWHERE, line)]
 
 
 def test_most_lines_need_no_download() -> None:

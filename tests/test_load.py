@@ -57,7 +57,7 @@ def test_a_function_of_ones_own_is_a_model(own: str) -> None:
         ("scenes/captoner", "no model 'scenes/captoner'; near names: scenes/captioner, scenes/classifier"),
         (
             "scenes/captioner:x",
-            "no model 'scenes/captioner:x'; near names: scenes/captioner, scenes/classifier",
+            "no model 'scenes/captioner:x'; near names: scenes/captioner",
         ),
         ("resnet50", "no model 'resnet50'; for example: scenes/captioner"),
         ("", "no model ''; for example: scenes/captioner"),
