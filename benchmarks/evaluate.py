@@ -3,8 +3,8 @@
 Word pointing on the held-out scenes at batch 16, beside one bare forward over the same images, with the
 built-in captioner and one on VGG-16 (random weights); what share of it is scoring; whether memory grows over
 2,000 items; occlusion maps of the built-in VQA model beside captum's, and of several captions of one image;
-CNNs with their weights channels last; and summaries of several columns from one bootstrap draw beside one
-draw each.
+CNNs that run again only in what a window changed; CNNs with their weights channels last; and summaries of
+several columns from one bootstrap draw beside one draw each.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 import vlx
+from benchmarks.occluded import NETWORKS, print_occluded
 from benchmarks.speed import RUNS, alternating
 from vlx.adapters.files.weights import ready
 from vlx.adapters.nets.backbones import torchvision_network, without_classifier
@@ -275,6 +276,8 @@ def main() -> None:
     print_memory(load_captioner())
     print_occlusion(given.runs)
     print_shared_windows(vgg_captioner(), given.runs)
+    for name, side in NETWORKS.items():
+        print_occluded(name, side, given.runs)
     print_layouts(given.runs)
     print_summaries()
 

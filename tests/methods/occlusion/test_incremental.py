@@ -9,12 +9,14 @@ import torch
 from torch import nn
 
 import vlx
-import vlx.methods.occlusion.incremental
+import vlx.methods.occlusion.changed
 from tests.adapters import small
 from tests.passes.test_capture import Broken, state_of
 from vlx.adapters.nets.backbones import torchvision_network
 from vlx.adapters.parts.classifier import Classifier
-from vlx.methods.occlusion.incremental import Axis, Span, Step, changes_only
+from vlx.methods.occlusion.boxes import Axis, Span
+from vlx.methods.occlusion.changed import Window
+from vlx.methods.occlusion.incremental import changes_only
 
 
 def chain(*layers):
@@ -75,11 +77,11 @@ def differences(shape, batch=7, seed=0):
     yield apart
 
 
-@pytest.mark.parametrize("most", [0.0, 0.3, vlx.methods.occlusion.incremental.MOST, 1.0])
+@pytest.mark.parametrize("most", [0.0, 0.3, vlx.methods.occlusion.changed.MOST, 1.0])
 @pytest.mark.parametrize("shape", [(40, 40), (37, 54)])
 @pytest.mark.parametrize("name", CHAINS)
 def test_any_images_give_what_the_network_gives(name, shape, most, monkeypatch):
-    monkeypatch.setattr(vlx.methods.occlusion.incremental, "MOST", most)
+    monkeypatch.setattr(vlx.methods.occlusion.changed, "MOST", most)
     torch.manual_seed(0)
     network = CHAINS[name]()
     for module in network.modules():
@@ -99,13 +101,16 @@ def test_any_images_give_what_the_network_gives(name, shape, most, monkeypatch):
 def computed_again(monkeypatch):
     """Fills with the rows and columns that are computed again of each map."""
     sizes = []
-    again = Step.again
+    on = Window.on
 
-    def counted(step, changed, at, wanted):
-        sizes.append((wanted[0].length, wanted[1].length))
-        return again(step, changed, at, wanted)
+    def counted(window, part, first):
+        found, box = on(window, part, first)
+        if box is not None:
+            assert found.shape[2:] == (box.rows.length, box.cols.length)
+            sizes.append((box.rows.length, box.cols.length))
+        return found, box
 
-    monkeypatch.setattr(Step, "again", counted)
+    monkeypatch.setattr(Window, "on", counted)
     return sizes
 
 
