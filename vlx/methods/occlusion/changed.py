@@ -18,8 +18,11 @@ from vlx.methods.occlusion.boxes import Axis, Box, Images, One, around, everywhe
 MOST = 0.75
 """The share of a map above which all of it is computed: cutting and pasting would cost more."""
 
+Run = Callable[[Images, tuple[int, int]], Images]
 Key = tuple[Any, ...]
 """What a result is known by; it names tensors by their identity."""
+RELU: Key = ("relu",)
+"""By which a ReLU is known."""
 
 
 @dataclass(eq=False)
@@ -146,7 +149,7 @@ class Window:
     """Whether a last window may stick out behind the padding."""
     value: float
     """What stands around the map."""
-    run: Callable[[Images, tuple[int, int]], Images]
+    run: Run
     """The layer on a map, with so much padding."""
     even: bool = True
     """Whether it does the same at the edges of a map, given what stands around it."""
@@ -203,42 +206,54 @@ class Window:
         return (*source.shape[:2], *self.counts(source.size))
 
     def _made(self, source: Map, behind: Behind) -> Part:
+        return self._run(source, behind, (*self.key, *(each.key for each in behind)))
+
+    def _run(self, source: Map, behind: Behind, key: Key) -> Part:
         part, first = source.now(), source.first
         found, box = self.on(part, first)
         own = applied(behind, found, mine=True)
         if box is None or part.of_first is None:
             return Part(own)
-        of_first = part.of_first
-        key = (*self.key, id(of_first), *(each.key for each in behind))
-        native = self.axes[0].padding, self.axes[1].padding
+        of_first, native = part.of_first, (self.axes[0].padding, self.axes[1].padding)
         return Part(
             own,
             box,
-            first.of(key, of_first, lambda: last(applied(behind, self.run(of_first, native), mine=True))),
+            first.of(
+                (*key, id(of_first)),
+                of_first,
+                lambda: last(applied(behind, self.run(of_first, native), mine=True)),
+            ),
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Convolution(Window):
-    """A convolution, into which a normalisation behind it is drawn."""
+    """A convolution, into which a normalisation and a ReLU behind it are drawn."""
 
     weight: Tensor = field(kw_only=True)
     bias: Tensor | None = field(kw_only=True)
-    of: Callable[[Tensor, Tensor | None], Callable[[Images, tuple[int, int]], Images]] = field(kw_only=True)
-    """The layer with a weight and a bias."""
+    laid: Callable[[Tensor], Tensor] = field(kw_only=True)
+    """Lays a weight out for many runs."""
+    of: Callable[[Tensor, Tensor | None, bool], Run] = field(kw_only=True)
+    """The layer with a weight that was laid out and a bias, and with a ReLU, if that is said."""
 
     def _shape(self, source: Map) -> tuple[int, int, int, int]:
         return (source.shape[0], len(self.weight), *self.counts(source.size))
 
     def _made(self, source: Map, behind: Behind) -> Part:
-        norm = behind[0].norm if behind else None
-        if norm is None or self.weight.dtype not in (torch.float32, torch.float64):
-            return super()._made(source, behind)
-        key, first = (*self.key, *behind[0].key), source.first
-        weight = first.of(("weight", *key), self, lambda: last(self.weight * norm()[0][:, None, None, None]))
-        bias = first.of(("bias", *key), self, lambda: _shifted(self.bias, *norm()))
-        folded = replace(self, key=key, weight=weight, bias=bias, run=self.of(weight, bias))
-        return Window._made(folded, source, behind[1:])
+        first, key, rest, bias = source.first, self.key, behind, self.bias
+        norm = behind[0].norm if behind and self.weight.dtype in (torch.float32, torch.float64) else None
+        if norm is not None:
+            key, rest = (*key, *behind[0].key), behind[1:]
+            bias = first.of(("bias", *key), self, lambda: _shifted(self.bias, *norm()))
+
+        def weight() -> Tensor:
+            return self.laid(self.weight if norm is None else self.weight * norm()[0][:, None, None, None])
+
+        rectified = bool(rest) and rest[0].key == RELU
+        run = self.of(first.of(("weight", *key), self, weight), bias, rectified)
+        told = (*self.key, *(each.key for each in behind))
+        return replace(self, run=run)._run(source, rest[1:] if rectified else rest, told)
 
 
 def _shifted(bias: Tensor | None, scale: Tensor, shift: Tensor) -> Tensor:
@@ -246,15 +261,24 @@ def _shifted(bias: Tensor | None, scale: Tensor, shift: Tensor) -> Tensor:
 
 
 def together(
-    maps: Sequence[Map | One], shape: tuple[int, int, int, int], run: Callable[..., Images], key: Key
+    maps: Sequence[Map | One],
+    shape: tuple[int, int, int, int],
+    run: Callable[..., Images],
+    key: Key,
+    *,
+    in_place: bool = False,
 ) -> Map:
-    """What an operation makes of several maps at each place; a tensor is the same for all images."""
+    """What an operation makes of several maps at each place; a tensor is the same for all images.
+
+    ``in_place`` says that nobody has the first map any more but who reads it already.
+    """
     given = [one for one in maps if isinstance(one, Map)]
     first = given[0].first
     for one in given:
         one.readers += 1
 
     def make(behind: Behind) -> Part:
+        mine = in_place and isinstance(maps[0], Map) and maps[0].part is None and maps[0].readers == 1
         parts = [one.now() if isinstance(one, Map) else Part(one, None, one) for one in maps]
         of_first = [part.of_first for part in parts]
         boxes = [part.box for part in parts if part.box is not None]
@@ -265,12 +289,14 @@ def together(
             for other in boxes[1:]:
                 box = box.joined(other, shape[2:])
         if box is None or most_of(box, shape[2:]):
-            return Part(applied(behind, run(*(part.whole() for part in parts)), mine=True))
-        own = applied(behind, run(*(part.within(box) for part in parts)), mine=True)
+            return Part(of([part.whole() for part in parts], behind, mine))
+        own = of([part.within(box) for part in parts], behind, mine)
         told = (*key, *map(id, of_first), *(each.key for each in behind))
-        return Part(
-            own, box, first.of(told, of_first, lambda: last(applied(behind, run(*of_first), mine=True)))
-        )
+        return Part(own, box, first.of(told, of_first, lambda: last(of(of_first, behind, False))))
+
+    def of(given: Sequence[Any], behind: Behind, mine: bool) -> Images:
+        found = run(*given, out=given[0]) if mine else run(*given)
+        return applied(behind, found, mine=True)
 
     return Map(shape, make, first)
 

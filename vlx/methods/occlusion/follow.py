@@ -224,7 +224,8 @@ def _pair(name: str, func: Any, args: tuple[Any, ...], named: Mapping[str, Any])
         one, two = tensors
         if one.map.shape != two.map.shape or one.dtype != two.dtype:
             return None
-        return _result(one, together([one.map, two.map], one.map.shape, run, key), in_place)
+        made = together([one.map, two.map], one.map.shape, run, key, in_place=in_place)
+        return _result(one, made, in_place)
     (x,), at = tensors, int(args[1] is tensors[0])
     other = args[1 - at]
     if isinstance(other, bool | str) or (in_place and at == 1) or x.known.key(other) is None:

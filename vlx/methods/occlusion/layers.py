@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vlx.methods.occlusion.boxes import Axis, Images
-from vlx.methods.occlusion.changed import Convolution, Each, First, Key, Window
+from vlx.methods.occlusion.changed import RELU, Convolution, Each, First, Key, Run, Window
 
 _EACH = frozenset(
     (
@@ -21,7 +21,6 @@ _EACH = frozenset(
 _SMALL = 4096
 
 Values = Mapping[str, Any]
-Run = Callable[[Images, tuple[int, int]], Images]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +67,7 @@ def each_of(name: str, call: Any, args: Sequence[Any], named: Values, known: Kno
         return None
     rest, key = args[1:], (name, *others, *keys)
     if name == "relu" and not others:
-        return Each(lambda images, mine: functional.relu(images, inplace=mine), key)
+        return Each(lambda images, mine: functional.relu(images, inplace=mine), RELU)
     if "inplace" in named:
         return Each(lambda images, mine: call(images, *rest, **others, inplace=mine), key)
     plain: Any = getattr(functional, name, None) or getattr(torch, name)
@@ -126,14 +125,41 @@ def convolution(args: Sequence[Any], named: Values, known: Known) -> Window | No
     if id(weight) not in known.own or not (bias is None or id(bias) in known.own):
         return None
 
-    def of(weight: Tensor, bias: Tensor | None) -> Run:
-        return lambda images, padding: functional.conv2d(
-            images, weight, bias, stride, padding, dilation, groups
-        )
+    fused = _fused(weight)
+
+    def laid(weight: Tensor) -> Tensor:
+        if not fused:
+            return weight.contiguous(memory_format=torch.channels_last)
+        return torch.ops.mkldnn._reorder_convolution_weight(weight, padding, stride, dilation, groups, [])
+
+    def of(weight: Tensor, bias: Tensor | None, rectified: bool) -> Run:
+        def run(images: Images, padding: tuple[int, int]) -> Images:
+            if fused:
+                then = "relu" if rectified else "none"
+                return torch.ops.mkldnn._convolution_pointwise(
+                    images, weight, bias, padding, stride, dilation, groups, then, [], ""
+                )
+            found = functional.conv2d(images, weight, bias, stride, padding, dilation, groups)
+            return functional.relu_(found) if rectified else found
+
+        return run
 
     key = ("conv2d", *(known.keys(weight, bias) or ()), stride, padding, dilation, groups)
     axes = _axes(kernel, stride, padding, dilation)
-    return Convolution(key, axes, False, 0.0, of(weight, bias), weight=weight, bias=bias, of=of)
+    plain = of(weight, bias, False)
+    return Convolution(key, axes, False, 0.0, plain, weight=weight, bias=bias, laid=laid, of=of)
+
+
+def _fused(weight: Tensor) -> bool:
+    """Whether oneDNN has a convolution of a weight that is laid out once, with a ReLU in the same pass."""
+    return (
+        weight.dtype == torch.float32
+        and weight.device.type == "cpu"
+        and torch.backends.mkldnn.is_available()
+        and bool(getattr(torch._C, "_get_mkldnn_enabled", bool)())
+        and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+        and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
+    )
 
 
 def max_pool(args: Sequence[Any], named: Values, _known: Known) -> Window | None:
