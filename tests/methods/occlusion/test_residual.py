@@ -141,7 +141,7 @@ def test_random_networks_give_what_they_give_in_full(seed, most, monkeypatch, fa
     monkeypatch.setattr(vlx.methods.occlusion.changed, "MOST", most)
     torch.manual_seed(seed)
     exact(normal(Residual(seed)), [*differences([(40, 40), (37, 54)][seed % 2], seed=seed)])
-    assert fallen == [True]
+    assert fallen == [True, True]
     assert any(reached)
 
 
@@ -156,7 +156,7 @@ def test_published_networks_give_what_they_give_in_full(name, fallen, reached):
     ):
         one[:, row : row + size, col : col + size] = 0
     exact(network, [image, hidden, hidden[:1], hidden[2:]])
-    assert fallen == [True]
+    assert fallen == [True, True]
     assert sum(reached) > (2 if "shuffle" in name else 20)
 
 
@@ -206,7 +206,7 @@ class Squeezed(nn.Module):
 def test_what_is_not_known_gets_whole_maps(way, fallen, reached):
     torch.manual_seed(0)
     exact(normal(Squeezed(way)), [*differences((30, 30), batch=3)])
-    assert fallen == ([] if way == "view" else [True])  # a view that is changed changes what it is of
+    assert fallen == ([] if way == "view" else [True, True])  # a view that is changed changes what it is of
     assert any(reached)
 
 
@@ -214,7 +214,7 @@ def test_networks_that_weigh_channels(fallen):
     torch.manual_seed(0)
     network = normal(torchvision_network("mobilenet_v3_small", classes=5))
     exact(network, [*differences((64, 64), batch=3)][:3])
-    assert fallen == [True]
+    assert fallen == [True, True]
 
 
 class Odd(nn.Module):
@@ -321,7 +321,7 @@ def test_other_precisions(kind, layout, fallen):
         with changes_only(network):
             network(image)
             found = network(images).float()
-    assert fallen == [True]
+    assert fallen == [True, True]
     close = 1e-5 if kind is torch.float32 else 3e-2
     torch.testing.assert_close(found, wanted, rtol=0, atol=close * float(wanted.abs().max()))
 
@@ -332,9 +332,8 @@ def test_a_network_that_does_something_new_in_each_run_keeps_little():
     class Scaled(Odd):
         def forward(self, images, scale=None):
             self.runs += 1
-            return self.body(functional.leaky_relu(self.body[0](images)[:, :3], 0.1 / self.runs)).mean(
-                (1, 2, 3)
-            )
+            found = self.body[0](images)[:, :3]
+            return self.body(functional.leaky_relu(found, 0.1 / max(1, self.runs - 6))).mean((1, 2, 3))
 
     torch.manual_seed(0)
     network = normal(Scaled(""))
@@ -352,12 +351,12 @@ def test_a_network_that_does_something_new_in_each_run_keeps_little():
 
 
 def test_little_is_multiplied_and_added():
-    """A window of 5 in the middle of 96: each stage of a ResNet-18 is computed in a part of its maps."""
+    """A window of 5 in the middle of 384: each stage of a ResNet-18 is computed in a part of its maps."""
     torch.manual_seed(0)
-    network = normal(torchvision_network("resnet18", classes=5))
-    image = torch.randn(1, 3, 192, 192, dtype=torch.float64)
+    network = normal(torchvision_network("resnet18", classes=5)).float()
+    image = torch.randn(1, 3, 384, 384)
     hidden = image.clone()
-    hidden[:, :, 94:99, 94:99] = 0
+    hidden[:, :, 190:195, 190:195] = 0
     with torch.no_grad():
         with FlopCounterMode(display=False) as whole:
             network(hidden)

@@ -29,9 +29,10 @@ def changes_only(network: nn.Module) -> Generator[None, None, None]:
     """Let a network compute its first maps again only where an image differs from the first of the block.
 
     For networks of images with two convolutions at least; others, TorchScript, and runs that are recorded
-    for gradients run as ever, and so does the rest of the block where a run fails or, in the first that has
-    changes, gives another result than the network itself. Any images give what they would give without the
-    block, to rounding. The network is as it was when the block ends.
+    for gradients run as ever, and so does the rest of the block where a run fails or gives another result
+    than the network itself, which is tried on the first images, and on two of the first that differ. Any
+    images give what they would give without the block, to rounding. The network is as it was when the block
+    ends.
     """
     if not _has_convolutions(network):
         yield
@@ -47,7 +48,8 @@ class _Again:
         self.network, self.run = network, network.forward
         self.image: One | None = None
         self.known: Known | None = None
-        self.follows, self.checked = True, False
+        self.follows = True
+        self.checked = {False: False, True: False}  # without and with changes
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         """What the network gives."""
@@ -73,8 +75,8 @@ class _Again:
                 raise
             self.follows = False
             return self.run(*inputs, **named)
-        if not self.checked and given.differs:
-            self.checked = True
+        if not self.checked[given.differs]:
+            self.checked[given.differs] = True
             self.follows = self._as_in_full(found, images, inputs, named)
         return found if self.follows else self.run(*inputs, **named)
 
