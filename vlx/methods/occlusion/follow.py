@@ -179,12 +179,14 @@ def _channels(x: Changed, index: Any) -> Changed | None:
     """Some channels of a tensor, or one."""
     if not (isinstance(index, tuple) and len(index) == 2 and index[0] == slice(None)):
         return None
-    (_, chosen), count = index, x.map.shape[1]
-    one = isinstance(chosen, int) and not isinstance(chosen, bool)
-    if not one and not isinstance(chosen, slice):
+    chosen, count = cast("tuple[Any, Any]", index)[1], x.map.shape[1]
+    if isinstance(chosen, slice):
+        kept, one = range(count)[chosen], False
+    elif type(chosen) is int:
+        kept, one = range(count)[chosen : chosen + 1 or None], True
+    else:
         return None
-    kept = range(count)[chosen : chosen + 1 or None] if one else range(count)[chosen]
-    if not len(kept) or kept.step != 1:
+    if not kept or kept.step != 1:
         return None
     each, (batch, _, *size) = picked(slice(kept.start, kept.stop)), x.map.shape
     source = x.map

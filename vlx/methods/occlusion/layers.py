@@ -156,7 +156,6 @@ def _fused(weight: Tensor) -> bool:
         weight.dtype == torch.float32
         and weight.device.type == "cpu"
         and torch.backends.mkldnn.is_available()
-        and bool(getattr(torch._C, "_get_mkldnn_enabled", bool)())
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
         and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
     )
