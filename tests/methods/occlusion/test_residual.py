@@ -207,7 +207,7 @@ def test_what_is_not_known_gets_whole_maps(way, fallen, reached):
     torch.manual_seed(0)
     exact(normal(Squeezed(way)), [*differences((30, 30), batch=3)])
     assert fallen == ([] if way == "view" else [True, True])  # a view that is changed changes what it is of
-    assert any(reached) == (way != "view")
+    assert any(reached)
 
 
 def test_networks_that_weigh_channels(fallen):

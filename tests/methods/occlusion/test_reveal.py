@@ -125,7 +125,7 @@ def test_an_image_with_several_questions_is_seen_once(answerer):
     run = replace(run, below=replace(run.below, cnn=answerer.network.cnn))
     answerer.network.cnn.seen = 0
     together = vlx.explain(run, wanted, method, evidence=True)
-    assert answerer.network.cnn.seen == 2 * 2 * (1 + 4 * 4)
+    assert answerer.network.cnn.seen == 2 * 2 * (1 + 4 * 4 + 3)  # three in full too, as of occlusion
     for mine, theirs in zip(together, alone, strict=True):
         if theirs is None:
             assert mine.raw.shape == (0, 32, 32)

@@ -198,8 +198,9 @@ class Window:
         return first.of(("share", *self.key, *ones.shape), None, share)
 
     def of_map(self, source: Map) -> Map:
-        """What it gives of a map."""
+        """What it gives of a map, which is read now: a chain of what waits for one another would be deep."""
         source.readers += 1
+        source.now()
         return Map(self._shape(source), lambda behind: self._made(source, behind), source.first)
 
     def _shape(self, source: Map) -> tuple[int, int, int, int]:
