@@ -67,7 +67,7 @@ def reached(monkeypatch):
     return seen
 
 
-def exact(network, batches):
+def check_exact(network, batches):
     """Check every batch against the network in full."""
     with torch.no_grad():
         wanted = [network(images.clone()) for images in batches]
@@ -140,7 +140,7 @@ class Residual(nn.Module):
 def test_random_networks_give_what_they_give_in_full(seed, most, monkeypatch, fallen, reached):
     monkeypatch.setattr(vlx.methods.occlusion.changed, "MOST", most)
     torch.manual_seed(seed)
-    exact(normal(Residual(seed)), [*differences([(40, 40), (37, 54)][seed % 2], seed=seed)])
+    check_exact(normal(Residual(seed)), [*differences([(40, 40), (37, 54)][seed % 2], seed=seed)])
     assert fallen == [True, True]
     assert any(reached)
 
@@ -155,7 +155,7 @@ def test_published_networks_give_what_they_give_in_full(name, fallen, reached):
         hidden, [(0, 0, 9), (50, 40, 16), (118, 0, 20), (60, 100, 13)], strict=True
     ):
         one[:, row : row + size, col : col + size] = 0
-    exact(network, [image, hidden, hidden[:1], hidden[2:]])
+    check_exact(network, [image, hidden, hidden[:1], hidden[2:]])
     assert fallen == [True, True]
     assert sum(reached) > (2 if "shuffle" in name else 20)
 
@@ -165,7 +165,7 @@ def test_inputs_that_the_network_takes_apart_first(reached):
     torch.manual_seed(0)
     network = normal(torchvision_network("googlenet", classes=5))
     network.transform_input = True
-    exact(network, [*differences((64, 64), batch=3)][:4])
+    check_exact(network, [*differences((64, 64), batch=3)][:4])
     assert sum(reached) > 20
 
 
@@ -205,7 +205,7 @@ class Squeezed(nn.Module):
 @pytest.mark.parametrize("way", ["", "in place", "view", "slice", "values", "even", "weights", "drawn"])
 def test_what_is_not_known_gets_whole_maps(way, fallen, reached):
     torch.manual_seed(0)
-    exact(normal(Squeezed(way)), [*differences((30, 30), batch=3)])
+    check_exact(normal(Squeezed(way)), [*differences((30, 30), batch=3)])
     assert fallen == ([] if way == "view" else [True, True])  # a view that is changed changes what it is of
     assert any(reached)
 
@@ -213,7 +213,7 @@ def test_what_is_not_known_gets_whole_maps(way, fallen, reached):
 def test_networks_that_weigh_channels(fallen):
     torch.manual_seed(0)
     network = normal(torchvision_network("mobilenet_v3_small", classes=5))
-    exact(network, [*differences((64, 64), batch=3)][:3])
+    check_exact(network, [*differences((64, 64), batch=3)][:3])
     assert fallen == [True, True]
 
 
@@ -249,7 +249,7 @@ def hidden_in(image):
 @pytest.mark.parametrize("way", ["fails", "other", "new"])
 def test_networks_that_are_not_followed_run_in_full(way):
     torch.manual_seed(0)
-    exact(
+    check_exact(
         normal(Odd(way)), [image := torch.randn(1, 3, 24, 24, dtype=torch.float64), *[hidden_in(image)] * 3]
     )
 
