@@ -4,13 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlx.errors import VlxError
 from vlx.eval.page.methods_advice import advice
 from vlx.eval.page.methods_table import Column, MethodsTable, by_cost, cells, note
 from vlx.eval.page.plots import worth_plot
-from vlx.eval.page.variants_page import drawn
-from vlx.images.files import write_whole
-from vlx.show.html import part, policy, rendered
+from vlx.eval.page.written import write_parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,25 +43,6 @@ def write_methods_page(
     path: Path, tables: Sequence[MethodsTable], missing: Sequence[tuple[str, str]]
 ) -> Path:
     """Write the page. Raises VlxError where nothing was measured, which the page then says too."""
-    from markupsafe import Markup
-
-    style = part("vlx.eval.page", "evaluation.css")
-    text = rendered(
-        "vlx.eval.page",
-        "methods.html",
-        {"drawn": drawn},
-        title="Methods, measured",
-        parts=[model_part(one) for one in tables],
-        missing=missing,
-        style=Markup(style),
-        policy=policy(style),
+    return write_parts(
+        path, "methods.html", "Methods, measured", [model_part(one) for one in tables], missing
     )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text.encode("utf-8", "replace"))
-    except OSError as error:
-        raise VlxError(f"no page can be written to {path} ({error.strerror}): give another folder") from None
-    if not tables:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in missing)
-        raise VlxError(f"nothing was measured ({reasons})")
-    return path

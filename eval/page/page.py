@@ -7,20 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from vlx.errors import VlxError
 from vlx.eval.items.rows import SCORE
 from vlx.eval.page.examples import Example
 from vlx.eval.page.paper import PaperValue, paper_value
 from vlx.eval.page.plots import category_plot, distribution_plot, means_plot, statistics_plot
 from vlx.eval.page.side_by_side import Cells, localisation_table, masks_table, notice_below
-from vlx.eval.page.variants_page import VariantsPart, drawn
+from vlx.eval.page.variants_page import VariantsPart
+from vlx.eval.page.written import drawn, need_parts, write_or_say
 from vlx.eval.runs.methods import name_in
 from vlx.eval.runs.summary import Measured, fault_lines, from_json
 from vlx.eval.runs.tables import statistics_cells, statistics_note, table_cells, table_note
 from vlx.eval.tasks.classes_occlusion import CLASSES_OCCLUSION
 from vlx.eval.tasks.localisation import LOCALISATION
 from vlx.eval.tasks.task import Task
-from vlx.images.files import write_whole
 from vlx.show.html import part, policy, rendered
 
 
@@ -139,14 +138,8 @@ def write_page(
 
     Raises VlxError where nothing was measured, which the page then says too.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, page(sections, missing, variants).encode("utf-8", "replace"))
-    except OSError as error:
-        raise VlxError(f"no page can be written to {path} ({error.strerror}): give another folder") from None
-    if not sections:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in missing)
-        raise VlxError(f"nothing was measured ({reasons})")
+    write_or_say(path, page(sections, missing, variants))
+    need_parts(sections, missing)
     return path
 
 
