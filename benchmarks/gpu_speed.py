@@ -182,9 +182,7 @@ def transformers_models(asked: Asked) -> Told:
                 for key, work in huggingface.works_of(adapter).items()
                 if asked.runs > 3 or not key.startswith("usual")
             }
-            answer = adapter.family.describe
             told[title] = _measured(title, works, "bare forward", 1, min(5, asked.runs))
-            told[title]["prompt"] = answer
             del adapter, works
             if torch.cuda.is_initialized():
                 torch.cuda.empty_cache()

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 DEVICE = torch.device(os.environ.get("VLX_TEST_DEVICE", "cpu"))
-DTYPE: torch.dtype | None = getattr(torch, os.environ.get("VLX_TEST_DTYPE", ""), None)
+_named = os.environ.get("VLX_TEST_DTYPE")
+DTYPE: torch.dtype | None = getattr(torch, _named) if _named else None
 
 _BESIDE = {torch.float64: 1e-8, torch.float32: 2e-3, torch.float16: 3e-2, torch.bfloat16: 2e-1}
 

@@ -50,6 +50,16 @@ def classifier() -> Classifier:
     return Classifier(network, ("dog", "cat", "car"), PREPROCESS, layer="1", name="small/classifier")
 
 
+def three_classes() -> Classifier:
+    """Two convolutions, so that there is a lower layer, and the three classes of `classifier`."""
+    torch.manual_seed(3)
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 6, 3, 2, 1), torch.nn.ReLU(), torch.nn.Conv2d(6, 6, 3, 2, 1), torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(6, 3),
+    ).eval()  # fmt: skip
+    return Classifier(network, ("dog", "cat", "car"), PREPROCESS, layer="3", name="small/classifier")
+
+
 MODELS: dict[str, Callable[[], Any]] = {
     "scenes/captioner": captioner,
     "scenes/vqa": vqa,

@@ -5,24 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from tests.eval import small
-from vlx.adapters.parts.classifier import Classifier
 
 CLASSES = ("dog", "cat", "car")
 SIZE = (40, 56)
-
-
-def classifier() -> Classifier:
-    """Two convolutions, a mean over places, and a linear layer."""
-    torch.manual_seed(3)
-    network = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 6, 3, 2, 1), torch.nn.ReLU(), torch.nn.Conv2d(6, 6, 3, 2, 1), torch.nn.ReLU(),
-        torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(6, 3),
-    ).eval()  # fmt: skip
-    return Classifier(network, CLASSES, small.PREPROCESS, layer="3", name="small/classifier")
 
 
 @pytest.fixture
@@ -48,4 +36,4 @@ def voc(tmp_path: Path) -> Path:
 @pytest.fixture
 def small_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """The small classifier under every name."""
-    monkeypatch.setattr(sys.modules["vlx.load"], "load", lambda _name, **_more: classifier())
+    monkeypatch.setattr(sys.modules["vlx.load"], "load", lambda _name, **_more: small.three_classes())

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from tests.conftest import Run
-from tests.segmentation.conftest import CLASSES, SIZE, classifier
+from tests.eval import small
+from tests.segmentation.conftest import CLASSES, SIZE
 from vlx.errors import VlxError
 from vlx.eval.data.folder import look
 from vlx.eval.data.records import DataError
@@ -29,12 +30,12 @@ GRID = (10, 14)
 
 def test_seeds_are_those_of_each_map_alone(voc: Path):
     pictures = pictures_in(look(voc, "train"))
-    nothing = background_seeds(pictures, classifier().at("1"), GRID)
-    cues = class_seeds(pictures, classifier(), grad_cam, nothing, GRID, batch=3)
+    nothing = background_seeds(pictures, small.three_classes().at("1"), GRID)
+    cues = class_seeds(pictures, small.three_classes(), grad_cam, nothing, GRID, batch=3)
     for at, image in enumerate(pictures.images):
         photo = Image.open(image.path).convert("RGB")
         (kind,) = pictures.shown[at]
-        (found,) = explain(classifier().read([photo]), [label(kind - 1)], grad_cam)
+        (found,) = explain(small.three_classes().read([photo]), [label(kind - 1)], grad_cam)
         cells = foreground(area_average(found.map(0), GRID))
         assert (cues.labels[at] == seeds_of({kind: cells}, nothing[at])).all()
     assert all(0 < one.sum() <= 14 for one in nothing)
@@ -44,7 +45,7 @@ def test_cam_and_grad_cam_agree_where_maps_are_averaged(voc: Path):
     pictures = pictures_in(look(voc, "train"))
     nothing = [np.zeros(GRID, bool)] * 4
     one, other = (
-        class_seeds(pictures, classifier(), method, nothing, GRID)
+        class_seeds(pictures, small.three_classes(), method, nothing, GRID)
         for method in (grad_cam, class_activation_map)
     )
     cam = foreground(np.array([[1.0, -5.0]]))  # signed: what is below 0 is no seed of either
@@ -180,7 +181,7 @@ def test_a_model_of_other_classes_is_refused(voc: Path):
     (voc / "labels.txt").write_text("background\nzebra\nbus\nboat\n")
     pictures = pictures_in(look(voc, "train"))
     with pytest.raises(VlxError, match="none of the classes zebra"):
-        class_seeds(pictures, classifier(), grad_cam, [np.zeros(GRID, bool)] * 4, GRID)
+        class_seeds(pictures, small.three_classes(), grad_cam, [np.zeros(GRID, bool)] * 4, GRID)
 
 
 def test_what_the_crf_costs_is_printed(run: Run):

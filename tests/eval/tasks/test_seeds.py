@@ -11,7 +11,6 @@ from PIL import Image
 
 from tests.conftest import Run
 from tests.eval import small
-from vlx.adapters.parts.classifier import Classifier
 from vlx.eval.data.class_masks import labels_of, read_masks
 from vlx.eval.data.folder import look
 from vlx.eval.data.records import DataError
@@ -30,16 +29,6 @@ from vlx.passes.targets import label
 
 CLASSES = ("dog", "cat", "car")
 SIZE = (40, 56)
-
-
-def model() -> Classifier:
-    """Two convolutions, so that there is a lower layer, and three classes."""
-    torch.manual_seed(3)
-    network = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 6, 3, 2, 1), torch.nn.ReLU(), torch.nn.Conv2d(6, 6, 3, 2, 1), torch.nn.ReLU(),
-        torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(6, 3),
-    ).eval()  # fmt: skip
-    return Classifier(network, CLASSES, small.PREPROCESS, layer="3", name="small/classifier")
 
 
 def palette(path: Path, labels: np.ndarray) -> None:
@@ -73,7 +62,7 @@ def voc(tmp_path: Path) -> Path:
 def measured(folder: Path, options: Options | None = None, methods: tuple = (grad_cam,)) -> list:
     chosen = options or Options(wrong=2)
     items = seed_items(look(folder), chosen)
-    return SEEDS.rows(with_controls(model()), items, list(methods), chosen)
+    return SEEDS.rows(with_controls(small.three_classes()), items, list(methods), chosen)
 
 
 def test_items_are_the_classes_of_each_image_and_its_background(voc: Path):
@@ -87,7 +76,7 @@ def test_items_are_the_classes_of_each_image_and_its_background(voc: Path):
 
 def test_counts_are_those_of_the_protocol_written_out(voc: Path):
     rows = {row.item: row for row in measured(voc)}
-    classifier = model()
+    classifier = small.three_classes()
     total = np.zeros((4, 5))
     for name, kinds in (("a", (1,)), ("b", (1, 3))):
         photo = Image.open(voc / "JPEGImages" / f"{name}.jpg").convert("RGB")
@@ -125,7 +114,7 @@ def test_the_background_is_counted_apart_and_for_every_method(voc: Path):
 def test_background_at_a_lower_layer_is_its_saliency(voc: Path):
     (row,) = [one for one in measured(voc, Options(saliency="1")) if one.item == "c/background"]
     photo = Image.open(voc / "JPEGImages" / "c.jpg").convert("RGB")
-    passed = model().at("1").read([photo])
+    passed = small.three_classes().at("1").read([photo])
     (gradient,) = torch.autograd.grad(passed.scores.sum(), passed.features)
     plane = passed.frames[0].on_image(gradient[0].abs().amax(0)).numpy()
     from vlx.eval.measures.seeds import smoothed
@@ -137,7 +126,7 @@ def test_background_at_a_lower_layer_is_its_saliency(voc: Path):
 def test_the_model_and_its_classes_are_left_as_they_were(voc: Path):
     from vlx.eval.items.models import weights_digest
 
-    classifier = model()
+    classifier = small.three_classes()
     before = weights_digest(classifier)
     items = seed_items(look(voc), Options())
     SEEDS.rows(with_controls(classifier), items, [grad_cam], Options())
