@@ -24,6 +24,7 @@ from vlx.cli.layers import layers
 from vlx.cli.models import models
 from vlx.cli.own_code import NAMED, own_line
 from vlx.cli.scenes import scenes
+from vlx.cli.studies import study
 from vlx.cli.train import train
 from vlx.cli.vqa import vqa
 from vlx.errors import Doubt, Notice, VlxError
@@ -39,6 +40,7 @@ app.add_typer(scenes, name="scenes")
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(data, name="data")
 app.add_typer(train, name="train")
+app.add_typer(study, name="study")
 for command in (caption, vqa, classify, layers, check, demo, models, inspect):
     app.command()(command)
 

@@ -9,7 +9,7 @@ from typing import Any
 from vlx.show.cards import base64_text
 
 
-def rendered(package: str, name: str, filters: dict[str, Callable[..., str]], **values: Any) -> str:
+def rendered(package: str, name: str, filters: dict[str, Callable[..., Any]], **values: Any) -> str:
     """The page of a template of a package, which may include those of this one.
 
     Values are escaped unless marked as markup; a missing one is an error.

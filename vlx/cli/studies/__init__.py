@@ -1,0 +1,9 @@
+"""``vlx study``: the studies of the paper, one file a command."""
+
+import typer
+
+study = typer.Typer(
+    help="Studies of the paper: a question, an answer in numbers with controls, and a page.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)

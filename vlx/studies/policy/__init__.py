@@ -1,0 +1,1 @@
+"""A policy of reinforcement learning: what makes an agent act (paper abstract, conclusion)."""

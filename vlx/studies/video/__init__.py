@@ -1,0 +1,1 @@
+"""Video: maps for every frame of a clip (paper abstract, conclusion)."""
