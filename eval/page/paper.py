@@ -61,6 +61,11 @@ PAPER = (
         "section 4.3, appendix D: a threshold on the maximum, chosen on data not stated; GoogLeNet finetuned "
         "on COCO, or VGG-16: the paper says both",
     ),
+    PaperValue(
+        "classes-reject", ("classifier",), "c_mwp", 0.6030, None,
+        "section 4.3, appendix D: a threshold on the maximum, chosen on data not stated; GoogLeNet finetuned "
+        "on COCO, or VGG-16: the paper says both",
+    ),
     PaperValue("occlusion", ("vqa",), "grad_cam", 0.60, 0.038, _VQA),
     PaperValue("occlusion", ("vqa",), "guided_backprop", 0.42, 0.038, _VQA),
     *(

@@ -8,7 +8,7 @@ from PIL import Image
 
 from vlx.errors import VlxError
 from vlx.images.files import png_of
-from vlx.studies.found import Findings, Number, Picture, Table, as_json, markdown
+from vlx.studies.found import Findings, Number, Picture, Table, as_json, cells, markdown
 from vlx.studies.kept import claim, kept_rows
 from vlx.studies.page import findings_page, read_findings, write_findings
 
@@ -56,6 +56,15 @@ def test_markdown_keeps_cells_apart():
     assert "| map | 0.750 | 0.500 to 1.000 | 4 | 2 independent; 1 zero map |" in lines
     assert "| none |  |  | 0 |  |" in lines
     assert "- left out: 2 damaged" in lines
+
+
+def test_the_papers_numbers_stand_beside():
+    told = cells(Table("Hits", (Number("map", 0.5, 4, paper="0.300"), Number("other", 0.25, 4)), ""))
+    assert told == [
+        ["", "value", "95% interval", "n", "the paper", ""],
+        ["map", "0.500", "", "4", "0.300", ""],
+        ["other", "0.250", "", "4", "", ""],
+    ]
 
 
 def test_number_by_name():

@@ -59,7 +59,7 @@ def _seeds(found: Sequence[Found]) -> list[list[str]]:
 def _networks(study: Study, found: Sequence[Found]) -> list[list[str]]:
     ids = study.test.ids
     rows = [[one.source, *_told(*mean_iou_with_interval(one.counts, ids)), str(len(ids))] for one in found]
-    nothing = _nothing(study.test)
+    nothing = background_everywhere(study.test)
     rows.append(["background everywhere", *_told(*mean_iou_with_interval(nothing, ids)), str(len(ids))])
     for at, one in enumerate(found):
         for other in found[at + 1 :]:
@@ -68,7 +68,7 @@ def _networks(study: Study, found: Sequence[Found]) -> list[list[str]]:
     return rows
 
 
-def _nothing(test: Pictures) -> Counts:
+def background_everywhere(test: Pictures) -> Counts:
     """What a network finds that calls every pixel background."""
     counts = np.zeros((len(test.images), 3, len(test.names) + 1), dtype=np.int64)
     for at in range(len(test.images)):

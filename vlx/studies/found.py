@@ -29,6 +29,8 @@ class Number:
     left_out: Mapping[str, int] = field(default_factory=dict[str, int])
     """Items without a value, by reason."""
     digits: int = 3
+    paper: str = ""
+    """What the paper reports of the same, where it does."""
 
     def __post_init__(self) -> None:
         ends = () if self.interval is None else self.interval
@@ -100,10 +102,13 @@ class Findings:
 def cells(table: Table) -> list[list[str]]:
     """A table as text, its head first; what knows nothing stands below the rest.
 
+    Where the paper reports any of the numbers, its own stand in a column before the last.
+
     >>> cells(Table("Hits", (Number("centre", .5, 4, control=True), Number("map", .75, 4, (.5, 1))), ""))[1:]
     [['map', '0.750', '0.500 to 1.000', '4', ''], ['centre', '0.500', '', '4', 'knows nothing']]
     """
-    rows = [["", "value", "95% interval", "n", ""]]
+    beside = any(one.paper for one in table.numbers)
+    rows = [["", "value", "95% interval", "n", *(["the paper"] if beside else []), ""]]
     for one in sorted(table.numbers, key=lambda one: one.control):
         told = [f"{count} {reason.replace('_', ' ')}" for reason, count in one.left_out.items() if count]
         if one.clusters is not None and one.clusters != one.n:
@@ -112,7 +117,8 @@ def cells(table: Table) -> list[list[str]]:
             told.insert(0, "knows nothing")
         ends = "" if one.interval is None else " to ".join(f"{end:.{one.digits}f}" for end in one.interval)
         value = "" if one.value is None else f"{one.value:.{one.digits}f}"
-        rows.append([one.name, value, ends, str(one.n), "; ".join(told)])
+        paper = [one.paper] if beside else []
+        rows.append([one.name, value, ends, str(one.n), *paper, "; ".join(told)])
     return rows
 
 
@@ -121,7 +127,7 @@ def markdown(found: Findings) -> str:
     parts = [f"# {found.title}\n", f"{found.question}\n", f"**{found.answer}**\n"]
     for table in found.tables:
         head, *rows = cells(table)
-        lines = [head, ["---", "---:", "---:", "---:", "---"], *rows]
+        lines = [head, ["---", *["---:"] * (len(head) - 2), "---"], *rows]
         parts.append(f"{table.title}\n")
         parts.append("\n".join("| " + " | ".join(map(_in_cell, line)) + " |" for line in lines) + "\n")
         parts.append(f"{table.protocol}\n")
