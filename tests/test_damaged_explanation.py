@@ -14,13 +14,14 @@ from PIL import Image
 
 from tests.explained import caption
 from vlx import VlxError, load_explanation
+from vlx.saved import arrays_of, facts_of
 
 
 @pytest.fixture
 def saved(tmp_path) -> Path:
     made, stem = caption(), tmp_path / "photo"
-    stem.with_name("photo.json").write_text(made._facts(), encoding="utf-8")
-    stem.with_name("photo.npz").write_bytes(made._arrays())
+    stem.with_name("photo.json").write_text(facts_of(made), encoding="utf-8")
+    stem.with_name("photo.npz").write_bytes(arrays_of(made))
     return stem
 
 
@@ -52,10 +53,10 @@ def test_a_truncated_file_is_one_line(saved, suffix, share):
 @given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=5))
 def test_changed_bytes_are_an_explanation_or_one_line(tmp_path_factory, changes):
     stem, made = tmp_path_factory.mktemp("changed") / "photo", caption()
-    blob = bytearray(made._arrays())
+    blob = bytearray(arrays_of(made))
     for share, value in changes:
         blob[int(share * len(blob))] = value
-    stem.with_name("photo.json").write_text(made._facts(), encoding="utf-8")
+    stem.with_name("photo.json").write_text(facts_of(made), encoding="utf-8")
     stem.with_name("photo.npz").write_bytes(blob)
     try:
         found = load_explanation(stem)

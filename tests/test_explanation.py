@@ -22,6 +22,7 @@ from PIL import Image
 from tests.explained import MADE, answers, at_pixels, caption, photo, told
 from vlx import Explained, Explanation, Frame, Provenance, VlxError, explanation, load_explanation
 from vlx.images.files import write_whole
+from vlx.saved import arrays_of, facts_of
 
 KINDS = pytest.mark.parametrize(
     "made", [caption(), at_pixels(), answers(), told()], ids=["words", "pixels", "answers", "evidence"]
@@ -190,8 +191,8 @@ def test_any_explanation_survives_its_files(tmp_path_factory, data):
         unknown=(data.draw(text),), predicted=((data.draw(text), 0.25),),
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("any")
-    (folder / "a.json").write_text(made._facts(), encoding="utf-8")
-    (folder / "a.npz").write_bytes(made._arrays())
+    (folder / "a.json").write_text(facts_of(made), encoding="utf-8")
+    (folder / "a.npz").write_bytes(arrays_of(made))
     assert same(load_explanation(folder / "a"), made)
 
 

@@ -18,7 +18,7 @@ from vlx.api import (
 from vlx.asking import at_layers
 from vlx.errors import VlxError
 from vlx.explain import explain
-from vlx.explanation import Explained, Explanation, Provenance, load_explanation
+from vlx.explanation import Explained, Explanation, Provenance
 from vlx.images.files import open_image
 from vlx.images.frame import Frame
 from vlx.load import known_models, load
@@ -74,6 +74,7 @@ from vlx.passes.prepare import prepared
 from vlx.passes.reading import Choices, Reading, Word
 from vlx.passes.site import Site, find_layer
 from vlx.passes.targets import Target, answer, caption, contrast_runners_up, label, phrase, word
+from vlx.saved import load_explanation
 
 __version__ = "0.1.0"
 

@@ -1,13 +1,10 @@
 """The result: raw maps with their scores, where they lie on the image, and how they were made."""
 
-import io
-import json
-import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,11 +13,12 @@ from PIL import Image
 
 from vlx.check.averaging import doubts
 from vlx.errors import VlxError, near_names
-from vlx.images.files import decode_image, png_of, write_whole
-from vlx.images.frame import Frame, frame_of
+from vlx.images.frame import Frame
+from vlx.images.segments import segment_box
 from vlx.owned import own
 
-FORMAT = 1
+Scaling = Literal["common", "own"]
+"""Whether the colours of words share a scale, or each has its own."""
 
 
 @dataclass(frozen=True)
@@ -198,54 +196,86 @@ class Explanation:
         """The map of one target on the pixels of the original image."""
         return self.frame.on_image(torch.from_numpy(self._grid[self.index(target)])).numpy()
 
-    def save(self, stem: str | Path) -> tuple[Path, Path, Path]:
+    def overlay(self, target: str | int, *, scale: Scaling = "own") -> Image.Image:
+        """The map of one target over the photo in grey, of the photo's size.
+
+        Its colours end at its own maximum, or with ``scale="common"`` at that of all words. Maps at pixels
+        are signed gradients, and the photo is not seen. See `vlx.show.colours` for the colours.
+
+        >>> vlx.explain_caption(captioner, photo, "a traffic light").overlay("light").size
+        (224, 224)
+        """
+        return _drawing().overlay(self, target, scale)
+
+    def heatmap(self, target: str | int, *, scale: Scaling = "own") -> Image.Image:
+        """The map of one target in colours alone, of the photo's size, as `overlay` has them.
+
+        >>> vlx.explain_caption(captioner, photo, "a traffic light").heatmap("light").mode
+        'RGB'
+        """
+        return _drawing().heatmap(self, target, scale)
+
+    def box(self, target: str | int, threshold: float | int = 0.15) -> tuple[int, int, int, int] | None:
+        """The box around the largest part of a map above a share of its maximum (paper 4.1).
+
+        Left, top, right and bottom in pixels of the original image, the last two just outside, so that
+        ``explanation.image.crop(box)`` cuts it out; parts are joined by sides and corners. None where nothing
+        of the map is positive. Raises VlxError for a threshold that is not above 0 and at most 1.
+
+        >>> vlx.explain_caption(captioner, photo, "a traffic light").box("light")
+        (96, 80, 144, 143)
+        """
+        plane = self.map(target)
+        if not plane.max() > 0:
+            return None
+        return segment_box(plane, threshold)
+
+    def save(
+        self,
+        stem: str | Path,
+        *,
+        dpi: int | None = None,
+        columns: int = 6,
+        words: Sequence[str | int] | None = None,
+        scale: Scaling = "common",
+    ) -> tuple[Path, ...]:
         """Write ``stem.png`` (figure), ``stem.json`` (facts) and ``stem.npz`` (raw maps and image).
 
-        Returns the three paths. Files appear whole or not at all.
-        """
-        base = Path(stem)
-        base.parent.mkdir(parents=True, exist_ok=True)
-        paths = tuple(base.with_name(base.name + suffix) for suffix in (".png", ".json", ".npz"))
-        blobs = (png_of(_drawing().figure(self)), self._facts().encode(), self._arrays())
-        for path, blob in zip(paths, blobs, strict=True):
-            write_whole(path, blob)
-        return paths[0], paths[1], paths[2]
+        A name that ends in ``.png``, ``.pdf`` or ``.svg`` is the figure's alone. ``dpi`` is its resolution,
+        ``columns`` how many panels stand in a row, ``words`` the targets that are drawn, by name or position,
+        ``scale`` whether they share a colour scale (``common``) or each has its ``own``; files of facts hold
+        everything. Returns the paths, which appear whole or not at all. Raises VlxError for words that were
+        not explained, and for options that no figure has.
 
-    def show(self) -> None:
-        """Draw the figure in a notebook, or in the system's image viewer elsewhere."""
-        _drawing().show(self)
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     made = vlx.explain_caption(captioner, photo, "a traffic light")
+        ...     [path.name for path in made.save(folder + "/light.pdf", words=["light"])]
+        ['light.pdf']
+        """
+        return _drawing().save(self, Path(stem), dpi, columns, words, scale)
+
+    def show(self, target: str | int | None = None) -> None:
+        """Draw the figure, or the overlay of one target, in a notebook or in the system's image viewer."""
+        _drawing().show(self, target)
 
     def _repr_png_(self) -> bytes:
-        return png_of(_drawing().figure(self))
-
-    def _facts(self) -> str:
-        facts: dict[str, Any] = {
-            "format": FORMAT,
-            "provenance": {**_plain(self.provenance), "versions": dict(self.provenance.versions)},
-            "frame": {name: value for name, value in asdict(self.frame).items() if value is not None},
-            "words": self.words,
-            "prompt": self.prompt,
-            "unknown": self.unknown,
-            "predicted": self.predicted,
-            "targets": [_plain(target) for target in self.targets],
-        }
-        return json.dumps(facts, indent=1, ensure_ascii=False)
-
-    def _arrays(self) -> bytes:
-        buffer = io.BytesIO()
-        photo = np.frombuffer(png_of(self.image), np.uint8)
-        np.savez_compressed(buffer, raw=self._raw, image_png=photo)
-        return buffer.getvalue()
+        return _drawing().png(self)
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """How explanations are drawn; they themselves know nothing of pictures."""
+    """How explanations are drawn and written; they themselves know nothing of pictures."""
 
-    figure: Callable[[Explanation], Image.Image]
-    """The picture of an explanation."""
-    show: Callable[[Explanation], None]
-    """Puts that picture before the user."""
+    png: Callable[[Explanation], bytes]
+    """The figure of an explanation as a PNG file."""
+    overlay: Callable[[Explanation, str | int, Scaling], Image.Image]
+    heatmap: Callable[[Explanation, str | int, Scaling], Image.Image]
+    save: Callable[
+        [Explanation, Path, int | None, int, Sequence[str | int] | None, Scaling], tuple[Path, ...]
+    ]
+    show: Callable[[Explanation, str | int | None], None]
+    """Puts the figure, or one target's overlay, before the user."""
 
 
 _drawn: Drawing | None = None
@@ -261,60 +291,3 @@ def _drawing() -> Drawing:
     if _drawn is None:
         raise VlxError("nothing here draws explanations: import vlx.show first")
     return _drawn
-
-
-def load_explanation(stem: str | Path) -> Explanation:
-    """Read an explanation back from the ``.json`` and ``.npz`` that `Explanation.save` wrote.
-
-    Raises VlxError naming the file that is missing or damaged.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     paths = vlx.explain_caption(captioner, photo, "a dog").save(folder + "/dog")
-    ...     vlx.load_explanation(folder + "/dog").words
-    ('a', 'dog')
-    """
-    base = Path(stem)
-    paths = base.with_name(base.name + ".json"), base.with_name(base.name + ".npz")
-    for path in paths:
-        if not path.is_file():
-            raise VlxError(f"no file {path}: save an explanation as {base} first")
-    try:
-        return _read(*paths)
-    except Exception as error:  # zipfile, zlib, NumPy, json and Pillow raise anything for a damaged file
-        reason = f"no {error} in it" if isinstance(error, KeyError) else str(error).strip().split("\n")[0]
-        raise VlxError(f"{base} is not a saved explanation: {reason or type(error).__name__}") from None
-
-
-def _read(json_path: Path, npz_path: Path) -> Explanation:
-    facts = json.loads(json_path.read_text(encoding="utf-8"))
-    if facts["format"] != FORMAT:
-        raise VlxError(f"its format is {facts['format']!r}, this version reads {FORMAT}")
-    if not zipfile.is_zipfile(npz_path):
-        raise VlxError(f"{npz_path.name} is no whole NPZ file")
-    with np.load(npz_path, allow_pickle=False) as arrays:
-        raw, photo = arrays["raw"], arrays["image_png"].tobytes()
-    if raw.dtype.kind != "f":
-        raise VlxError(f"its raw maps are of type {raw.dtype}, not floats")
-    return Explanation(
-        image=decode_image(photo, "its image"),
-        frame=frame_of(**facts["frame"]),
-        raw=raw,
-        targets=tuple(_explained(**target) for target in facts["targets"]),
-        provenance=Provenance(**facts["provenance"]),
-        words=tuple(facts["words"]),
-        prompt=facts["prompt"],
-        unknown=tuple(facts["unknown"]),
-        predicted=tuple((name, float(share)) for name, share in facts["predicted"]),
-    )
-
-
-def _plain(told: Explained | Provenance) -> dict[str, Any]:
-    """What is known, without what was not asked for; ``from_image`` is for those who read the file."""
-    known = asdict(told) | ({"from_image": told.from_image} if isinstance(told, Explained) else {})
-    usual = ("probability", "batched")
-    return {name: value for name, value in known.items() if name in usual or value is not None}
-
-
-def _explained(*, score: Any, words: list[int], from_image: Any = None, **facts: Any) -> Explained:
-    return Explained(score=float(score), words=tuple(words), **facts)

@@ -9,13 +9,13 @@ inclusive of their pixels on both ends, as the devkit counts them.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from vlx.errors import VlxError
-from vlx.eval.measures.maps import Map, Mask, checked_map
+from vlx.eval.measures.maps import Map, checked_map
+from vlx.images.segments import Connectivity, largest_segment, need_share
 
 THRESHOLD = 0.15
 """Of the maximum of a map (section 4.1 of the paper)."""
@@ -25,9 +25,6 @@ GUESSES = 5
 """As many guesses of an image are looked at."""
 SWEPT = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 """Thresholds among which the best is sought (Choe et al. 2020, arXiv 2001.07437, seek a finer one)."""
-
-Connectivity = Literal[4, 8]
-"""Whether pixels are joined by their sides alone, or by their corners too."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +104,7 @@ def map_boxes(
     """
     values = checked_map(plane)
     for threshold in thresholds:
-        if not 0 < threshold <= 1:
-            raise VlxError(f"threshold {threshold}: expected a share of the maximum, above 0 and at most 1")
+        need_share(threshold)
     peak = values.max()
     if peak <= 0:
         return (whole((values.shape[0], values.shape[1])),) * len(thresholds)
@@ -119,24 +115,9 @@ def map_boxes(
         rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         part = slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
         values, top, left = values[part], top + int(rows[0]), left + int(cols[0])
-        box = _largest(mask[part], connectivity)
-        found[threshold] = Corners(box.left + left, box.top + top, box.right + left, box.bottom + top)
+        begin, above, end, below = largest_segment(mask[part], connectivity)
+        found[threshold] = Corners(begin + left, above + top, end - 1 + left, below - 1 + top)
     return tuple(found[threshold] for threshold in thresholds)
-
-
-def _largest(mask: Mask, connectivity: Connectivity) -> Corners:
-    """The box around the largest segment of a mask that reaches all four of its borders."""
-    from scipy import ndimage
-
-    found: Any = ndimage.label(mask, np.ones((3, 3)) if connectivity == 8 else None)
-    labels, count = found
-    if count == 1:
-        return whole((mask.shape[0], mask.shape[1]))
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    largest = labels == sizes.argmax()
-    rows, cols = np.flatnonzero(largest.any(1)), np.flatnonzero(largest.any(0))
-    return Corners(int(cols[0]), int(rows[0]), int(cols[-1]), int(rows[-1]))
 
 
 def box_hit(guess: Corners, boxes: Sequence[Corners], least: float | int = OVERLAP) -> bool:

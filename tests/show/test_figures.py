@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.explained import answers, at_pixels, caption, photo, spot, told
 from vlx import Frame, VlxError, load_explanation
-from vlx.show import figures
+from vlx.show import figures, files
 from vlx.show.colours import (
     OPACITY,
     Scale,
@@ -221,12 +221,12 @@ def test_show_opens_the_viewer_outside_notebooks_and_displays_inside(
 ) -> None:
     shown: list[Image.Image] = []
     monkeypatch.setattr(Image.Image, "show", lambda self: shown.append(self))
-    figures.show(caption())
+    files.show(caption(), None)
     assert len(shown) == 1
     display = pytest.importorskip("IPython.display")
-    monkeypatch.setattr(figures, "_in_notebook", lambda: True)
+    monkeypatch.setattr(files, "_in_notebook", lambda: True)
     monkeypatch.setattr(display, "display", lambda picture: shown.append(picture))
-    figures.show(caption())
+    files.show(caption(), None)
     assert len(shown) == 2
 
 

@@ -11,13 +11,15 @@ that every colour comes from the map, and a place without evidence shows the bar
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from vlx.explanation import Explained, Explanation
+from vlx.errors import VlxError
+from vlx.explanation import Explained, Explanation, Scaling
 from vlx.images.frame import Frame
 
 OPACITY = 0.75
@@ -69,19 +71,36 @@ def shared_scale(maps: Sequence[Float[np.ndarray, "*plane"]]) -> Scale:
     return Scale(max(high, -low), signed=True) if low < 0 else Scale(max(high, 0.0))
 
 
-def scales(explanation: Explanation) -> tuple[Scale, ...]:
+def scales(explanation: Explanation, scaling: Scaling = "common") -> tuple[Scale, ...]:
     """The colour scale of each target.
 
-    Single words, answers and classes share one scale. A target of several words, such as the whole
-    caption, is a sum and has a scale of its own: on the shared one it would hide the words.
+    Single words, answers and classes share one scale, unless each has its ``own``. A target of several words,
+    such as the whole caption, is a sum and always has one: on the shared one it would hide the words. Raises
+    VlxError for another scaling.
     """
     maps, targets = explanation.grid_maps, explanation.targets
+    if scaling not in get_args(Scaling):
+        raise VlxError(f"scale {scaling!r}: give common, one for all words, or own, one for each")
+    if scaling == "own":
+        return tuple(shared_scale([plane]) for plane in maps)
     together = [plane for plane, target in zip(maps, targets, strict=True) if on_shared_scale(target)]
     shared = shared_scale(together)
     return tuple(
         shared if on_shared_scale(target) else shared_scale([plane])
         for plane, target in zip(maps, targets, strict=True)
     )
+
+
+def only(explanation: Explanation, targets: Sequence[str | int]) -> Explanation:
+    """The same with some of its targets alone, by name or position, in this order.
+
+    Raises VlxError for none, and for one that was not explained.
+    """
+    places = [explanation.index(one) for one in ([targets] if isinstance(targets, str) else targets)]
+    if not places:
+        raise VlxError("no target to draw: give at least one word, answer or class that was explained")
+    some = tuple(explanation.targets[at] for at in places)
+    return replace(explanation, raw=explanation.raw[places], targets=some)
 
 
 def on_shared_scale(target: Explained) -> bool:

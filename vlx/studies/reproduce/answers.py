@@ -50,7 +50,7 @@ def _row(one: Shown) -> Line:
     """The answer that is given, and the likeliest other one, unless the model writes its answers."""
     reading, methods = one.opened.reading(0), (grad_cam, guided_grad_cam)
     if one.opened.said is not None:
-        return Line([photo_cell(one, one.target.name), *cells(explained(one, methods))], one.item.text)
+        return Line([photo_cell(one, one.name), *cells(explained(one, methods))], one.item.text)
     best = int(one.opened.scores(0)[0].argmax())
     names = [reading.choices.called(at) for at in (best, *runners_up(reading, 0, best, 1))]
     drawn: list[Cell | None] = [photo_cell(one)]

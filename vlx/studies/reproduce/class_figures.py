@@ -104,7 +104,7 @@ def _of_layer(layer: str, whole: Table) -> list[Number]:
 
 
 def _over_layers(one: Shown, trained: Any, names: Sequence[str]) -> Line:
-    drawn = [photo_cell(one, one.target.name)]
+    drawn = [photo_cell(one, one.name)]
     for layer in names:
         opened, _ = read_items(trained.at(layer), [one.item])
         there = Shown(one.item, opened[0], one.target)

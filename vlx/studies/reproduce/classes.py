@@ -111,7 +111,5 @@ def _boxes_picture(asked: Asked):
 def _ablated_picture(asked: Asked):
     (pair,) = shown(asked, CLASSES_POINTING, "classifier", CLASSES, 1, each=2)
     names = [one.name.removeprefix("grad_cam_").replace("_", " ") for one in ABLATIONS]
-    rows = [
-        Line([photo_cell(one, one.target.name), *cells(explained(one, ABLATIONS), names)]) for one in pair
-    ]
+    rows = [Line([photo_cell(one, one.name), *cells(explained(one, ABLATIONS), names)]) for one in pair]
     return picture("Two classes of an image by every variant", rows)

@@ -66,17 +66,13 @@ def _overview(one: Shown, name: str) -> Line:
     weights = slopes.flatten(1).mean(1)
     features = passed.grid(passed.features.detach())[0]
     chosen = weights.topk(min(_MAPS, len(weights))).indices.tolist()
-    drawn: list[Cell | None] = [photo_cell(one, resolved.name, _asked_of(one))]
+    drawn: list[Cell | None] = [photo_cell(one, resolved.name, one.item.text)]
     for unit in chosen:
         plane = passed.frames[0].on_image(features[unit].float()).numpy()
         picture_ = overlay(one.image, plane, shared_scale([plane]))
         drawn.append(Cell(picture_, f"unit {unit}", f"α {float(weights[unit]):+.2g}"))
     drawn += cells(explained(one, (grad_cam, guided_backprop, guided_grad_cam)))
     return Line(drawn, name)
-
-
-def _asked_of(one: Shown) -> str:
-    return one.item.text
 
 
 def _identity(asked: Asked) -> Table:
@@ -140,7 +136,7 @@ def counterfactual(asked: Asked) -> Findings:
     rows = [
         Line(
             [
-                photo_cell(one, one.target.name),
+                photo_cell(one, one.name),
                 *cells(explained(one, (grad_cam,))),
                 *cells(explained(one, (grad_cam,), -one.target)),
             ]

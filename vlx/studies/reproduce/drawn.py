@@ -35,6 +35,11 @@ class Shown:
     target: Target
 
     @property
+    def name(self) -> str:
+        """What is explained, as the model calls it."""
+        return self.target.resolve(self.opened.reading(0)).name
+
+    @property
     def image(self) -> Image.Image:
         """The photo."""
         return self.opened.images[0]
@@ -48,20 +53,22 @@ def shown(
     count: int,
     *,
     each: int = 1,
-    wanted: Callable[[Item], Any] = lambda _item: True,
+    differ: Callable[[Item], str] = lambda item: item.id,
 ) -> list[list[Shown]]:
     """The first ``count`` images that have ``each`` targets, in the order in which they are drawn.
+
+    ``differ`` gives what must not be the same for two targets of an image.
 
     Raises VlxError where there is none.
     """
     request = asked.request(role, needs, limit=None)
     models = task.takes(asked.loaded(role))
-    items = list(filter(wanted, items_for(task, models, request, asked.looked(needs))))
+    items = items_for(task, models, request, asked.looked(needs))
     found: dict[str, list[Shown]] = {}
     whole: list[list[Shown]] = []
     for one in _read(task, models, items[:_TRIED], request.options):
         mine = found.setdefault(one.item.cluster, [])
-        if len(mine) == each:
+        if len(mine) == each or differ(one.item) in map(differ, [other.item for other in mine]):
             continue
         mine.append(one)
         if len(mine) == each:

@@ -35,11 +35,8 @@ def regions(asked: Asked) -> Findings:
         f"{name} {spoken(told[one.name])}" for one, name in zip(_METHODS, _NAMES, strict=True)
         if one.name in told
     ]  # fmt: skip
-    rows = [
-        _region_row(one)
-        for group in shown(asked, BOXES, "captioner", REGION_CAPTIONS, 2, each=3)
-        for one in group
-    ]
+    groups = shown(asked, BOXES, "captioner", REGION_CAPTIONS, 2, each=3, differ=lambda item: item.text)
+    rows = [_region_row(one) for group in groups for one in group]
     figure = picture("Captions of regions", rows, ("region", "Grad-CAM", "Guided Grad-CAM"))
     return findings(
         "fig10", asked, f"Median ratio inside over outside: {', '.join(parts)}; a uniform map has 1.",
@@ -65,7 +62,10 @@ def words(asked: Asked) -> Findings:
     made = measured(asked, POINTING, "captioner", WORDS, _METHODS, captions=1)
     whole = table(made)
     told = {number.name: number for number in whole.numbers}
-    rows = [_word_row(group) for group in shown(asked, POINTING, "captioner", WORDS, 4, each=2)]
+    rows = [
+        _word_row(group)
+        for group in shown(asked, POINTING, "captioner", WORDS, 4, each=2, differ=lambda item: item.category)
+    ]
     columns = ("image", "first word", "mask", "second word", "mask")
     answer = (
         f"The maximum of Grad-CAM lies on the word's object in {spoken(told['grad_cam'])}; own minus wrong "
