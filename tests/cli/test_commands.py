@@ -529,3 +529,13 @@ def test_the_built_in_models_caption_and_answer(run: Run, held_out: Path, tmp_pa
     status, told, err = run("vqa", scene, "is there a dog ?", "--answer", "yes", "--answer", "no")
     assert (status, err) == (0, "")
     assert told.splitlines()[-1].startswith("  likeliest: ")
+
+
+def test_scale_of_figures_is_chosen(run: Run, picture: Path, tmp_path: Path):
+    given = ("caption", str(picture), "--caption", "a dog on the grass", "--no-evidence", "--out")
+    assert run(*given, str(tmp_path / "common"))[0] == 0
+    assert run(*given, str(tmp_path / "own"), "--scale", "own")[0] == 0
+    drawn = [next((tmp_path / name).glob("*grad_cam.png")).read_bytes() for name in ("common", "own")]
+    assert drawn[0] != drawn[1]
+    status, _, err = run(*given, str(tmp_path / "x"), "--scale", "mine")
+    assert (status, len(err.strip().splitlines())) == (2, 1)

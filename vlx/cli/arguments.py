@@ -1,5 +1,6 @@
 """Arguments and options that the commands which explain images share."""
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,18 @@ Layers = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(help="A folder for figures (PNG), maps (NPZ), facts (JSON) and report.html."),
+]
+
+
+class Scaling(str, Enum):
+    """Whether words share a colour scale in figures, or each has its own."""
+
+    common = "common"
+    own = "own"
+
+
+Scale = Annotated[
+    Scaling, typer.Option(help="Figures: one colour scale for all words, or one of its own for each.")
 ]
 RunnersUp = Annotated[
     int | None,

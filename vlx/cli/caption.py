@@ -8,7 +8,7 @@ from PIL import Image
 
 from vlx.api import explain_caption, written
 from vlx.asking import arguments_of_read
-from vlx.cli.arguments import Device, Evidence, Images, Layers, Methods, Model, Out, RunnersUp
+from vlx.cli.arguments import Device, Evidence, Images, Layers, Methods, Model, Out, RunnersUp, Scale, Scaling
 from vlx.cli.explaining import (
     Asked,
     Explained,
@@ -51,6 +51,7 @@ def caption(
     runners_up: RunnersUp = None,
     evidence: Evidence = True,
     out: Out = None,
+    scale: Scale = Scaling.common,
     device: Device = "cpu",
 ) -> None:
     """Explain the words of a caption, the model's own or yours."""
@@ -58,7 +59,7 @@ def caption(
     does = ("write captions", "scenes/captioner")
     captioners = load_models([model], layer, device, captions, *does, fuses(methods))
     explained = caption_with(captioners, methods, text, chosen, beam, prompt, runners_up, evidence=evidence)
-    finish(run_all(paths, explained, out, "Captions, word by word"))
+    finish(run_all(paths, explained, out, "Captions, word by word", scale.value))
 
 
 def captions(model: Any) -> bool:

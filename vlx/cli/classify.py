@@ -8,7 +8,7 @@ from PIL import Image
 
 from vlx.api import Matcher, explain_label, explain_match
 from vlx.asking import arguments_of_read
-from vlx.cli.arguments import Device, Evidence, Images, Layers, Methods, Out, RunnersUp
+from vlx.cli.arguments import Device, Evidence, Images, Layers, Methods, Out, RunnersUp, Scale, Scaling
 from vlx.cli.explaining import (
     Asked,
     Explained,
@@ -43,6 +43,7 @@ def classify(
     runners_up: RunnersUp = None,
     evidence: Evidence = True,
     out: Out = None,
+    scale: Scale = Scaling.common,
     device: Device = "cpu",
 ) -> None:
     """Explain classes that an image classifier gives."""
@@ -52,7 +53,7 @@ def classify(
         model or ["scenes/classifier"], layer, device, classifying, *does, fuses(methods)
     )
     explained = label_with(classifiers, methods, label, runners_up, evidence=evidence)
-    finish(run_all(paths, explained, out, "Classes"))
+    finish(run_all(paths, explained, out, "Classes", scale.value))
 
 
 def classifying(model: Any) -> bool:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import typer
 from PIL import Image
@@ -110,6 +110,7 @@ def run_all(
     explained: Explained,
     out: Path | None,
     title: str,
+    scale: Literal["common", "own"] = "common",
 ) -> int:
     """Explain images one after another: print a table each, save to ``out``; how many failed.
 
@@ -136,7 +137,7 @@ def run_all(
         for group in alike:
             tqdm.write(result(str(path), group, whose=len(alike) > 1), file=sys.stdout)
         if out is not None:
-            _save(out, path, made, taken)
+            _save(out, path, made, taken, scale)
             for group in alike:
                 whose = f", {group[0].provenance.model}" if len(alike) > 1 else ""
                 cards.append(report_card(group, f"{path.name}{whose}"))
@@ -216,7 +217,13 @@ def columns(rows: Sequence[Sequence[str]], *, indent: str = "") -> str:
     return "\n".join(indent + line.rstrip() for line in lines)
 
 
-def _save(out: Path, path: Path, made: Sequence[Explanation], taken: set[str]) -> None:
+def _save(
+    out: Path,
+    path: Path,
+    made: Sequence[Explanation],
+    taken: set[str],
+    scale: Literal["common", "own"],
+) -> None:
     """Save each explanation as NAME-METHOD in ``out``, with its model and layer where these differ.
 
     Several of them are also saved beside one another, as NAME-comparison. Names are numbered where two
@@ -229,10 +236,10 @@ def _save(out: Path, path: Path, made: Sequence[Explanation], taken: set[str]) -
     methods = len({one.provenance.method for one in made}) == len(made)
     for one, label in zip(made, differences(made), strict=True):
         own = one.provenance.method if methods else re.sub(r"[^\w.]+", "-", label).strip("-")
-        one.save(out / f"{stem}-{own}")
+        one.save(out / f"{stem}-{own}", scale=scale)
     if len(made) > 1:
         picture = io.BytesIO()
-        comparison(made).save(picture, "PNG")
+        comparison(made, scale=scale).save(picture, "PNG")
         write_whole(out / f"{stem}-comparison.png", picture.getvalue())
 
 

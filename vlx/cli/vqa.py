@@ -9,7 +9,7 @@ from PIL import Image
 
 from vlx.api import explain_answer
 from vlx.asking import arguments_of_read
-from vlx.cli.arguments import Device, Evidence, Layers, Methods, Models, Out, RunnersUp
+from vlx.cli.arguments import Device, Evidence, Layers, Methods, Models, Out, RunnersUp, Scale, Scaling
 from vlx.cli.explaining import (
     Asked,
     Explained,
@@ -37,6 +37,7 @@ def vqa(
     runners_up: RunnersUp = None,
     evidence: Evidence = True,
     out: Out = None,
+    scale: Scale = Scaling.common,
     device: Device = "cpu",
 ) -> None:
     """Explain answers to a question about an image."""
@@ -45,7 +46,7 @@ def vqa(
         model or ["scenes/vqa"], layer, device, answering, "answer questions", "scenes/vqa", fuses(methods)
     )
     explained = answer_with(answerers, methods, question, answer, runners_up, evidence=evidence)
-    finish(run_all([image], explained, out, "Answers side by side"))
+    finish(run_all([image], explained, out, "Answers side by side", scale.value))
 
 
 def answering(model: Any) -> bool:
