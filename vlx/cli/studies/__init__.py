@@ -2,8 +2,12 @@
 
 import typer
 
+from vlx.cli.studies.people import people
+
 study = typer.Typer(
     help="Studies of the paper: a question, an answer in numbers with controls, and a page.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )
+
+study.add_typer(people, name="people")
