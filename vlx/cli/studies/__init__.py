@@ -2,6 +2,7 @@
 
 import typer
 
+from vlx.cli.studies.bias import bias
 from vlx.cli.studies.people import people
 
 study = typer.Typer(
@@ -11,3 +12,4 @@ study = typer.Typer(
 )
 
 study.add_typer(people, name="people")
+study.command()(bias)
