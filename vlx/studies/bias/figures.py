@@ -134,28 +134,32 @@ def explained(model: Any, photo: Image.Image) -> Explanation:
 
 
 def sheet(rows: Sequence[Sequence[Panel]]) -> bytes:
+    """Panels in rows, each in a square of the same size, as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    wide, high = 2.5, 3.0
-    drawing = Figure(figsize=(wide * len(rows[0]), high * len(rows)), dpi=110, facecolor="white")
+    wide, high, edge = 2.5, 3.0, 0.1  # inches
+    size = wide * len(rows[0]), high * len(rows)
+    drawing = Figure(figsize=size, dpi=110, facecolor="white")
     canvas = FigureCanvasAgg(drawing)
+    side = wide - 2 * edge
     for at, row in enumerate(rows):
         for col, panel in enumerate(row):
-            left, bottom = (
-                (col * wide + 0.1) / (wide * len(row)),
-                1 - (at + 1) / len(rows) + 0.1 / (high * len(rows)),
-            )
-            axes = drawing.add_axes(
-                (left, bottom, (wide - 0.2) / (wide * len(row)), (wide - 0.2) / (high * len(rows)))
-            )
-            axes.imshow(np.asarray(panel.picture), interpolation="lanczos")
-            axes.set_axis_off()
-            style = {"transform": axes.transAxes, "ha": "center", "va": "bottom", "parse_math": False}
-            axes.text(0.5, 1.09, panel.name, fontsize=10, fontweight="bold", color=_INK, **style)
-            told = f"{panel.told}: wrong" if panel.wrong else panel.told
-            axes.text(0.5, 1.01, told, fontsize=9, color=_WRONG if panel.wrong else _QUIET, **style)
+            left, bottom = col * wide + edge, size[1] - (at + 1) * high + edge
+            axes = drawing.add_axes((left / size[0], bottom / size[1], side / size[0], side / size[1]))
+            _draw(axes, panel)
     return _png(canvas)
+
+
+def _draw(axes: Any, panel: Panel) -> None:
+    axes.imshow(np.asarray(panel.picture), interpolation="lanczos")
+    axes.set_axis_off()
+    style = {"ha": "center", "va": "bottom", "parse_math": False, "xycoords": "axes fraction"}
+    told = f"{panel.told}: wrong" if panel.wrong else panel.told
+    lines = ((panel.name, 14, {"fontsize": 10, "fontweight": "bold", "color": _INK}),
+             (told, 2, {"fontsize": 9, "color": _WRONG if panel.wrong else _QUIET}))  # fmt: skip
+    for text, lift, looks in lines:
+        axes.annotate(text, (0.5, 1), xytext=(0, lift), textcoords="offset points", **style, **looks)
 
 
 def _png(canvas: Any) -> bytes:

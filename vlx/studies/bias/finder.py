@@ -51,8 +51,8 @@ def parts(found: Moves, seed: int = 0) -> list[Part]:
     """The part of each attribute in all movements, the largest first; the class is not listed.
 
     Of several networks it is the mean of their parts. Intervals draw networks and scenes, each with
-    replacement and crossed with the other (the pigeonhole bootstrap, Owen 2007), of 95 % for all attributes together
-    (Bonferroni). Of a single network only scenes are drawn.
+    replacement and crossed with the other (the pigeonhole bootstrap, Owen 2007), of 95 % for all attributes
+    together (Bonferroni). Of a single network only scenes are drawn.
     """
     networks, _, scenes = found.shape
     level = 1 - 0.05 / len(VALUES)

@@ -78,7 +78,7 @@ def _cover(masks: Sequence[np.ndarray], grid: tuple[int, int]) -> Cover:
 def divided(
     masks: Bool[np.ndarray, "region height width"], reach: int = REACH
 ) -> Float[np.ndarray, "region height width"]:
-    """To which part of a scene each pixel belongs: to the objects within ``reach``, alike, else to the ground.
+    """To which part of a scene each pixel belongs: alike to the objects within ``reach``, else the ground.
 
     >>> row = np.array([[[1, 0, 0, 0, 0]], [[0, 0, 1, 0, 0]], [[0, 1, 0, 1, 1]]], bool)
     >>> divided(row, 1)[:, 0].tolist()

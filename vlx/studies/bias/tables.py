@@ -56,8 +56,12 @@ class Measured:
 def findings_of(found: Measured, settings: Mapping[str, Any], pictures: Sequence[Picture]) -> Findings:
     """What the numbers are and what they say."""
     tables = (
-        _accuracy(found), _finding(found), *(_parts(found, way) for way in WAYS), _moved(found), _evidence(found)
-    )  # fmt: skip
+        _accuracy(found),
+        _finding(found),
+        *(_parts(found, way) for way in WAYS),
+        _moved(found),
+        _evidence(found),
+    )
     return Findings(
         "bias",
         "Bias of data: what a network goes by, and what mending its data does",
