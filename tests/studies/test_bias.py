@@ -30,6 +30,7 @@ from vlx.studies.bias.world import (
     rebalanced,
 )
 
+BESIDE = ("ground", "neighbour", "other object")
 SMALL = BiasSettings(("neighbour",), 0.9, 20, 1, 8, 8, recipe=Recipe(epochs=3))
 
 
@@ -135,11 +136,11 @@ def test_measured_facts_are_of_json_and_leave_the_network_as_it_was(probes):
 def row_that_goes_by(weights: dict[str, float], cases) -> dict[str, object]:
     """What is measured of a score that is the weighted sum of the values of attributes, each in its place."""
 
+    def value(case, name: str) -> int:
+        return case.label if name == CLASS else case.values[name]
+
     def score(case) -> float:
-        return sum(
-            weight * (2 * (case.label if name == CLASS else case.values[name]) - 1) / 2
-            for name, weight in weights.items()
-        )
+        return sum(weight * (value(case, name) - 0.5) for name, weight in weights.items())
 
     made = {name: [score(changed(case, name)) for case in cases] for name in VALUES}
     return {
@@ -147,7 +148,7 @@ def row_that_goes_by(weights: dict[str, float], cases) -> dict[str, object]:
         "changed": {**made, CLASS: [score(other_class(case)) for case in cases]},
         "nats": {
             "object": [score(case) for case in cases],
-            **{name: [weights.get(name, 0.0) * case.values[name] for case in cases] for name in ("ground", "neighbour", "other object")},
+            **{name: [weights.get(name, 0.0) * case.values[name] for case in cases] for name in BESIDE},
         },
     }  # fmt: skip
 

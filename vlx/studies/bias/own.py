@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from vlx.studies.page import write_findings
 WRONG = 4
 """Classes that an image does not show, whose maps are set against that of the class."""
 _PICTURES = 3
+_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,10 @@ class Bench:
         own, planes = self._maps(of, one, image)
         there = [0, *shown(labels)]
         centre = centre_prior(labels.shape)
+        masks = {place: labels == place for place in there}
+        hidden = self._hidden(image, {place: mask for place, mask in masks.items() if place}, own)
         parts: dict[str, Any] = {}
-        for place in there:
-            mask = labels == place
+        for place, mask in masks.items():
             shares = {"own": planes["own"][0], "centre": centre, "activation": planes["activation"][0]}
             wrong = [energy(plane, mask).value for plane in planes["wrong"]]
             known = [value for value in wrong if value is not None]
@@ -129,7 +132,7 @@ class Bench:
                 **{key: energy(plane, mask).value for key, plane in shares.items()},
                 "wrong": float(np.mean(known)) if known else None,
                 "area": area_share(mask).value,
-                **(self._hidden(image, mask, own) if place else {}),
+                **hidden.get(place, {}),
             }
         return {"class": self.labels[own], "parts": parts}
 
@@ -175,26 +178,34 @@ class Bench:
         there = set(shown(labels_of(one.truth)))
         names = [name for at, name in enumerate(self.masks.names, 1) if at not in there]
         mixed = random.Random(seed_of(self.settings.seed, f"wrong {of}/{one.id}"))
-        some = [self._places(name) for name in mixed.sample(names, len(names))]
-        found = [places for places in some if places and not mine & set(places)]
+        some = (self._places(name) for name in mixed.sample(names, len(names)))
+        found = list(islice((places for places in some if places and not mine & set(places)), WRONG))
         if not found:
             rest = [(at,) for at in range(len(self.labels)) if at not in mine]
-            found = mixed.sample(rest, len(rest))
-        return found[:WRONG]
+            found = mixed.sample(rest, min(WRONG, len(rest)))
+        return found
 
-    def _hidden(self, image: Image.Image, mask: Mask, own: int) -> dict[str, float]:
-        """By how much the class's logit less the mean of all falls as a part is hidden, or its mirror "
-        "image.
-        """
+    def _hidden(self, image: Image.Image, masks: Mapping[int, Mask], own: int) -> dict[int, dict[str, float]]:
+        """By how much the class's logit less the mean of all falls as a part is hidden, or its mirror image."""
         pixels = np.asarray(image)
         filled = pixels.reshape(-1, 3).mean(0).round().astype(np.uint8)
         some = [
-            image,
-            *(Image.fromarray(np.where(one[..., None], filled, pixels)) for one in (mask, mask[:, ::-1])),
+            Image.fromarray(np.where(one[..., None], filled, pixels))
+            for mask in masks.values()
+            for one in (mask, mask[:, ::-1])
         ]
-        scores = self.model.read(some).scores[:, 0].detach().double()
-        whole, hidden, mirrored = (scores[:, own] - scores.mean(1)).tolist()
-        return {"hidden": whole - hidden, "mirrored": whole - mirrored}
+        found = [self._score([image], own)[0]]
+        for at in range(0, len(some), _BATCH):
+            found += self._score(some[at : at + _BATCH], own)
+        whole, *rest = found
+        return {
+            place: {"hidden": whole - rest[2 * at], "mirrored": whole - rest[2 * at + 1]}
+            for at, place in enumerate(masks)
+        }
+
+    def _score(self, images: Sequence[Image.Image], own: int) -> list[float]:
+        scores = self.model.read(images).scores[:, 0].detach().double()
+        return (scores[:, own] - scores.mean(1)).tolist()
 
     def _images(self, of: str) -> list[Masked]:
         names = {plain_name(name): at for at, name in enumerate(self.masks.names, 1)}

@@ -280,6 +280,8 @@ def _notes(found: Measured) -> tuple[str, ...]:
         f"doctors and nurses, one training each, sizes not stated): {'; '.join(orders)}.",
         "The paper has one biased attribute, gender, seen on a face; the nearest here is neighbour, a "
         "person or a dog in the scene. Its data were 78 % and 93 % biased.",
+        "A bias by ground is spread over many places, each with a little: a picture scaled to its maximum "
+        "hides it, and the shares on parts of a scene show it.",
         "Colour lies on the object itself: shares on parts of a scene cannot show it, and what finds it is "
         "changing it, or the evidence on the object of one colour against the other.",
         "A place of the last maps sees a window of 121 x 121 pixels, more than half of a scene's side, so "
