@@ -125,7 +125,7 @@ def test_evidence_adds_up_to_the_log_odds(probes):
 def test_measured_facts_are_of_json_and_leave_the_network_as_it_was(probes):
     head = new_head(0)
     before = {key: value.clone() for key, value in head.state_dict().items()}
-    row = json.loads(json.dumps(measured(head, probes, probes, 0)))
+    row = json.loads(json.dumps(measured(head, Seen(probes.cases, probes.features), probes, 0)))
     assert all(torch.equal(value, before[key]) for key, value in head.state_dict().items())
     assert set(row["changed"]) == {*VALUES, CLASS}
     shares = np.array([row["shares"][name] for name in REGIONS], float)
@@ -170,7 +170,7 @@ def test_nothing_is_named_where_the_class_alone_counts():
     cases = balanced_cases([6], 32)
     assert first_named(moves([row_that_goes_by({CLASS: 3.0}, cases)], cases, "changing it")) is None
     still = row_that_goes_by({}, cases)  # nothing moves the score: every part is even, and none is above
-    assert {part.value for part in parts(moves([still], cases, "changing it"))} == {EVEN}
+    assert [part.value for part in parts(moves([still], cases, "changing it"))] == pytest.approx([EVEN] * 6)
     assert first_named(moves([still], cases, "changing it")) is None
 
 
@@ -224,7 +224,7 @@ def test_the_study_goes_on_and_tells_the_same(tmp_path: Path):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"attributes": ("grund",)}, "did you mean 'ground'"),
+        ({"attributes": ("grund",)}, "near names: ground"),
         ({"attributes": ()}, "no attribute"),
         ({"strength": 1.2}, "give .5"),
         ({"images": 11}, "even number"),

@@ -48,7 +48,7 @@ def world(tmp_path: Path) -> Path:
     for at in range(1, LEAST + 2):
         pixels = np.full((SIDE, SIDE, 3), 60, np.uint8)
         for number, (colour, left) in enumerate(
-            (((90, 90, 90), 2), ((250, 20, 20), 12), ((20, 250, 20), 22)), 1
+            (((90, 90, 90), 2), ((250, 20, 20), 14), ((20, 250, 20), 23)), 1
         ):
             top = 2 + 3 * at
             pixels[top : top + 8, left : left + 8] = colour
@@ -102,7 +102,7 @@ def test_a_class_that_stands_alone_has_nothing_to_tell():
     ("of", "said"),
     [
         ((), "--of 'dog'"),
-        (("dgo",), "did you mean 'dog'"),
+        (("dgo",), "near names: dog"),
         (("ball",), "no class of"),
         (("cat",), "no image"),
     ],

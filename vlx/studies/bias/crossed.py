@@ -35,7 +35,8 @@ def crossed_mean(
     share = np.ones(values.shape[1]) if weights is None else weights
     of_networks, of_scenes = crossed_draws(*values.shape, seed)
     total = np.einsum("dn,ns,ds->d", of_networks, values * share, of_scenes, optimize=True)
-    means = total / (of_scenes @ share * len(values))
+    held = of_scenes @ share * len(values)
+    means = total[held > 0] / held[held > 0]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float((values @ share).mean() / share.sum()), (float(low), float(high))
 

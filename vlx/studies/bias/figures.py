@@ -12,10 +12,9 @@ from torch import nn
 from vlx.api.labels import explain_label
 from vlx.explanation import Explanation
 from vlx.passes.targets import label
-from vlx.scenes.classes import SceneClassifier
 from vlx.show.colours import scales, target_picture
 from vlx.studies.bias.finder import EVEN, WAYS, Part
-from vlx.studies.bias.learned import classifier_of, log_odds
+from vlx.studies.bias.learned import Head, classifier_of, log_odds
 from vlx.studies.bias.measured import Seen
 from vlx.studies.bias.world import CLASSES, Case, drawn
 from vlx.studies.found import Picture
@@ -33,9 +32,7 @@ class Panel:
     wrong: bool = False
 
 
-def figure_of(
-    attribute: str, pair: tuple[SceneClassifier, SceneClassifier], below: nn.Sequential, test: Seen
-) -> Picture | None:
+def figure_of(attribute: str, pair: tuple[Head, Head], below: nn.Sequential, test: Seen) -> Picture | None:
     """The photo, the biased network's map and the balanced one's, with what each says.
 
     First a scene that both tell right, then one that only the balanced network does, each the surest of its
@@ -100,7 +97,7 @@ def _bars(axis: Any, ranked: Sequence[Part], kind: str) -> None:
         axis.spines[side].set_visible(False)
 
 
-def _chosen(pair: tuple[SceneClassifier, SceneClassifier], test: Seen) -> list[int]:
+def _chosen(pair: tuple[Head, Head], test: Seen) -> list[int]:
     """The surest scene that both networks tell right, and that only the second does."""
     signs = np.array([2 * case.label - 1 for case in test.cases])
     biased, balanced = (log_odds(head, test.features) * signs for head in pair)
@@ -116,9 +113,7 @@ def _setting(case: Case, attribute: str) -> str:
     return f"{attribute} {'goes with' if case.agrees(attribute) else 'goes against'} it"
 
 
-def _map_panel(
-    name: str, head: SceneClassifier, below: nn.Sequential, photo: Image.Image, truth: int
-) -> Panel:
+def _map_panel(name: str, head: Head, below: nn.Sequential, photo: Image.Image, truth: int) -> Panel:
     model = classifier_of(head, below, CLASSES, name)
     made = explained(model, photo)
     said = int(made.predicted[0][0] == CLASSES[1])

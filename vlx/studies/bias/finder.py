@@ -38,13 +38,13 @@ class Part:
     @property
     def named(self) -> bool:
         """Whether the whole interval lies above an even share."""
-        return self.interval[0] > EVEN
+        return self.interval[0] > EVEN + 1e-9  # beyond rounding
 
 
 def moves(rows: Sequence[Mapping[str, Any]], cases: Sequence[Case], way: str) -> Moves:
     """The movements that some networks show, found in one of `WAYS`."""
     by = {"changing it": _by_change, "scores": _by_scores, "maps": _by_maps}[way]
-    return np.array([by(row, cases) for row in rows])
+    return np.array([by(row, cases) for row in rows], dtype=float)
 
 
 def parts(found: Moves, seed: int = 0) -> list[Part]:
@@ -81,19 +81,21 @@ def _shares(means: Float[np.ndarray, "*some name"]) -> Float[np.ndarray, "*some 
 
 
 def _by_change(row: Mapping[str, Any], cases: Sequence[Case]) -> Float[np.ndarray, "name scene"]:
-    before = np.array(row["probe"])
+    before = np.array(row["probe"], dtype=float)
     return np.array([(np.array(row["changed"][name]) - before) * -_signs(cases, name) for name in NAMES])
 
 
 def _by_scores(row: Mapping[str, Any], cases: Sequence[Case]) -> Float[np.ndarray, "name scene"]:
-    scores = np.array(row["probe"])
+    scores = np.array(row["probe"], dtype=float)
     return np.array([_contrast(scores, cases, name) for name in NAMES])
 
 
 def _by_maps(row: Mapping[str, Any], cases: Sequence[Case]) -> Float[np.ndarray, "name scene"]:
     # Evidence and score are in nats alike: the class is given all that the score moves by.
-    own = [_contrast(np.array(row["nats"][where]), cases, name) for name, where in REGION_OF.items()]
-    return np.array([*own, _contrast(np.array(row["probe"]), cases, CLASS)])
+    own = [
+        _contrast(np.array(row["nats"][where], dtype=float), cases, name) for name, where in REGION_OF.items()
+    ]
+    return np.array([*own, _contrast(np.array(row["probe"], dtype=float), cases, CLASS)])
 
 
 def _contrast(values: Float[np.ndarray, " scene"], cases: Sequence[Case], name: str) -> np.ndarray:

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from vlx.adapters.files.weights import load_weights
 from vlx.adapters.parts.classifier import Classifier
-from vlx.methods.values import Method, hires_cam
+from vlx.methods.cam import gradient_times_activation
+from vlx.methods.method import Method
 from vlx.network import explain_model
 from vlx.scenes.classes import CONVOLUTIONS, SceneClassifier, fixed, gap_classifier
 from vlx.scenes.cnn import normalised
@@ -30,6 +31,7 @@ LAYER = "features.relu5"
 """Where maps are made: the last one before the mean."""
 _SPREAD = 14.0  # the mean is multiplied by it while the linear layer learns: small objects move it little
 _BATCH = 50
+_SIGNED = Method("signed_hires_cam", gradient_times_activation)
 
 Features = Float[Tensor, "scene channel row col"]
 """What the fixed convolutions make of scenes."""
@@ -46,8 +48,7 @@ class Recipe:
 
 def fixed_part(device: str = "cpu") -> nn.Sequential:
     """The convolutions that all networks share, up to the ReLU of conv4_2."""
-    network = gap_classifier()
-    layers = dict(network.features.named_children())
+    layers = dict(_layers())
     upto = list(layers).index(CONVOLUTIONS[-1].replace("conv", "relu")) + 1
     below = nn.Sequential(OrderedDict(list(layers.items())[:upto]))
     weights = fixed(load_weights(ASSETS / "cnn.safetensors"))
@@ -55,25 +56,43 @@ def fixed_part(device: str = "cpu") -> nn.Sequential:
     return below.eval().requires_grad_(False).to(device)
 
 
-def new_head(seed: int) -> SceneClassifier:
+def _layers() -> list[tuple[str, nn.Module]]:
+    """Those of the built-in classifier; random numbers stay as they were."""
+    with torch.random.fork_rng(devices=[]):
+        return list(gap_classifier().features.named_children())
+
+
+class Head(nn.Module):
+    """What is learnt: a 1 x 1 convolution, the mean of its maps over all places, and a linear layer."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            OrderedDict[str, nn.Module](conv5=nn.Conv2d(channels, CHANNELS, 1), relu5=nn.ReLU())
+        )
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Sequential(OrderedDict(fc=nn.Linear(CHANNELS, 2)))
+
+    def forward(self, maps: Features) -> Float[Tensor, "scene 2"]:
+        """The scores of the two classes, of the maps of the fixed part."""
+        return self.classifier(self.pool(self.features(maps)).flatten(1))
+
+
+def new_head(seed: int) -> Head:
     """What is learnt, as it begins: it takes the maps of the fixed part."""
-    channels = [layer for layer in gap_classifier().features if isinstance(layer, nn.Conv2d)][-1].in_channels
+    channels = [layer for _, layer in _layers() if isinstance(layer, nn.Conv2d)][-1].in_channels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        features = OrderedDict(conv5=nn.Conv2d(channels, CHANNELS, 1), relu5=nn.ReLU())
-        linear = nn.Sequential(OrderedDict(fc=nn.Linear(CHANNELS, 2)))
-    return SceneClassifier(nn.Sequential(features), nn.AdaptiveAvgPool2d(1), linear).eval()
+        return Head(channels).eval()
 
 
-def whole(head: SceneClassifier, below: nn.Sequential) -> SceneClassifier:
+def whole(head: Head, below: nn.Sequential) -> SceneClassifier:
     """The network of images: the fixed part with what was learnt."""
     layers = OrderedDict([*below.named_children(), *head.features.named_children()])
     return SceneClassifier(nn.Sequential(layers), head.pool, head.classifier).eval()
 
 
-def classifier_of(
-    head: SceneClassifier, below: nn.Sequential, labels: Sequence[str], name: str
-) -> Classifier:
+def classifier_of(head: Head, below: nn.Sequential, labels: Sequence[str], name: str) -> Classifier:
     """The same as a model of vlx."""
     return Classifier(whole(head, below), labels, PREPROCESS, layer=LAYER, name=name)
 
@@ -95,7 +114,7 @@ def learned(
     weights: Float[np.ndarray, " scene"] | None,
     seed: int,
     recipe: Recipe,
-) -> SceneClassifier:
+) -> Head:
     """A head trained on some scenes, each with its weight in the loss; half of all batches are mirrored.
 
     The seed decides its first weights and the order of scenes.
@@ -129,21 +148,19 @@ def learned(
 
 
 @torch.no_grad()
-def log_odds(head: SceneClassifier, features: Features) -> Float[np.ndarray, " scene"]:
+def log_odds(head: Head, features: Features) -> Float[np.ndarray, " scene"]:
     """The log-odds of the second class against the first, in nats."""
     scores = head(features).double()
     return (scores[:, 1] - scores[:, 0]).cpu().numpy()
 
 
-def evidence(
-    head: SceneClassifier, features: Features, method: Method = hires_cam
-) -> Float[np.ndarray, "scene row col"]:
-    """What each place says for the second class against the first.
+def evidence(head: Head, features: Features) -> Float[np.ndarray, "scene row col"]:
+    """What each place says for the second class against the first, with its sign.
 
-    By `vlx.hires_cam` places add up to the log-odds less those of a scene whose last maps are 0, that is less
-    a number that all scenes share.
+    Places add up to the log-odds less those of a scene whose last maps are 0, that is less a number that all
+    scenes share: HiResCAM (Draelos and Carin 2020, arXiv 2011.08891) without its ReLU.
     """
-    maps = explain_model(head, features, _second, LAYER, method=method)
+    maps = explain_model(head, features, _second, LAYER, method=_SIGNED)
     return maps.double().cpu().numpy()
 
 
@@ -151,7 +168,7 @@ def _second(scores: Float[Tensor, "scene 2"]) -> Float[Tensor, " scene"]:
     return scores[:, 1] - scores[:, 0]
 
 
-def activation(head: SceneClassifier, features: Features) -> Float[np.ndarray, "scene row col"]:
+def activation(head: Head, features: Features) -> Float[np.ndarray, "scene row col"]:
     """The mean over channels of the last maps, which knows no class."""
     with torch.no_grad():
         return head.features(features).mean(1).double().cpu().numpy()

@@ -12,8 +12,8 @@ from torch import nn
 from vlx.eval.items.models import shuffled
 from vlx.eval.measures.controls import centre_prior
 from vlx.eval.measures.maps import area_average
-from vlx.scenes.classes import SIDE, SceneClassifier
-from vlx.studies.bias.learned import Features, activation, evidence, log_odds, seen
+from vlx.scenes.classes import SIDE
+from vlx.studies.bias.learned import Features, Head, activation, evidence, log_odds, seen
 from vlx.studies.bias.world import REGIONS, VALUES, Case, changed, drawn, other_class
 
 Facts = dict[str, Any]
@@ -89,7 +89,7 @@ def divided(
     return np.concatenate([wide / np.maximum(many, 1), (many == 0)[None].astype(float)])
 
 
-def measured(head: SceneClassifier, test: Seen, probes: Probes, seed: int) -> Facts:
+def measured(head: Head, test: Seen, probes: Probes, seed: int) -> Facts:
     """Everything about one network, of JSON's types; ``shuffled`` is the same with its weights shuffled.
 
     Log-odds are those of the second class against the first, in nats.
@@ -108,7 +108,7 @@ def blind_shares(cover: Cover) -> dict[str, dict[str, list[float]]]:
     return {name: _shares(np.broadcast_to(one, (len(cover), *grid)), cover) for name, one in planes.items()}
 
 
-def _facts(head: SceneClassifier, probes: Probes) -> Facts:
+def _facts(head: Head, probes: Probes) -> Facts:
     scores, maps = log_odds(head, probes.features), evidence(head, probes.features)
     # For what the network says, whichever class that is.
     said = maps * np.where(scores > 0, 1.0, -1.0)[:, None, None]

@@ -5,7 +5,7 @@ on another category is set against what knows nothing of the class.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import islice
@@ -186,7 +186,7 @@ class Bench:
         return found
 
     def _hidden(self, image: Image.Image, masks: Mapping[int, Mask], own: int) -> dict[int, dict[str, float]]:
-        """By how much the class's logit less the mean of all falls as a part is hidden, or its mirror image."""
+        """By how much the class's logit less the mean of all falls as a part, or its mirror, is hidden."""
         pixels = np.asarray(image)
         filled = pixels.reshape(-1, 3).mean(0).round().astype(np.uint8)
         some = [

@@ -15,11 +15,10 @@ from torch import nn
 
 from vlx.adapters.files.weights import load_weights, save_weights
 from vlx.errors import VlxError
-from vlx.scenes.classes import SceneClassifier
 from vlx.scenes.render import need_font
 from vlx.studies.bias.figures import figure_of, parts_figure
 from vlx.studies.bias.finder import WAYS, first_named, moves
-from vlx.studies.bias.learned import Recipe, fixed_part, learned, new_head
+from vlx.studies.bias.learned import Head, Recipe, fixed_part, learned, new_head
 from vlx.studies.bias.measured import Probes, Seen, measured, probes_of, seen_cases
 from vlx.studies.bias.tables import Measured, findings_of
 from vlx.studies.bias.world import (
@@ -145,7 +144,7 @@ class _Bench:
             weights = evened(cases, split, guide)
         return {**self._row(name, split, weights), "guide": guide}
 
-    def pair(self, attribute: str) -> tuple[SceneClassifier, SceneClassifier]:
+    def pair(self, attribute: str) -> tuple[Head, Head]:
         """The first biased network, and the balanced one beside it."""
         return self._head(f"0/{attribute}"), self._head("0/balanced")
 
@@ -160,7 +159,7 @@ class _Bench:
         save_weights(self._file(name), head)
         return measured(head, self.test, self.probes, self.settings.seed)
 
-    def _head(self, name: str) -> SceneClassifier:
+    def _head(self, name: str) -> Head:
         if not self._file(name).is_file():
             self.trained(name)
         head = new_head(0)
