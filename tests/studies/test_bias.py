@@ -14,7 +14,7 @@ from vlx.errors import VlxError
 from vlx.studies.bias.crossed import crossed_mean
 from vlx.studies.bias.finder import EVEN, first_named, moves, parts
 from vlx.studies.bias.learned import Recipe, evidence, fixed_part, learned, log_odds, new_head, whole
-from vlx.studies.bias.measured import CLASS, REACH, divided, measured, probes_of
+from vlx.studies.bias.measured import CLASS, REACH, Seen, divided, measured, probes_of
 from vlx.studies.bias.study import BiasSettings, bias_study
 from vlx.studies.bias.world import (
     CLASSES,

@@ -119,7 +119,7 @@ def test_a_damaged_image_is_left_out(world: Path):
 
 
 def test_command_on_the_built_in_world(run: Run, tmp_path: Path):
-    given = ("study", "bias", "--model", "scenes/classifier", "--of", "car", "--limit", 3, "--out", tmp_path)
+    given = ("study", "bias", "--model", "scenes/classifier", "--of", "car", "--limit", 1, "--out", tmp_path)
     status, out, err = run(*given)
     assert (status, err) == (0, "")
     assert "page:" in out

@@ -33,7 +33,8 @@ def crossed_mean(
     (1.0, (1.0, 1.0))
     """
     share = np.ones(values.shape[1]) if weights is None else weights
-    of_networks, of_scenes = crossed_draws(*values.shape, seed)
+    networks, scenes = values.shape
+    of_networks, of_scenes = crossed_draws(networks, scenes, seed)
     total = np.einsum("dn,ns,ds->d", of_networks, values * share, of_scenes, optimize=True)
     held = of_scenes @ share * len(values)
     means = total[held > 0] / held[held > 0]
