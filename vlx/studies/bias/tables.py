@@ -282,9 +282,9 @@ def _notes(found: Measured) -> tuple[str, ...]:
         "person or a dog in the scene. Its data were 78 % and 93 % biased.",
         "A bias by ground is spread over many places, each with a little: a picture scaled to its maximum "
         "hides it, and the shares on parts of a scene show it.",
-        "Colour lies on the object itself: shares on parts of a scene cannot show it, which only fall on "
-        "the object and rise a little on all else; what finds it is changing it, or the evidence on objects of one "
-        "colour against those of the other.",
+        "Colour lies on the object itself: shares on parts of a scene cannot show it: they fall on the "
+        "object and rise a little on all else. What finds it is changing it, or the evidence on objects of "
+        "one colour against those of the other.",
         "A place of the last maps sees a window of 121 x 121 pixels, more than half of a scene's side, so "
         "that evidence of an object lies around it too: parts of a scene are told apart only so far.",
     )
