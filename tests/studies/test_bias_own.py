@@ -15,7 +15,7 @@ from vlx.adapters.parts.classifier import Classifier
 from vlx.errors import VlxError
 from vlx.images.preprocess import Preprocess, Squash
 from vlx.studies.bias.own import Bench, OwnSettings
-from vlx.studies.bias.own_tables import GROUND, LEAST, OwnRow, findings_of_own, most_looked_at, parts_of
+from vlx.studies.bias.own_tables import ENOUGH, GROUND, OwnRow, findings_of_own, most_looked_at, parts_of
 
 SIDE = 32
 
@@ -45,12 +45,12 @@ def world(tmp_path: Path) -> Path:
     (tmp_path / "images").mkdir()
     images: list[dict[str, Any]] = []
     boxes: list[dict[str, Any]] = []
-    for at in range(1, LEAST + 2):
+    for at in range(1, ENOUGH + 1):
         pixels = np.full((SIDE, SIDE, 3), 60, np.uint8)
         for number, (colour, left) in enumerate(
             (((90, 90, 90), 2), ((250, 20, 20), 14), ((20, 250, 20), 23)), 1
         ):
-            top = 2 + 3 * at
+            top = 2 + 2 * at
             pixels[top : top + 8, left : left + 8] = colour
             boxes.append(
                 {

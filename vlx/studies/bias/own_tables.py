@@ -13,6 +13,8 @@ GROUND = "no category"
 """Pixels that no mask covers."""
 LEAST = 4
 """Images that a category has to be in, beside the class's own object, to be told of."""
+ENOUGH = 8
+"""Images that it has to be in to be named: of fewer, all may lie on one side of 0 by chance."""
 CONTROLS = {
     "wrong": "maps of other classes",
     "area": "uniform map",
@@ -41,7 +43,8 @@ class Part:
     @property
     def named(self) -> bool:
         """Whether it draws the class's evidence more than that of other classes."""
-        return self.more.interval is not None and self.more.interval[0] > 0
+        surely = self.more.interval is not None and self.more.interval[0] > 0
+        return surely and self.more.n >= ENOUGH
 
 
 def parts_of(of: str, rows: Sequence[OwnRow]) -> list[Part]:
@@ -146,7 +149,8 @@ def _tables(of: str, rows: Sequence[OwnRow], wrong: int) -> tuple[Table, ...]:
             tuple(more),
             f"{kept}, ranked: the share of the positive part of the class's map that lies on them less the "
             f"mean share of the maps of up to {wrong} classes that the image does not show. A star: the "
-            "whole interval, by image and of 95 % for all categories together, lies above 0.",
+            "whole interval, by image and of 95 % for all categories together, lies above 0, "
+            f"in {ENOUGH} images or more.",
         ),
         Table(
             f"{of}: share of the evidence on each category",
