@@ -98,7 +98,7 @@ def changed(case: Case, attribute: str) -> Case:
     """The same scene with the other value of one attribute, everything else as it was.
 
     >>> case = balanced_cases([0], 2)[0]
-    >>> changed(changed(case, "side"), "side") == case
+    >>> changed(changed(case, "ground"), "ground") == case
     True
     """
     value = 1 - case.values[attribute]
