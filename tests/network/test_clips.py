@@ -77,14 +77,18 @@ def test_a_mean_is_exact_and_a_flattened_head_is_not():
     )
 
 
-@pytest.mark.parametrize("method", ["grad_cam", "grad_cam_pp", "layer_cam", "xgrad_cam", "eigen_cam", "ablation_cam",
-                                    "integrated_gradients", "integrated_grad_cam"])  # fmt: skip
+@pytest.mark.parametrize("method", [
+    "grad_cam", "grad_cam_pp", "layer_cam", "xgrad_cam", "eigen_cam", "ablation_cam", "integrated_gradients",
+    "integrated_grad_cam",
+])  # fmt: skip
 def test_a_clip_of_one_frame_is_an_image(method: str):
     """A 3-D network of kernels 1 in time on a still frame gives what the 2-D network gives."""
     torch.manual_seed(0)
     flat = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 10 * 14, 5))
     deep = nn.Sequential(nn.Conv3d(3, 6, (1, 3, 3)), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 10 * 14, 5))
-    state_of = {name: value[:, :, None] if value.ndim == 4 else value for name, value in flat.state_dict().items()}
+    state_of = {
+        name: value[:, :, None] if value.ndim == 4 else value for name, value in flat.state_dict().items()
+    }
     deep.load_state_dict(state_of)
     x = clips(2, 1)
     expected = vlx.explain_model(flat, x[:, :, 0], [3, 1], "1", method=method)
@@ -128,7 +132,9 @@ def test_methods_over_layers_refuse_clips():
     with pytest.raises(VlxError, match="layer_cam_fusion explains images, not clips"):
         vlx.explain_model(Clips(), clips(), 1, ["cnn.0", "cnn"], method="layer_cam_fusion")
     with pytest.raises(VlxError, match="is no clip"):
-        vlx.explain_clip(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(560, 5)), clips(2)[:, :, 0])
+        vlx.explain_clip(
+            nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(560, 5)), clips(2)[:, :, 0]
+        )
 
 
 def test_evidence_of_a_clip():
@@ -153,11 +159,14 @@ def test_half_precision():
 
 
 def test_places_look_where_they_look():
-    """Strides of 2 with padding look at every other frame itself, not at what lies between it and the next."""
+    """Strides of 2 with padding look at every other frame itself, not between it and the next."""
     net, x = Clips(), clips(1)
     found = vlx.explain_clip(net, x, 1, "cnn")
     assert found.clip.times == (0.5, 2.5, 4.5, 6.5)
-    assert found.clip.frame.centres == (tuple(2 * i + 0.5 for i in range(6)), tuple(2 * i + 0.5 for i in range(8)))
+    assert found.clip.frame.centres == (
+        tuple(2 * i + 0.5 for i in range(6)),
+        tuple(2 * i + 0.5 for i in range(8)),
+    )
     lit = torch.zeros(1, 4, 6, 8)
     lit[0, 1, 2, 3] = 1
     placed = found.clip.on_clip(lit)[0]
@@ -246,8 +255,8 @@ def test_frames_that_run_as_images():
         pack=lambda maps: maps.transpose(1, 2).flatten(0, 1),
     )
     found = vlx.explain_clip(net, x, 1, site)
-    each = [vlx.explain_model(nn.Sequential(net.cnn, nn.AdaptiveAvgPool2d(1), nn.Flatten(), net.fc), x[:, :, at], 1, "0")
-            for at in range(8)]  # fmt: skip
+    alone = nn.Sequential(net.cnn, nn.AdaptiveAvgPool2d(1), nn.Flatten(), net.fc)
+    each = [vlx.explain_model(alone, x[:, :, at], 1, "0") for at in range(8)]
     torch.testing.assert_close(found.raw * 8, torch.stack(each, 1))
 
 

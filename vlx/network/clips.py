@@ -25,7 +25,8 @@ def need_for_clips(method: Method) -> None:
     own: Any = getattr(method.perturbed, "func", method.perturbed)
     if method.windows or method.bands or method.fuse or own in _OF_IMAGES:
         raise VlxError(
-            f"{method.name} explains images, not clips (batch, channel, time, height, width): use a method on "
+            f"{method.name} explains images, not clips (batch, channel, time, height, width): use a "
+            f"method on "
             "features, such as grad_cam, or on gradients, such as gradient or guided_grad_cam"
         )
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -26,7 +25,8 @@ class ClipMaps:
     """Maps of a batch of clips, and where they lie."""
 
     raw: Float[Tensor, "batch *plane"]
-    """(batch, time, row, col) on the grid of the layer, or (batch, channel, time, height, width) at pixels."""
+    """(batch, time, row, col) on the grid of the layer, or (batch, channel, time, height, width) at
+    pixels."""
     clip: ClipFrame
     """Where the places lie in the frames and on them, as the run told."""
     scores: Float[Tensor, " batch"]
@@ -36,7 +36,7 @@ class ClipMaps:
 
     @property
     def maps(self) -> Float[Tensor, "batch frame height width"]:
-        """The maps on the pixels of every frame, trilinear; of gradients the mean over colours of |gradient|."""
+        """The maps on the pixels of every frame, trilinear; of gradients their mean size over colours."""
         if self.raw.ndim == 4:
             return self.clip.on_clip(self.raw)
         channels = 1 if self.raw.shape[2] == self.clip.count else 2
@@ -89,7 +89,8 @@ def explain_clip(
     call = call_of(network, x)
     if call.clip is None:
         raise VlxError(
-            f"x of shape {tuple(call.pixels.shape)} is no clip: give (batch, channel, time, height, width), or "
+            f"x of shape {tuple(call.pixels.shape)} is no clip: give (batch, channel, time, height, "
+            f"width), or "
             "use vlx.explain_model for images"
         )
     need_for_clips(how)

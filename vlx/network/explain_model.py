@@ -28,9 +28,7 @@ from vlx.passes.site import Layer, Site
 from vlx.passes.targets import label
 from vlx.passes.unwrap import unwrapped
 
-VALUE = Reading(
-    "label", (), Choices(("value",)), odds="none"
-)  # the one score of an item: its target's value
+VALUE = Reading("label", (), Choices(("value",)), odds="none")  # the one score of an item: its target's value
 
 
 @overload

@@ -91,7 +91,9 @@ def call_of(network: nn.Module, x: Any) -> Call:
 
 def _no_pixels(given: list[Any]) -> str:
     first = given[0] if given else None
-    due = "x is a batch (batch, channel, height, width) of floats, or of clips (batch, channel, time, height, width)"
+    due = "x is a batch (batch, channel, height, width) of floats"
+    if isinstance(first, Tensor) and first.ndim > 4:
+        due += ", or of clips (batch, channel, time, height, width)"
     if isinstance(first, nn.Module):
         return f"{due}, not a {type(first).__name__}: vlx.explain_model(net, x, targets=3, layer=net.layer4)"
     if isinstance(first, Tensor):

@@ -57,9 +57,9 @@ def is_averaged(passed: Pass) -> bool:
         node = found.pop()
         if node.name() in _SAME or _adds(node, passed.shortcuts.everywhere):
             found += readers.get(node, [])
-        elif node.name() != _MEAN or {
-            _signed(axis) % passed.features.ndim for axis in node._saved_dim
-        } != axes:
+        elif (
+            node.name() != _MEAN or {_signed(axis) % passed.features.ndim for axis in node._saved_dim} != axes
+        ):
             return False
     return leaf is not None
 

@@ -106,7 +106,6 @@ class _Run:
             return None
         return (shape[-2], shape[-1]) if min(shape[-2:]) > 1 else None
 
-
     def _sides_of_clip(self, output: Tensor) -> Size | None:
         """Rows and columns alone: a block with more of them may have the same places in time."""
         if self.picture.ndim != 5 or len(output) != len(self.picture):

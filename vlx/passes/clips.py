@@ -1,7 +1,7 @@
 """Time, rows and columns in the features of a network that reads clips.
 
-Methods on features know places and channels alone: none asks which place lies beside which. So the places of a
-clip are laid out in rows for them, the rows of one time below those of the time before, and their maps are
+Methods on features know places and channels alone: none asks which place lies beside which. So the places of
+a clip are laid out in rows for them, the rows of one time below those of the time before, and their maps are
 folded back.
 """
 
@@ -39,8 +39,9 @@ def clip_places(features: Float[Tensor, "batch *feature"], clip: ClipSize, grid:
     """How the features of a network on clips become (..., channel, time, row, col).
 
     Maps are (batch, channel, time, row, col) or, where only that fits the proportions of the frames, (batch,
-    time, row, col, channel); tokens are (batch, token, channel), time after time and row by row, behind a class
-    token, one to distil and registers. Where tokens fit several grids it is that with the most places in time.
+    time, row, col, channel); tokens are (batch, token, channel), time after time and row by row, behind a
+    class token, one to distil and registers. Where tokens fit several grids it is that with the most places
+    in time.
     ``grid`` says it instead: (time, rows, cols), in front of which all other tokens stand, or a function of
     (batch, *feature) to (batch, channel, time, row, col). Raises LayerError where there is no grid.
 
@@ -70,7 +71,9 @@ def folded(grid: Grid) -> Grid:
     return folded_clip if grid is _maps else partial(_folded, grid=grid)
 
 
-def folded_clip(features: Float[Tensor, "*lead channel time row col"]) -> Float[Tensor, "*lead channel place col"]:
+def folded_clip(
+    features: Float[Tensor, "*lead channel time row col"],
+) -> Float[Tensor, "*lead channel place col"]:
     """Maps of a clip as they are laid out for methods."""
     return features.flatten(-3, -2)
 
@@ -104,13 +107,14 @@ def _token_layout(tokens: int, clip: ClipSize) -> tuple[int, int, int, int]:
             if fits and rows * cols * time == tokens - skip:
                 return time, rows, cols, skip
     raise LayerError(
-        f"{tokens} tokens are no grid of patches of {frames} frames of {height} x {width} pixels: name a layer "
+        f"{tokens} tokens are no grid of patches of {frames} frames of {height} x {width} pixels: name a "
+        f"layer "
         "whose tokens are, or give grid=(time, rows, cols)"
     )
 
 
 def _is_channels_last(shape: tuple[int, ...], clip: ClipSize) -> bool:
-    """Whether rows and columns of the proportions of the frames stand before the last axis, and only there."""
+    """Whether rows and columns of the frames' proportions stand before the last axis, and only there."""
     _, height, width = clip
 
     def fit(rows: int, cols: int) -> bool:
@@ -124,7 +128,8 @@ def _of_size(shape: tuple[int, ...], given: Any) -> Grid:
         time, rows, cols = (operator.index(count) for count in given)
     except (TypeError, ValueError):
         raise LayerError(
-            f"grid={given!r}: of a clip give (time, rows, cols), or a function of (batch, *feature) to (batch, "
+            f"grid={given!r}: of a clip give (time, rows, cols), or a function of (batch, *feature) to "
+            f"(batch, "
             "channel, time, row, col)"
         ) from None
     if len(shape) == 3 and shape[1] >= time * rows * cols > 0:

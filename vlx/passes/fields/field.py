@@ -1,8 +1,9 @@
 """Which part of a picture each value of a tensor is computed from: its receptive field, padding included.
 
 A field is four tensors of the shape of the values: the first and the last edge of each value's part, along
-rows and columns, in pixels of the picture; of a clip two more, in frames. What is computed from no pixel is empty: it lasts from +inf to
--inf, so that the field of several values together is always the lowest and the highest edge.
+rows and columns, in pixels of the picture; of a clip two more, in frames. What is computed from no pixel is
+empty: it lasts from +inf to -inf, so that the field of several values together is always the lowest and the
+highest edge.
 """
 
 from collections.abc import Callable, Iterable, Sequence

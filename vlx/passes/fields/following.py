@@ -150,7 +150,6 @@ def _moved(
     func: Any, args: Sequence[Any], kwargs: Any, given: dict[int, Field], outs: Sequence[Tensor]
 ) -> Sequence[Field | None]:
     """The fields of values that were put elsewhere: their edges, moved in the same way."""
-
     axes = max(one.axes for one in given.values())
 
     def edge_of(one: Any, edge: int) -> Any:

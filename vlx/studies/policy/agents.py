@@ -63,12 +63,14 @@ class Player:
 
 
 def shipped_agent() -> Agent:
-    """The agent that ``python -m vlx.studies.policy.training`` made. Raises CheckpointError where it is not."""
+    """What ``python -m vlx.studies.policy.training`` made. Raises CheckpointError where it is not there."""
     network = Agent()
     try:
         network.load_state_dict({name: value.float() for name, value in load_file(WEIGHTS).items()})
     except (OSError, RuntimeError) as error:
-        raise CheckpointError(f"{WEIGHTS} holds no agent ({error}): python -m vlx.studies.policy.training") from None
+        raise CheckpointError(
+            f"{WEIGHTS} holds no agent ({error}): python -m vlx.studies.policy.training"
+        ) from None
     return network.eval()
 
 
@@ -83,7 +85,8 @@ def player(name: str = BUILT_IN, device: str = "cpu") -> Player:
     prefix, _, where = name.partition(":")
     module_name, _, function = where.partition(":")
     if prefix != "python" or not (module_name and function):
-        raise VlxError(f"no agent {name!r}: give {BUILT_IN}, or python:module:function, which returns a network "
+        raise VlxError(f"no agent {name!r}: give {BUILT_IN}, or python:module:function, which returns a "
+                       f"network "
                        "and a function that makes its game")  # fmt: skip
     sys.path.insert(0, str(Path.cwd()))
     try:

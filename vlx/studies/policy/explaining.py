@@ -74,7 +74,7 @@ def explain_actions(
 def placed_maps(
     network: nn.Module, seen: Tensor, targets: Any, layer: Layer | Site | None, method: Method | str
 ) -> tuple[Float[np.ndarray, "batch height width"], str, Float[np.ndarray, "batch height width"]]:
-    """Maps of targets on the pixels of a batch, the layer's name, and the mean of its channels placed alike."""
+    """Maps of targets on the pixels of a batch, the layer's name, and the mean of its channels, too."""
     how = as_method(method)
     passed, _ = passed_of(network, layer, call_of(network, seen), targets, None, create_graph=False)
     raw, _ = maps_of(passed, None, how, evidence=False)

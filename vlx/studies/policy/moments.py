@@ -1,7 +1,8 @@
 """What is measured at one moment of an episode: do maps point at what the decision rests on?
 
-The truth is what the network itself does: a thing is taken out of all pictures of the observation, and what
-changes is how far the logit of its action lies above that of the next best.
+The truth is what the network itself does: a thing is taken out of all pictures of the observation, and it
+counts how far the lead of the action's logit over the next best falls. Maps show what speaks for an action,
+so a thing without which the lead rises is none that they should point at.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +19,10 @@ from vlx.eval.measures.controls import centre_prior, smooth_noise
 from vlx.eval.measures.maps import rank_correlation
 from vlx.eval.measures.pointing import pointing_hit
 from vlx.passes.outputs import class_logits, scores_in
+from vlx.passes.site import find_layer
 from vlx.studies.policy.agents import as_input
-from vlx.studies.policy.explaining import explain_actions
+from vlx.studies.policy.explaining import explain_actions, placed_maps
+from vlx.studies.policy.network import ValueOf
 
 TOLERANCE = 4
 """Pixels from a thing that still count as on it: half a cell of the agent's last map."""
@@ -27,7 +30,7 @@ Fact = float | str
 """A value, or why there is none."""
 CONTROLS = ("centre", "random map", "mean activation", "shuffled weights")
 NOTHING = 0.01
-"""Logits: a decision that no thing changes by more rests on none of them."""
+"""Logits: a decision whose lead falls by less without any thing rests on none of them."""
 Masks = Mapping[str, Bool[np.ndarray, "height width"]]
 
 
@@ -54,10 +57,12 @@ class Moment:
     against: int
     """The next best action."""
     maps: Mapping[str, Float[np.ndarray, "height width"]]
+    of_value: Mapping[str, Float[np.ndarray, "height width"]]
+    """Of a network that gives a value too: the map of that by each method."""
 
 
 def names_of(method: str) -> tuple[str, str, str, str]:
-    """What the maps of a method are called: of the action, and against the next; of others, and turned round."""
+    """What maps of a method are called: of the action, against the next; of the worst, turned round."""
     return method, f"{method}, against the next", f"{method}, worst action", f"{method}, next against it"
 
 
@@ -81,13 +86,26 @@ def moment(asked: Asked, observation: Any, number: int) -> Moment:
     maps["shuffled weights"] = other.maps[0].astype(np.float64)
     maps["centre"] = centre_prior(size)
     maps["random map"] = smooth_noise(size, np.random.default_rng([asked.seed, number]))
-    return Moment(batch[0].astype(np.float64), action, following, maps)
+    return Moment(batch[0].astype(np.float64), action, following, maps, _of_value(asked, batch))
+
+
+def _of_value(asked: Asked, batch: np.ndarray) -> dict[str, np.ndarray]:
+    seen = as_input(batch, asked.network)
+    with torch.no_grad():
+        if not isinstance(getattr(asked.network(seen), "value", None), torch.Tensor):
+            return {}
+    layer = None if asked.layer is None else find_layer(asked.network, asked.layer)[1]
+    network = ValueOf(asked.network)
+    return {
+        method: placed_maps(network, seen, 0, layer, method)[0][0].astype(np.float64)
+        for method in asked.methods
+    }
 
 
 def measured(asked: Asked, game: Any, found: Moment) -> dict[str, Any]:
     """The facts of a moment: of every map whether it points at what matters, and how well it ranks things."""
     cells = _cells(found.seen.shape[1:], asked.window)
-    worth = np.abs(_changes(asked, found, _hidden(found.seen, cells)))
+    worth = _falls(asked, found, _hidden(found.seen, cells))
     row: dict[str, Any] = {
         "action": found.action,
         "windows": {name: _ranks([plane[place].mean() for place in cells], worth)
@@ -97,20 +115,41 @@ def measured(asked: Asked, game: Any, found: Moment) -> dict[str, Any]:
     if not masks:
         return row
     without = np.stack([np.asarray(game.observation(without=name)) for name in masks])
-    matters = dict(zip(masks, np.abs(_changes(asked, found, without)).tolist(), strict=True))
-    key = max(masks, key=matters.__getitem__)
-    row |= {"effects": matters, "key": key if matters[key] > NOTHING else ""}
+    matters = dict(zip(masks, _falls(asked, found, without).tolist(), strict=True))
+    row |= {"effects": matters, "key": _key(matters)}
+    if found.of_value:
+        row["value"] = _value(asked, found, masks, without)
     row["pointing"] = {name: _pointing(plane, masks, row["key"]) for name, plane in found.maps.items()}
     row["ranks"] = {
         name: _ranks([plane[mask].max() for mask in masks.values()], list(matters.values()))
         for name, plane in found.maps.items()
     }
     if row["key"]:
-        row["area"] = float((ndimage.distance_transform_edt(~masks[key]) <= TOLERANCE).mean())
+        near = ndimage.distance_transform_edt(~masks[row["key"]]) <= TOLERANCE
+        row["area"] = float(near.mean())
     return row
 
 
-def _changes(asked: Asked, found: Moment, others: Any) -> Float[np.ndarray, " other"]:
+def _key(matters: Mapping[str, float]) -> str:
+    """The thing without which a value falls most; none where it hardly falls without any."""
+    best = max(matters, key=matters.__getitem__)
+    return best if matters[best] > NOTHING else ""
+
+
+def _value(asked: Asked, found: Moment, masks: Masks, without: np.ndarray) -> dict[str, Any]:
+    """As for actions: without what the value falls most, and which maps point at it."""
+    with torch.no_grad():
+        shown = np.concatenate([found.seen[None], without])
+        values = asked.network(as_input(shown, asked.network)).value.double().cpu().numpy()
+    matters = dict(zip(masks, (values[0] - values[1:]).tolist(), strict=True))
+    maps = {**found.of_value, **{name: found.maps[name] for name in CONTROLS}}
+    return {
+        "effects": matters,
+        "pointing": {name: _pointing(plane, masks, _key(matters)) for name, plane in maps.items()},
+    }
+
+
+def _falls(asked: Asked, found: Moment, others: Any) -> Float[np.ndarray, " other"]:
     """How far the logit of the action falls, against that of the next best, in other observations."""
     shown = np.concatenate([found.seen[None], others])
     with torch.no_grad():

@@ -1,9 +1,9 @@
 """A game to look at: a basket under falling apples and bombs, with the interface of Gymnasium's environments.
 
 An observation is the last four pictures, 84 x 84 and grey, as agents of Atari games are given them. An apple
-that is caught is worth 1, a bomb -1; three bombs end an episode, which else is cut off after 200 steps. A ring
-drifts across the sky and never matters. The game is drawn here, so where everything stands is known, and what
-the agent would see without one of the things.
+that is caught is worth 1, a bomb -1; three bombs end an episode, which else is cut off after 200 steps. A
+ring drifts across the sky and never matters. The game is drawn here, so where everything stands is known, and
+what the agent would see without one of the things.
 """
 
 from collections import deque
@@ -91,7 +91,11 @@ class Orchard:
         random = self._random
         self._ground = _ground(random)
         self._basket = int(random.integers(_WIDE, SIDE - _WIDE))
-        self._ring = (int(random.integers(_REACH, 50)), int(random.integers(SIDE)), int(random.choice([-1, 1])))
+        self._ring = (
+            int(random.integers(_REACH, 50)),
+            int(random.integers(SIDE)),
+            int(random.choice([-1, 1])),
+        )
         self._falling: list[Thing] = []
         self._dropped = self._caught = self._bombs = self._step = 0
         self._drop()
@@ -168,7 +172,7 @@ class Orchard:
 
 
 def scripted(things: tuple[Thing, ...]) -> int:
-    """What a player does who knows where everything is: go under the lowest apple, else out of a bomb's way."""
+    """What a player does who knows where all is: go under the lowest apple, else out of a bomb's way."""
     basket = things[-1].col
     falling = [one for one in things if one.kind in ("apple", "bomb")]
     if not falling:

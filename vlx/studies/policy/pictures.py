@@ -28,7 +28,9 @@ def drawn(player: Player, layer: Any, method: str, observations: Sequence[Any]) 
         plain = explain_actions(player.network, some, layer=layer, method=method)
         order = np.argsort(-plain.logits, axis=1)
         against = order[:, 1].tolist()
-        found = explain_actions(player.network, some, list(plain.actions), against=against, layer=layer, method=method)
+        found = explain_actions(
+            player.network, some, list(plain.actions), against=against, layer=layer, method=method
+        )
         maps += list(found.maps)
         words += [_called(player, one) for one in plain.actions]
     scale = shared_scale(maps)

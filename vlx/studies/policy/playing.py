@@ -25,7 +25,9 @@ class Episode:
     actions: tuple[int, ...]
 
 
-def played(game: Any, seed: int, act: Act, each: Callable[[int, Any], None] = lambda _at, _seen: None) -> Episode:
+def played(
+    game: Any, seed: int, act: Act, each: Callable[[int, Any], None] = lambda _at, _seen: None
+) -> Episode:
     """Play one episode from a seed; ``each`` is told of every observation before it is acted on."""
     seen, _ = game.reset(seed=seed)
     total, actions = 0.0, list[int]()

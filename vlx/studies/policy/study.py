@@ -61,7 +61,10 @@ def policy_study(settings: PolicySettings = PolicySettings(), out: Path = Path("
                   settings.window, settings.seed)  # fmt: skip
     names = [f"episode {number}" for number in range(settings.episodes)]
     rows = kept_rows(
-        out / "episodes.jsonl", names, lambda name: _episode(agent, asked, settings, int(name.split()[1])), told
+        out / "episodes.jsonl",
+        names,
+        lambda name: _episode(agent, asked, settings, int(name.split()[1])),
+        told,
     )
     pictures = _pictures(agent, asked, settings, rows, out)
     found = _findings(settings, facts, agent, rows, pictures)
@@ -93,7 +96,11 @@ def _findings(
     known = any("pointing" in one for row in rows for one in row["moments"])
     tables = [_reached(rows)]
     if known:
-        tables += [_pointing(settings, rows), _own_minus_wrong(settings, rows), _ranks(settings, rows), _effects(rows)]
+        tables += [_pointing(settings, rows), _own_minus_wrong(settings, rows), _ranks(settings, rows)]
+        tables += (
+            [_value(settings, rows)] if any("value" in one for row in rows for one in row["moments"]) else []
+        )
+        tables.append(_effects(rows))
     tables.append(_windows(settings, rows))
     return Findings(
         study="policy",
@@ -109,13 +116,15 @@ def _findings(
 
 def _notes(agent: Player, known: bool) -> tuple[str, ...]:
     said = [
-        "The pictures of an observation are channels of one input: there is one map for all of them, and masks "
+        "The pictures of an observation are channels of one input: there is one map for all of them, and "
+        "masks "
         "are those of a thing in any of them.",
         "episode.gif shows an episode with the map of every action against the next best.",
     ]
     if agent.name == BUILT_IN:
         said.insert(0, (
-            "The agent was trained by proximal policy optimisation (arXiv 1707.06347) on pixels and rewards alone, "
+            "The agent was trained by proximal policy optimisation (arXiv 1707.06347) on pixels and "
+            "rewards alone, "
             "by python -m vlx.studies.policy.training; it never saw the scripted player."
         ))  # fmt: skip
     if not known:
@@ -129,7 +138,8 @@ def _reached(rows: Sequence[Any]) -> Table:
         number_of(name, summarise([row["rewards"][name] for row in rows]), control=name == "at random")
         for name in names
     ]
-    return Table("Reward of an episode", tuple(numbers), "Every player plays the same episodes, by their seeds. "
+    return Table("Reward of an episode", tuple(numbers), "Every player plays the same episodes, by their "
+                                                         "seeds. "
                  "The agent takes the action of its highest logit.")  # fmt: skip
 
 
@@ -138,14 +148,30 @@ def _pointing(settings: PolicySettings, rows: Sequence[Any]) -> Table:
     numbers = [number_of(name, _summary(rows, "pointing", name)) for name in own]
     numbers += [number_of(name, _summary(rows, "pointing", name), control=True) for name in CONTROLS]
     area = [(one.get("area"), at) for at, row in enumerate(rows) for one in row["moments"]]
-    numbers.append(number_of("share of the picture that counts as a hit",
-                             summarise([value for value, _ in area], [at for _, at in area]), control=True))  # fmt: skip
+    chance = summarise([value for value, _ in area], [at for _, at in area])
+    numbers.append(number_of("share of the picture that counts as a hit", chance, control=True))
     return Table(
         "Share of maps whose maximum lies on the thing that matters most",
         tuple(numbers),
         "The thing that matters most is that without which the lead of the action's logit over the next best "
-        f"changes most, taken out of all pictures of the observation. A hit may be {TOLERANCE} pixels off. "
+        f"falls most, taken out of all pictures of the observation. A hit may be {TOLERANCE} pixels off. "
         "Intervals draw episodes.",
+    )
+
+
+def _value(settings: PolicySettings, rows: Sequence[Any]) -> Table:
+    numbers: list[Number] = []
+    for name in (*settings.methods, *CONTROLS):
+        facts = [
+            (one["value"]["pointing"][name], at)
+            for at, row in enumerate(rows) for one in row["moments"] if "value" in one
+        ]  # fmt: skip
+        found = summarise([_outcome(fact) for fact, _ in facts], [at for _, at in facts])
+        numbers.append(number_of(name, found, control=name in CONTROLS))
+    return Table(
+        "The value: share of maps whose maximum lies on the thing without which it falls most",
+        tuple(numbers),
+        "As above, for the critic's value of the moment in the place of an action's lead.",
     )
 
 
@@ -167,8 +193,9 @@ def _ranks(settings: PolicySettings, rows: Sequence[Any]) -> Table:
     return Table(
         "Rank correlation of maps with what things are worth",
         _numbers(settings, rows, "ranks"),
-        "Spearman's, over the things in sight at a moment: the map's maximum on each, and how far the lead of the "
-        "action changes without it.",
+        "Spearman's, over the things in sight at a moment: the map's maximum on each, and how far the "
+        "lead of the "
+        "action falls without it.",
     )
 
 
@@ -176,8 +203,9 @@ def _windows(settings: PolicySettings, rows: Sequence[Any]) -> Table:
     return Table(
         "Rank correlation of maps with occlusion",
         _numbers(settings, rows, "windows"),
-        f"Spearman's, over squares of {settings.window} pixels that are hidden one after the other in all pictures: "
-        "the map's mean on each, and how far the lead of the action changes.",
+        f"Spearman's, over squares of {settings.window} pixels that are hidden one after the other in "
+        f"all pictures: "
+        "the map's mean on each, and how far the lead of the action falls.",
     )
 
 
@@ -186,12 +214,15 @@ def _effects(rows: Sequence[Any]) -> Table:
     for at, row in enumerate(rows):
         for one in row["moments"]:
             for name, value in one.get("effects", {}).items():
-                by_kind[name.split()[0]].append((value, at))
+                by_kind[name.split()[0]].append((abs(value), at))
     numbers = [
-        number_of(kind, summarise([value for value, _ in found], [at for _, at in found]), control=kind == "ring")
+        number_of(
+            kind, summarise([value for value, _ in found], [at for _, at in found]), control=kind == "ring"
+        )
         for kind, found in sorted(by_kind.items())
     ]
-    return Table("What decisions rest on", tuple(numbers), "Logits by which the lead of the action over the next best "
+    return Table("What decisions rest on", tuple(numbers), "Logits by which the lead of the action over "
+                                                           "the next best "
                  "changes without a thing, either way. The ring never matters in the game.")  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347): many games side by side, advantages by
 generalised advantage estimation (arXiv 1506.02438, Eq. 16), the clipped objective (Eq. 7) beside the critic's
-squared error and an entropy bonus. The agent is shown pixels and rewards, never what the scripted player does.
+squared error and an entropy bonus. The agent is shown pixels and rewards, never what the scripted player
+does.
 """
 
 import argparse
@@ -105,7 +106,9 @@ def _trained(recipe: Recipe, told: Callable[[str], None]) -> Agent:
             last = games.finished[-40:]
             mean = f"{sum(last) / len(last):.2f} a game of the last {len(last)}" if last else "no game ended"
             steps = number * recipe.games * recipe.steps
-            told(f"round {number} of {recipe.rounds}, {steps} steps, {mean}, {time.monotonic() - began:.0f} s")
+            told(
+                f"round {number} of {recipe.rounds}, {steps} steps, {mean}, {time.monotonic() - began:.0f} s"
+            )
     return network.eval()
 
 

@@ -79,12 +79,19 @@ class Clip:
 
 
 def clip(
-    seed: int, number: int, part: Part = "test", *, events: int = 1, side: int = SIDE, without: int | None = None
+    seed: int,
+    number: int,
+    part: Part = "test",
+    *,
+    events: int = 1,
+    side: int = SIDE,
+    without: int | None = None,
 ) -> Clip:
     """The clip of a number; the same seed and number give the same.
 
     Of several ``events`` all are different, and happen to objects that keep out of one another's way. Of the
-    first, kinds come in turn. ``without`` names one of them that does not happen: its object stands as before.
+    first, kinds come in turn. ``without`` names one of them that does not happen: its object stands as
+    before.
 
     >>> one = clip(5, 2)
     >>> EVENTS[one.happenings[0].event], one.frames.shape, len(clip(5, 2, events=2, side=56).happenings)

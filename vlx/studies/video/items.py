@@ -64,10 +64,14 @@ def shipped_network() -> nn.Sequential:
     """What ``python -m vlx.studies.video.training`` made. Raises CheckpointError where it is not there."""
     network = clip_network()
     try:
-        state = {name: one.float() if one.is_floating_point() else one for name, one in load_file(WEIGHTS).items()}
+        state = {
+            name: one.float() if one.is_floating_point() else one for name, one in load_file(WEIGHTS).items()
+        }
         network.load_state_dict(state)
     except (OSError, RuntimeError) as error:
-        raise CheckpointError(f"{WEIGHTS} holds no network ({error}): python -m vlx.studies.video.training") from None
+        raise CheckpointError(
+            f"{WEIGHTS} holds no network ({error}): python -m vlx.studies.video.training"
+        ) from None
     return network.eval()
 
 
@@ -101,7 +105,8 @@ def asked(name: str, count: int, seed: int, device: str = "cpu") -> Asked:
     prefix, _, where = name.partition(":")
     module_name, _, function = where.partition(":")
     if prefix != "python" or not (module_name and function):
-        raise VlxError(f"no network {name!r}: give {BUILT_IN}, or python:module:function, which returns a network and "
+        raise VlxError(f"no network {name!r}: give {BUILT_IN}, or python:module:function, which returns "
+                       f"a network and "
                        "a list of vlx.studies.video.Item")  # fmt: skip
     sys.path.insert(0, str(Path.cwd()))
     try:
@@ -118,7 +123,9 @@ def asked(name: str, count: int, seed: int, device: str = "cpu") -> Asked:
         network, items = given
         items = list(items)[:count]
     except (TypeError, ValueError):
-        raise VlxError(f"{name} gave a {type(given).__name__}: a network and a list of Item are due") from None
+        raise VlxError(
+            f"{name} gave a {type(given).__name__}: a network and a list of Item are due"
+        ) from None
     if not isinstance(network, nn.Module) or not items or not all(isinstance(one, Item) for one in items):
         raise VlxError(f"{name}: an nn.Module and at least one vlx.studies.video.Item are due")
     if len({one.name for one in items}) < len(items):

@@ -15,7 +15,13 @@ from vlx.network import ClipMaps, explain_clip
 from vlx.passes.outputs import class_logits
 from vlx.studies.video.items import Item
 
-CONTROLS = ("centre of the middle frame", "random map", "mean activation", "shuffled weights", "change of pixels")
+CONTROLS = (
+    "centre of the middle frame",
+    "random map",
+    "mean activation",
+    "shuffled weights",
+    "change of pixels",
+)
 EVENLY = "places divided evenly"
 TOLERANCE = 2
 """Pixels from an object that still count as on it: half a cell of the shipped network's last maps."""
@@ -62,7 +68,9 @@ def maps_of(made: Explainer, item: Item, number: int) -> Maps:
     maps["random map"] = _plane(found.clip.on_clip(torch.from_numpy(smooth - smooth.min())[None]))
     maps["centre of the middle frame"] = _middle(item.pixels.shape[1:])
     change = item.pixels.diff(dim=1).abs().mean(0).numpy().astype(np.float64)
-    maps["change of pixels"] = np.stack([ndimage.gaussian_filter(one, 2.0) for one in (change[0] * 0, *change)])
+    maps["change of pixels"] = np.stack(
+        [ndimage.gaussian_filter(one, 2.0) for one in (change[0] * 0, *change)]
+    )
     return maps
 
 
@@ -70,7 +78,9 @@ def _activation(made: Explainer, found: ClipMaps, x: Tensor) -> Float[Tensor, "b
     """The mean of the layer's channels: what a map has of the clip alone."""
     from vlx.methods.method import Method
 
-    mean = Method("mean_activation", lambda activations, gradients: activations.mean(-3) + 0 * gradients.sum(-3))
+    mean = Method(
+        "mean_activation", lambda activations, gradients: activations.mean(-3) + 0 * gradients.sum(-3)
+    )
     return explain_clip(made.network, x, 0, found.layer, method=mean).raw
 
 
@@ -100,7 +110,8 @@ def measured(made: Explainer, item: Item, number: int) -> dict[str, Any]:
             row[measure] = found
         near = np.stack([_near(one) for one in item.mask])
         row["chance"] = {
-            "both": float(near.mean()), "place": float(near.any(0).mean()), "time": float(item.mask.any((1, 2)).mean()),
+            "both": float(near.mean()), "place": float(near.any(0).mean()),
+            "time": float(item.mask.any((1, 2)).mean()),
         }  # fmt: skip
     return row
 
@@ -154,7 +165,8 @@ def _hidden(made: Explainer, item: Item, maps: Maps) -> dict[str, Fact]:
     for name in names:
         changed = item.pixels.clone()
         block = tuple(
-            slice(max(at - side // 2, 0), at + side // 2 + 1) for at, side in zip(peak(maps[name]), BLOCK, strict=True)
+            slice(max(at - side // 2, 0), at + side // 2 + 1)
+            for at, side in zip(peak(maps[name]), BLOCK, strict=True)
         )
         changed[(slice(None), *block)] = still[(slice(None), *block)]
         shown.append(changed)

@@ -14,7 +14,9 @@ WEIGHTS = Path(__file__).parent / "assets" / "clip-network.safetensors"
 class WithChanges(nn.Module):
     """Puts beside the colours of every frame what they differ by from the frame before; from none, 0."""
 
-    def forward(self, clips: Float[Tensor, "batch 3 time height width"]) -> Float[Tensor, "batch 6 time height width"]:
+    def forward(
+        self, clips: Float[Tensor, "batch 3 time height width"]
+    ) -> Float[Tensor, "batch 6 time height width"]:
         """Colours, then changes."""
         return torch.cat([clips / 2, torch.diff(clips, dim=2, prepend=clips[:, :, :1])], 1)
 

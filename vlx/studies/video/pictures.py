@@ -21,7 +21,7 @@ _EVENT = "#d1242f"
 
 
 def strips(made: Explainer, item: Item) -> list[Strip]:
-    """The frames, those with the map of the target, and those with the map of the wrong class, of one scale."""
+    """The frames, those with the map of the target, those with that of the wrong class; of one scale."""
     x = item.pixels[None].to(next(made.network.parameters()).device)
     classes = [item.target, *([] if item.wrong is None else [item.wrong])]
     maps = [

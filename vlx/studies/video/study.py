@@ -71,7 +71,8 @@ def _findings(
     tables = [_told(rows)]
     if known:
         tables += [
-            _table(settings, rows, "both", "Share of maps whose maximum lies on the object, in a frame of the event",
+            _table(settings, rows, "both", "Share of maps whose maximum lies on the object, in a frame "
+                                           "of the event",
                    f"The object in that very frame, {TOLERANCE} pixels off at most. {_CHANCE}"),
             _table(settings, rows, "place", "In place: the maximum lies where the object passes",
                    f"The object in any frame of the event, {TOLERANCE} pixels off at most. {_CHANCE}"),
@@ -80,20 +81,24 @@ def _findings(
             _table(settings, rows, "frames_off", "Frames from the maximum to the middle of the event",
                    "The less the better."),
             _table(settings, rows, "area_in_time", "Area under the curve in time",
-                   "How well the maximum of each frame tells frames of the event from others; 0.5 is chance."),
+                   "How well the maximum of each frame tells frames of the event from others; 0.5 is "
+                   "chance."),
             _table(settings, rows, "area_in_place", "Area under the curve in place",
-                   "How well the maximum over all frames tells the object's pixels from others; 0.5 is chance."),
+                   "How well the maximum over all frames tells the object's pixels from others; 0.5 is "
+                   "chance."),
             _own_minus_wrong(settings, rows),
         ]  # fmt: skip
     frames, high, wide = BLOCK
     tables.append(_table(
         settings, rows, "hidden", "Logits that the class loses where a block around the maximum stands still",
-        f"In {frames} frames and {high} x {wide} pixels every pixel has its median over time. The more the better.",
+        f"In {frames} frames and {high} x {wide} pixels every pixel has its median over time. The more "
+        f"the better.",
     ))  # fmt: skip
     return Findings(
         study="video",
         title="A network that reads clips",
-        question="Do maps of a 3-D network lie where something happens, and in the frames in which it happens?",
+        question="Do maps of a 3-D network lie where something happens, and in the frames in which it "
+        "happens?",
         answer=_answer(settings, tables, known),
         tables=tuple(tables),
         settings=facts,
@@ -102,24 +107,32 @@ def _findings(
     )
 
 
-_CHANCE = "Controls below are told alike; chance is the share of the clip that would count. Intervals draw clips."
+_CHANCE = (
+    "Controls below are told alike; chance is the share of the clip that would count. Intervals draw clips."
+)
 
 
 def _notes(about: Asked, known: bool) -> tuple[str, ...]:
     said: list[str] = []
     if about.name == BUILT_IN:
         said += [
-            "Objects are cut out of the held-out scenes of the built-in world; the network learnt on those of even "
-            "numbers, by python -m vlx.studies.video.training, in clips of one event, and is tested on those of odd "
+            "Objects are cut out of the held-out scenes of the built-in world; the network learnt on "
+            "those of even "
+            "numbers, by python -m vlx.studies.video.training, in clips of one event, and is tested on "
+            "those of odd "
             "ones, in larger clips of two different events: what merely moves is no answer.",
-            "The network reads the maximum over all places, so gradients are 0 everywhere but at one place of each "
-            "channel: methods that take them place by place, such as HiResCAM, show points; Grad-CAM, which takes "
+            "The network reads the maximum over all places, so gradients are 0 everywhere but at one "
+            "place of each "
+            "channel: methods that take them place by place, such as HiResCAM, show points; Grad-CAM, "
+            "which takes "
             "their mean, shows all places of the channels that count.",
         ]
     said += [
-        f"{EVENLY}: the same maps as if the layer's places divided the clip evenly, instead of where strides and "
+        f"{EVENLY}: the same maps as if the layer's places divided the clip evenly, instead of where "
+        f"strides and "
         "kernels let them look.",
-        "change of pixels: the largest change from one frame to the next, smoothed; it needs no network, and knows "
+        "change of pixels: the largest change from one frame to the next, smoothed; it needs no network, "
+        "and knows "
         "that something happens, but not what.",
         "strip-*.gif show clips with their maps.",
     ]
@@ -142,8 +155,10 @@ def _told(rows: Sequence[Any]) -> Table:
         if known:
             found = summarise([row[name] for row in known], [row["clip"] for row in known])
             numbers.append(number_of(said, found, control=control))
-    return Table("What the network tells", tuple(numbers), "Share of classes shown that are the likeliest, and among "
-                 "the two likeliest: clips show two events. All are explained, also those that are told wrong.")  # fmt: skip
+    return Table("What the network tells", tuple(numbers), "Share of classes shown that are the "
+                                                           "likeliest, and among "
+                 "the two likeliest: clips show two events. All are explained, also those that are told "
+                 "wrong.")  # fmt: skip
 
 
 def _table(settings: VideoSettings, rows: Sequence[Any], measure: str, title: str, protocol: str) -> Table:
@@ -170,8 +185,10 @@ def _own_minus_wrong(settings: VideoSettings, rows: Sequence[Any]) -> Table:
             summary = summarise(found, [row["clip"] for row in known])
             numbers.append(number_of(f"{method}, {_MEASURES[measure]}", summary))
     return Table("Own - wrong: maps of the class less those of the other event's", tuple(numbers),
-                 "Both maps are of the same clip, and both are asked for the object and the frames of the one event. "
-                 "A map that shows all that happens, whatever is asked, has 0. A flat map of the other has missed.")  # fmt: skip
+                 "Both maps are of the same clip, and both are asked for the object and the frames of "
+                 "the one event. "
+                 "A map that shows all that happens, whatever is asked, has 0. A flat map of the other "
+                 "has missed.")  # fmt: skip
 
 
 _MEASURES = {"both": "hits", "area_in_place": "area in place", "area_in_time": "area in time"}
@@ -194,16 +211,20 @@ def _answer(settings: VideoSettings, tables: Sequence[Table], known: bool) -> st
     method = settings.methods[0]
     right = tables[0].numbers[1]
     said = f"Of the classes shown {right.value or 0:.2f} are among the network's two likeliest"
-    for table, where in ((tables[1], "on the object in a frame of the event"), (tables[3], "in its frames")) if known else ():
+    for table, where in (
+        ((tables[1], "on the object in a frame of the event"), (tables[3], "in its frames")) if known else ()
+    ):
         hits = {one.name: one.value for one in table.numbers}
         blind = {name: value for name in CONTROLS[:-1] if (value := hits.get(name)) is not None}
         if hits[method] is not None and blind:
             best = max(blind, key=blind.__getitem__)
-            said += f"; maps of {method} have their maximum {where} in {hits[method]:.2f}, {best} in {blind[best]:.2f}"
+            said += f"; maps of {method} have their maximum {where} in {hits[method]:.2f}"
+            said += f", {best} in {blind[best]:.2f}"
     lost = {one.name: one.value for one in tables[-1].numbers}
     if lost[method] is not None and lost["random map"] is not None:
         said += (
-            f". Where a block around the maximum stands still the class loses {lost[method]:.1f} logits, around that "
+            f". Where a block around the maximum stands still the class loses {lost[method]:.1f} logits, "
+            f"around that "
             f"of a random map {lost['random map']:.1f}"
         )
     return said + "."
@@ -215,7 +236,8 @@ def _pictures(settings: VideoSettings, made: Explainer, about: Asked, out: Path)
     for number, item in enumerate(chosen[: settings.shown]):
         rows = strips(made, item)
         pictures.append(Picture(
-            f"{item.title or item.name}: frames, {settings.methods[0]} of the class, and of the other one; frames of its "
+            f"{item.title or item.name}: frames, {settings.methods[0]} of the class, and of the other "
+            f"one; frames of its "
             "event are framed", sheet(rows),
         ))  # fmt: skip
         gif(rows, out / f"strip-{number + 1}.gif")

@@ -75,7 +75,10 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     recipe = Recipe(steps=given.steps, seed=given.seed)
     network = trained(recipe, lambda line: print(line, flush=True))
-    state = {name: value.half() if value.is_floating_point() else value for name, value in network.state_dict().items()}
+    state = {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in network.state_dict().items()
+    }
     given.out.parent.mkdir(parents=True, exist_ok=True)
     save_file(state, given.out)
     network.load_state_dict(state)
