@@ -47,10 +47,10 @@ def test_masks_are_what_is_drawn():
 def test_rewards_and_ends():
     game = Orchard()
     game.reset(seed=0)
-    game._falling = [Thing("apple", 1, 71.0, game._basket), Thing("bomb", 2, 71.0, game._basket)]
+    game._falling = [Thing(kind, 1, 71.0, float(game._basket)) for kind in ("apple", "bomb")]
     *_, info = game.step(1)
     assert (info["apples"], info["bombs"]) == (1, 1)
-    game._falling, game._bombs = [Thing("bomb", 3, 71.0, game._basket)], 2
+    game._falling, game._bombs = [Thing("bomb", 3, 71.0, float(game._basket))], 2
     _, reward, terminated, truncated, _ = game.step(1)
     assert (reward, terminated, truncated) == (-1.0, True, False)
     game._step = 199
@@ -62,9 +62,10 @@ def test_rewards_and_ends():
 
 
 def test_the_scripted_player_goes_to_the_apple_and_away_from_the_bomb():
-    assert scripted((Thing("ring", 0, 9, 9), Thing("apple", 1, 40, 60), Thing("basket", 0, 75, 20))) == 2
-    assert scripted((Thing("ring", 0, 9, 9), Thing("bomb", 1, 60, 30), Thing("basket", 0, 75, 33))) == 2
-    assert scripted((Thing("ring", 0, 9, 9), Thing("basket", 0, 75, 33))) == 1
+    ring, left, right = (Thing("ring", 0, 9.0, 9.0), *(Thing("basket", 0, 75.0, col) for col in (20.0, 33.0)))
+    assert scripted((ring, Thing("apple", 1, 40.0, 60.0), left)) == 2
+    assert scripted((ring, Thing("bomb", 1, 60.0, 30.0), right)) == 2
+    assert scripted((ring, right)) == 1
 
 
 def test_advantages_written_out():

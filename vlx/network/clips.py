@@ -26,8 +26,7 @@ def need_for_clips(method: Method) -> None:
     if method.windows or method.bands or method.fuse or own in _OF_IMAGES:
         raise VlxError(
             f"{method.name} explains images, not clips (batch, channel, time, height, width): use a "
-            f"method on "
-            "features, such as grad_cam, or on gradients, such as gradient or guided_grad_cam"
+            "method on features, such as grad_cam, or on gradients, such as gradient or guided_grad_cam"
         )
 
 

@@ -90,8 +90,7 @@ def explain_clip(
     if call.clip is None:
         raise VlxError(
             f"x of shape {tuple(call.pixels.shape)} is no clip: give (batch, channel, time, height, "
-            f"width), or "
-            "use vlx.explain_model for images"
+            "width), or use vlx.explain_model for images"
         )
     need_for_clips(how)
     if frame is not None and frame.input_size != call.size:

@@ -61,8 +61,8 @@ def clip_places(features: Float[Tensor, "batch *feature"], clip: ClipSize, grid:
     if len(shape) == 5:
         return _channels_last if _is_channels_last(shape, clip) else _maps
     raise LayerError(
-        f"the layer's output of shape {shape} has no places in time, rows and columns: name one that gives "
-        "(batch, channel, time, row, col), or give grid=, a function to that"
+        f"the layer's output of shape {shape} has no places in time, rows and columns: name one that "
+        "gives (batch, channel, time, row, col), or give grid=, a function to that"
     )
 
 
@@ -108,8 +108,7 @@ def _token_layout(tokens: int, clip: ClipSize) -> tuple[int, int, int, int]:
                 return time, rows, cols, skip
     raise LayerError(
         f"{tokens} tokens are no grid of patches of {frames} frames of {height} x {width} pixels: name a "
-        f"layer "
-        "whose tokens are, or give grid=(time, rows, cols)"
+        "layer whose tokens are, or give grid=(time, rows, cols)"
     )
 
 
@@ -129,8 +128,7 @@ def _of_size(shape: tuple[int, ...], given: Any) -> Grid:
     except (TypeError, ValueError):
         raise LayerError(
             f"grid={given!r}: of a clip give (time, rows, cols), or a function of (batch, *feature) to "
-            f"(batch, "
-            "channel, time, row, col)"
+            "(batch, channel, time, row, col)"
         ) from None
     if len(shape) == 3 and shape[1] >= time * rows * cols > 0:
         return partial(_tokens, time=time, rows=rows, cols=cols, skip=shape[1] - time * rows * cols)

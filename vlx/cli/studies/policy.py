@@ -11,15 +11,15 @@ def policy(
         str,
         typer.Option(
             help="orchard, the agent that is shipped, or python:module:function, which returns a network "
-            "whose "
-            "first output are logits of actions, and a function that makes its game (as Gymnasium's)."
+            "whose first output are logits of actions, and a function that makes its game (as "
+            "Gymnasium's)."
         ),
     ] = "orchard",
     out: Annotated[Path, typer.Option(help="Where everything is kept; a run that stopped goes on.")] = Path(
         "vlx-study/policy"
     ),
-    limit: Annotated[int, typer.Option(min=1, help="Episodes.")] = 30,
-    moments: Annotated[int, typer.Option(min=1, help="Of each episode that are explained.")] = 6,
+    limit: Annotated[int, typer.Option(min=1, help="Episodes.")] = 24,
+    moments: Annotated[int, typer.Option(min=1, help="Of each episode that are explained.")] = 5,
     method: Annotated[
         list[str] | None, typer.Option(help="Repeatable; by default grad_cam, hires_cam and layer_cam.")
     ] = None,

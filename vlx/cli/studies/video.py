@@ -11,8 +11,7 @@ def video(
         str,
         typer.Option(
             help="events, the network that is shipped, or python:module:function, which returns a "
-            "network that "
-            "reads clips, and a list of vlx.studies.video.Item."
+            "network that reads clips, and a list of vlx.studies.video.Item."
         ),
     ] = "events",
     out: Annotated[Path, typer.Option(help="Where everything is kept; a run that stopped goes on.")] = Path(

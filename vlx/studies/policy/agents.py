@@ -86,8 +86,7 @@ def player(name: str = BUILT_IN, device: str = "cpu") -> Player:
     module_name, _, function = where.partition(":")
     if prefix != "python" or not (module_name and function):
         raise VlxError(f"no agent {name!r}: give {BUILT_IN}, or python:module:function, which returns a "
-                       f"network "
-                       "and a function that makes its game")  # fmt: skip
+                       "network and a function that makes its game")  # fmt: skip
     sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(module_name)

@@ -18,6 +18,8 @@ from torch import nn
 from vlx.eval.measures.controls import centre_prior, smooth_noise
 from vlx.eval.measures.maps import rank_correlation
 from vlx.eval.measures.pointing import pointing_hit
+from vlx.methods.cam import kept_by_mean
+from vlx.methods.method import Method
 from vlx.passes.outputs import class_logits, scores_in
 from vlx.passes.site import find_layer
 from vlx.studies.policy.agents import as_input
@@ -57,6 +59,8 @@ class Moment:
     against: int
     """The next best action."""
     maps: Mapping[str, Float[np.ndarray, "height width"]]
+    kept: float
+    """How much of the gradients of the lead their mean over places keeps (`vlx.methods.cam.kept_by_mean`)."""
     of_value: Mapping[str, Float[np.ndarray, "height width"]]
     """Of a network that gives a value too: the map of that by each method."""
 
@@ -86,7 +90,18 @@ def moment(asked: Asked, observation: Any, number: int) -> Moment:
     maps["shuffled weights"] = other.maps[0].astype(np.float64)
     maps["centre"] = centre_prior(size)
     maps["random map"] = smooth_noise(size, np.random.default_rng([asked.seed, number]))
-    return Moment(batch[0].astype(np.float64), action, following, maps, _of_value(asked, batch))
+    lead = explain_actions(asked.network, batch, action, against=following, layer=asked.layer, method=_KEPT)
+    kept = float(lead.maps.max())
+    return Moment(batch[0].astype(np.float64), action, following, maps, kept, _of_value(asked, batch))
+
+
+def _kept(activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
+    """A level map of how much the mean keeps."""
+    level = kept_by_mean(gradients).nan_to_num(0.0)
+    return level[..., None, None] + torch.zeros_like(activations[..., 0, :, :])
+
+
+_KEPT = Method("kept_by_mean", _kept)
 
 
 def _of_value(asked: Asked, batch: np.ndarray) -> dict[str, np.ndarray]:
@@ -107,7 +122,7 @@ def measured(asked: Asked, game: Any, found: Moment) -> dict[str, Any]:
     cells = _cells(found.seen.shape[1:], asked.window)
     worth = _falls(asked, found, _hidden(found.seen, cells))
     row: dict[str, Any] = {
-        "action": found.action,
+        "action": found.action, "kept": found.kept,
         "windows": {name: _ranks([plane[place].mean() for place in cells], worth)
                     for name, plane in found.maps.items()},
     }  # fmt: skip

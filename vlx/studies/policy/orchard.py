@@ -128,7 +128,8 @@ class Orchard:
         """All that is in the newest picture, what falls from the lowest on."""
         row, col, _ = self._ring
         falling = sorted(self._falling, key=lambda one: -one.row)
-        return Thing("ring", 0, row, col), *falling, Thing("basket", 0, _FLOOR, self._basket)
+        basket = Thing("basket", 0, float(_FLOOR), float(self._basket))
+        return Thing("ring", 0, float(row), float(col)), *falling, basket
 
     def observation(self, without: str | None = None) -> Stack:
         """The pictures, all of them without one of the things where it is named."""
@@ -152,7 +153,7 @@ class Orchard:
         kind = str(self._random.choice(["apple", "bomb"], p=[0.6, 0.4]))
         self._dropped += 1
         col = int(self._random.integers(_REACH, SIDE - _REACH))
-        self._falling.append(Thing(kind, self._dropped, float(-_REACH), col))
+        self._falling.append(Thing(kind, self._dropped, float(-_REACH), float(col)))
 
     def _fall(self) -> float:
         reward, left = 0.0, list[Thing]()

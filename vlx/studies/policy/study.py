@@ -30,8 +30,8 @@ class PolicySettings:
 
     model: str = BUILT_IN
     """``orchard``, or ``python:module:function`` as `vlx.studies.policy.agents.player` takes it."""
-    episodes: int = 30
-    moments: int = 6
+    episodes: int = 24
+    moments: int = 5
     """Of each episode, evenly spread."""
     methods: tuple[str, ...] = ("grad_cam", "hires_cam", "layer_cam")
     layer: str | None = None
@@ -101,7 +101,7 @@ def _findings(
             [_value(settings, rows)] if any("value" in one for row in rows for one in row["moments"]) else []
         )
         tables.append(_effects(rows))
-    tables.append(_windows(settings, rows))
+    tables += [_kept(rows), _windows(settings, rows)]
     return Findings(
         study="policy",
         title="A policy network of reinforcement learning",
@@ -117,16 +117,15 @@ def _findings(
 def _notes(agent: Player, known: bool) -> tuple[str, ...]:
     said = [
         "The pictures of an observation are channels of one input: there is one map for all of them, and "
-        "masks "
-        "are those of a thing in any of them.",
+        "masks are those of a thing in any of them.",
         "episode.gif shows an episode with the map of every action against the next best.",
     ]
     if agent.name == BUILT_IN:
-        said.insert(0, (
+        said.insert(
+            0,
             "The agent was trained by proximal policy optimisation (arXiv 1707.06347) on pixels and "
-            "rewards alone, "
-            "by python -m vlx.studies.policy.training; it never saw the scripted player."
-        ))  # fmt: skip
+            "rewards alone, by python -m vlx.studies.policy.training; it never saw the scripted player.",
+        )
     if not known:
         said.append("The game tells no masks, so nothing is said of pointing: squares are hidden instead.")
     return tuple(said)
@@ -138,9 +137,11 @@ def _reached(rows: Sequence[Any]) -> Table:
         number_of(name, summarise([row["rewards"][name] for row in rows]), control=name == "at random")
         for name in names
     ]
-    return Table("Reward of an episode", tuple(numbers), "Every player plays the same episodes, by their "
-                                                         "seeds. "
-                 "The agent takes the action of its highest logit.")  # fmt: skip
+    return Table(
+        "Reward of an episode",
+        tuple(numbers),
+        "Every player plays the same episodes, by their seeds. The agent acts as its highest logit says.",
+    )
 
 
 def _pointing(settings: PolicySettings, rows: Sequence[Any]) -> Table:
@@ -153,9 +154,9 @@ def _pointing(settings: PolicySettings, rows: Sequence[Any]) -> Table:
     return Table(
         "Share of maps whose maximum lies on the thing that matters most",
         tuple(numbers),
-        "The thing that matters most is that without which the lead of the action's logit over the next best "
-        f"falls most, taken out of all pictures of the observation. A hit may be {TOLERANCE} pixels off. "
-        "Intervals draw episodes.",
+        "The thing that matters most is that without which the lead of the action's logit over the next "
+        f"best falls most, taken out of all pictures of the observation. A hit may be {TOLERANCE} pixels "
+        "off. Intervals draw episodes.",
     )
 
 
@@ -184,8 +185,8 @@ def _own_minus_wrong(settings: PolicySettings, rows: Sequence[Any]) -> Table:
     return Table(
         "Own - wrong: hits of the action's map less those of another's",
         tuple(numbers),
-        "For a logit the other is that of the least likely action; for a difference of two logits the same "
-        "difference turned round. A map that shows things whatever is asked has 0.",
+        "For a logit the other is that of the least likely action; for a difference of two logits the "
+        "same difference turned round. A map that shows things whatever is asked has 0.",
     )
 
 
@@ -194,8 +195,7 @@ def _ranks(settings: PolicySettings, rows: Sequence[Any]) -> Table:
         "Rank correlation of maps with what things are worth",
         _numbers(settings, rows, "ranks"),
         "Spearman's, over the things in sight at a moment: the map's maximum on each, and how far the "
-        "lead of the "
-        "action falls without it.",
+        "lead of the action falls without it.",
     )
 
 
@@ -203,9 +203,8 @@ def _windows(settings: PolicySettings, rows: Sequence[Any]) -> Table:
     return Table(
         "Rank correlation of maps with occlusion",
         _numbers(settings, rows, "windows"),
-        f"Spearman's, over squares of {settings.window} pixels that are hidden one after the other in "
-        f"all pictures: "
-        "the map's mean on each, and how far the lead of the action falls.",
+        f"Spearman's, over squares of {settings.window} pixels that are hidden one after the other in all "
+        "pictures: the map's mean on each, and how far the lead of the action falls.",
     )
 
 
@@ -221,9 +220,24 @@ def _effects(rows: Sequence[Any]) -> Table:
         )
         for kind, found in sorted(by_kind.items())
     ]
-    return Table("What decisions rest on", tuple(numbers), "Logits by which the lead of the action over "
-                                                           "the next best "
-                 "changes without a thing, either way. The ring never matters in the game.")  # fmt: skip
+    return Table(
+        "What decisions rest on",
+        tuple(numbers),
+        "Logits by which the lead of the action over the next best changes without a thing, either way. "
+        "The ring never matters in the game.",
+    )
+
+
+def _kept(rows: Sequence[Any]) -> Table:
+    kept = [(one["kept"], at) for at, row in enumerate(rows) for one in row["moments"]]
+    found = summarise([value for value, _ in kept], [at for _, at in kept])
+    return Table(
+        "How much of the gradients of the lead their mean over places keeps",
+        (number_of("kept by the mean", found),),
+        "1 where a network averages its maps, as ResNets do. One that reads every place with weights of its "
+        "own, as a player must to tell left from right, has less; what the mean does not keep is lost to "
+        "Grad-CAM.",
+    )
 
 
 def _numbers(settings: PolicySettings, rows: Sequence[Any], kind: str) -> tuple[Number, ...]:
@@ -272,6 +286,9 @@ def _answer(settings: PolicySettings, tables: Sequence[Table], known: bool) -> s
                 f"{hits[best].value:.2f} of {hits[best].n} moments; {strongest}, the best control, in "
                 f"{controls[strongest]:.2f}"
             )
+        less = {one.name: one.value for one in tables[2].numbers}[best]
+        if less is not None:
+            said += f". Hits less those of the same difference turned round are {less:.2f}"
     ranks = {one.name: one.value for one in tables[-1].numbers}
     if ranks[best] is not None and ranks["mean activation"] is not None:
         said += (

@@ -108,7 +108,7 @@ def clip(
         planned.append(next((one for one in tries if not any(map(one.meets, planned))), tries[-1]))
     canvas = _ground(random, side)
     for cutout in chosen[events:] if events == 1 else ():
-        size = int(random.integers(*_SIZES))
+        size = float(random.integers(*_SIZES))
         row, col = random.uniform(size / 2, side - size / 2, 2)
         _paste(canvas, cutout, size, row, col)
     frames = np.repeat(canvas[None], COUNT, 0)

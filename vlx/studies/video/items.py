@@ -106,8 +106,7 @@ def asked(name: str, count: int, seed: int, device: str = "cpu") -> Asked:
     module_name, _, function = where.partition(":")
     if prefix != "python" or not (module_name and function):
         raise VlxError(f"no network {name!r}: give {BUILT_IN}, or python:module:function, which returns "
-                       f"a network and "
-                       "a list of vlx.studies.video.Item")  # fmt: skip
+                       "a network and a list of vlx.studies.video.Item")  # fmt: skip
     sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(module_name)

@@ -92,7 +92,7 @@ def _findings(
     tables.append(_table(
         settings, rows, "hidden", "Logits that the class loses where a block around the maximum stands still",
         f"In {frames} frames and {high} x {wide} pixels every pixel has its median over time. The more "
-        f"the better.",
+        "the better.",
     ))  # fmt: skip
     return Findings(
         study="video",
@@ -117,23 +117,18 @@ def _notes(about: Asked, known: bool) -> tuple[str, ...]:
     if about.name == BUILT_IN:
         said += [
             "Objects are cut out of the held-out scenes of the built-in world; the network learnt on "
-            "those of even "
-            "numbers, by python -m vlx.studies.video.training, in clips of one event, and is tested on "
-            "those of odd "
-            "ones, in larger clips of two different events: what merely moves is no answer.",
+            "those of even numbers, by python -m vlx.studies.video.training, in clips of one event, and "
+            "is tested on those of odd ones, in larger clips of two different events: what merely moves "
+            "is no answer.",
             "The network reads the maximum over all places, so gradients are 0 everywhere but at one "
-            "place of each "
-            "channel: methods that take them place by place, such as HiResCAM, show points; Grad-CAM, "
-            "which takes "
-            "their mean, shows all places of the channels that count.",
+            "place of each channel: methods that take them place by place, such as HiResCAM, show points; "
+            "Grad-CAM, which takes their mean, shows all places of the channels that count.",
         ]
     said += [
         f"{EVENLY}: the same maps as if the layer's places divided the clip evenly, instead of where "
-        f"strides and "
-        "kernels let them look.",
+        "strides and kernels let them look.",
         "change of pixels: the largest change from one frame to the next, smoothed; it needs no network, "
-        "and knows "
-        "that something happens, but not what.",
+        "and knows that something happens, but not what.",
         "strip-*.gif show clips with their maps.",
     ]
     if not known:
@@ -155,10 +150,12 @@ def _told(rows: Sequence[Any]) -> Table:
         if known:
             found = summarise([row[name] for row in known], [row["clip"] for row in known])
             numbers.append(number_of(said, found, control=control))
-    return Table("What the network tells", tuple(numbers), "Share of classes shown that are the "
-                                                           "likeliest, and among "
-                 "the two likeliest: clips show two events. All are explained, also those that are told "
-                 "wrong.")  # fmt: skip
+    return Table(
+        "What the network tells",
+        tuple(numbers),
+        "Share of classes shown that are the likeliest, and among the two likeliest: clips show two "
+        "events. All are explained, also those that are told wrong.",
+    )
 
 
 def _table(settings: VideoSettings, rows: Sequence[Any], measure: str, title: str, protocol: str) -> Table:
@@ -184,11 +181,13 @@ def _own_minus_wrong(settings: VideoSettings, rows: Sequence[Any]) -> Table:
             found = [_less(row[measure][method], row[measure][wrong_of(method)]) for row in known]
             summary = summarise(found, [row["clip"] for row in known])
             numbers.append(number_of(f"{method}, {_MEASURES[measure]}", summary))
-    return Table("Own - wrong: maps of the class less those of the other event's", tuple(numbers),
-                 "Both maps are of the same clip, and both are asked for the object and the frames of "
-                 "the one event. "
-                 "A map that shows all that happens, whatever is asked, has 0. A flat map of the other "
-                 "has missed.")  # fmt: skip
+    return Table(
+        "Own - wrong: maps of the class less those of the other event's",
+        tuple(numbers),
+        "Both maps are of the same clip, and both are asked for the object and the frames of the one "
+        "event. A map that shows all that happens, whatever is asked, has 0. A flat map of the other has "
+        "missed.",
+    )
 
 
 _MEASURES = {"both": "hits", "area_in_place": "area in place", "area_in_time": "area in time"}
@@ -224,8 +223,7 @@ def _answer(settings: VideoSettings, tables: Sequence[Table], known: bool) -> st
     if lost[method] is not None and lost["random map"] is not None:
         said += (
             f". Where a block around the maximum stands still the class loses {lost[method]:.1f} logits, "
-            f"around that "
-            f"of a random map {lost['random map']:.1f}"
+            f"around that of a random map {lost['random map']:.1f}"
         )
     return said + "."
 
@@ -235,10 +233,9 @@ def _pictures(settings: VideoSettings, made: Explainer, about: Asked, out: Path)
     chosen = list({item.clip or item.name: item for item in about.items}.values())
     for number, item in enumerate(chosen[: settings.shown]):
         rows = strips(made, item)
-        pictures.append(Picture(
-            f"{item.title or item.name}: frames, {settings.methods[0]} of the class, and of the other "
-            f"one; frames of its "
-            "event are framed", sheet(rows),
-        ))  # fmt: skip
+        title = (
+            f"{item.title or item.name}: frames, and {settings.methods[0]} of the class and of the other one"
+        )
+        pictures.append(Picture(f"{title}; frames of its event are framed", sheet(rows)))
         gif(rows, out / f"strip-{number + 1}.gif")
     return pictures
