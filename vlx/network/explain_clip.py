@@ -22,7 +22,17 @@ from vlx.passes.unwrap import unwrapped
 
 @dataclass(frozen=True, eq=False)
 class ClipMaps:
-    """Maps of a batch of clips, and where they lie."""
+    """Maps of a batch of clips, and where they lie.
+
+    >>> net = torch.nn.Sequential(
+    ...     torch.nn.Conv3d(3, 1, 3, padding=1), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool3d(1),
+    ...     torch.nn.Flatten())
+    >>> _ = [torch.nn.init.ones_(weight) for weight in net.parameters()]
+    >>> clip = torch.zeros(1, 3, 8, 16, 16)
+    >>> clip[0, :, 5, 3, 9] = 1
+    >>> vlx.explain_clip(net, clip, 0).peak()
+    (5, 3, 9)
+    """
 
     raw: Float[Tensor, "batch *plane"]
     """(batch, time, row, col) on the grid of the layer, or (batch, channel, time, height, width) at
