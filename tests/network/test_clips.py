@@ -62,7 +62,7 @@ def test_gradient_times_activation_is_layer_wise_captum():
     net, x = Clips("places").eval(), clips()
     expected = captum.LayerGradientXActivation(net, net.cnn[2]).attribute(x, target=2).sum(1).relu()
     torch.testing.assert_close(vlx.explain_model(net, x, 2, "cnn.2", method="hires_cam"), expected.detach())
-    saliency = captum.Saliency(net).attribute(x, target=2, abs=False)
+    saliency = captum.Saliency(net).attribute(x.clone().requires_grad_(), target=2, abs=False)
     torch.testing.assert_close(vlx.explain_model(net, x, 2, "cnn.3", method="gradient"), saliency)
 
 

@@ -150,11 +150,11 @@ def test_maps_point_at_what_a_decision_rests_on():
 
 
 def test_a_study_goes_on_and_is_read_back(tmp_path):
-    settings = PolicySettings(episodes=2, moments=2, methods=("grad_cam",))
+    settings = PolicySettings(episodes=1, moments=2, methods=("grad_cam",))
     found = policy_study(settings, tmp_path, lambda _line: None)
     again = policy_study(settings, tmp_path, lambda _line: pytest.fail("measured anew"))
     assert again.answer == found.answer == read_findings(tmp_path).answer
-    assert found.number("the agent").n == 2
+    assert found.number("the agent").n == 1
     assert found.number("centre").control
     with Image.open(tmp_path / "episode.gif") as moving:
         assert moving.n_frames > 30

@@ -315,4 +315,4 @@ def _pictures(
     panels = drawn(agent, asked.layer, method, shown)
     gif(panels, out / "episode.gif")
     title = f"An episode of {agent.name}: what is seen, and {method} of the action against the next best"
-    return [Picture(title, sheet(panels[6:78:6]))]
+    return [Picture(title, sheet(panels[:: max(1, -(-len(panels) // 12))]))]
