@@ -12,10 +12,11 @@ from vlx.errors import VlxError
 from vlx.eval.items.models import shuffled
 from vlx.eval.measures.statistics import Outcome, Summary, summarise
 from vlx.methods.values import method_named
+from vlx.passes.chosen_layer import choose_layer
 from vlx.studies.found import Findings, Number, Picture, Table, number_of
 from vlx.studies.kept import claim, kept_rows
 from vlx.studies.page import write_findings
-from vlx.studies.policy.agents import BUILT_IN, Player, player
+from vlx.studies.policy.agents import BUILT_IN, Player, as_input, player
 from vlx.studies.policy.moments import CONTROLS, TOLERANCE, Asked, measured, moment, names_of
 from vlx.studies.policy.orchard import scripted
 from vlx.studies.policy.pictures import drawn, gif, sheet
@@ -57,8 +58,10 @@ def policy_study(settings: PolicySettings = PolicySettings(), out: Path = Path("
     facts.pop("device")
     agent = player(settings.model, settings.device)
     claim(out, facts)
-    asked = Asked(agent.network, shuffled(agent.network, settings.seed), settings.layer, settings.methods,
-                  settings.window, settings.seed)  # fmt: skip
+    observation, _ = agent.make().reset(seed=settings.seed)
+    layer = choose_layer(agent.network, settings.layer, as_input(np.asarray(observation)[None], agent.network))
+    other = shuffled(agent.network, settings.seed)
+    asked = Asked(agent.network, other, layer, settings.methods, settings.window, settings.seed)
     names = [f"episode {number}" for number in range(settings.episodes)]
     rows = kept_rows(
         out / "episodes.jsonl",

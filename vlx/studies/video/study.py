@@ -10,6 +10,7 @@ from vlx.eval.items.models import shuffled
 from vlx.eval.measures.statistics import Outcome, Summary, summarise
 from vlx.methods.values import method_named
 from vlx.network.clips import need_for_clips
+from vlx.passes.chosen_layer import choose_layer
 from vlx.studies.found import Findings, Number, Picture, Table, number_of
 from vlx.studies.kept import claim, kept_rows
 from vlx.studies.page import write_findings
@@ -52,7 +53,9 @@ def video_study(settings: VideoSettings = VideoSettings(), out: Path = Path("vlx
     about = asked(settings.model, settings.clips, settings.seed, settings.device)
     claim(out, facts)
     other = shuffled(about.network, settings.seed)
-    made = Explainer(about.network, other, settings.layer, settings.methods, settings.seed)
+    first = about.items[0].pixels[None].to(settings.device)
+    layer = choose_layer(about.network, settings.layer, first)
+    made = Explainer(about.network, other, layer, settings.methods, settings.seed)
     at = {item.name: number for number, item in enumerate(about.items)}
     rows = kept_rows(
         out / "clips.jsonl", list(at), lambda name: measured(made, about.items[at[name]], at[name]),
