@@ -19,7 +19,7 @@ class ClipFrame:
     The places of a map divide the frames evenly, unless there are as many as ``times``, which then say where
     they look: by their middles in frames, of which frame i covers [i, i + 1).
 
-    >>> clip = ClipFrame(Frame.resized((1, 2), (1, 2)), 4)
+    >>> clip = vlx.ClipFrame(vlx.Frame.resized((1, 2), (1, 2)), 4)
     >>> clip.on_clip(torch.tensor([[[0.0, 0.0]], [[4.0, 4.0]]]))[:, 0, 0]
     tensor([0., 1., 3., 4.])
     """

@@ -46,7 +46,8 @@ def greedy(player: Player) -> Act:
 
     def act(_game: Any, seen: Any) -> int:
         with torch.no_grad():
-            return int(class_logits(player.network(as_input(np.asarray(seen)[None], player.network)), 1).argmax())
+            output = player.network(as_input(np.asarray(seen)[None], player.network))
+            return int(class_logits(output, 1).argmax())
 
     return act
 

@@ -59,7 +59,8 @@ def policy_study(settings: PolicySettings = PolicySettings(), out: Path = Path("
     agent = player(settings.model, settings.device)
     claim(out, facts)
     observation, _ = agent.make().reset(seed=settings.seed)
-    layer = choose_layer(agent.network, settings.layer, as_input(np.asarray(observation)[None], agent.network))
+    first = as_input(np.asarray(observation)[None], agent.network)
+    layer = choose_layer(agent.network, settings.layer, first)
     other = shuffled(agent.network, settings.seed)
     asked = Asked(agent.network, other, layer, settings.methods, settings.window, settings.seed)
     names = [f"episode {number}" for number in range(settings.episodes)]

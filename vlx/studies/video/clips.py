@@ -94,8 +94,8 @@ def clip(
     before.
 
     >>> one = clip(5, 2)
-    >>> EVENTS[one.happenings[0].event], one.frames.shape, len(clip(5, 2, events=2, side=56).happenings)
-    ('moves down', (16, 40, 40, 3), 2)
+    >>> one.happenings[0].event, one.frames.shape, len(clip(5, 2, events=2, side=56).happenings)
+    (2, (16, 40, 40, 3), 2)
     """
     random = np.random.default_rng([seed, number, part == "train"])
     cutouts = _cutouts(part)
