@@ -59,10 +59,9 @@ def policy_study(settings: PolicySettings = PolicySettings(), out: Path = Path("
     agent = player(settings.model, settings.device)
     claim(out, facts)
     observation, _ = agent.make().reset(seed=settings.seed)
-    first = as_input(np.asarray(observation)[None], agent.network)
-    layer = choose_layer(agent.network, settings.layer, first)
-    other = shuffled(agent.network, settings.seed)
-    asked = Asked(agent.network, other, layer, settings.methods, settings.window, settings.seed)
+    network, first = agent.network, as_input(np.asarray(observation)[None], agent.network)
+    layer, other = choose_layer(network, settings.layer, first), shuffled(network, settings.seed)
+    asked = Asked(network, other, layer, settings.methods, settings.window, settings.seed)
     names = [f"episode {number}" for number in range(settings.episodes)]
     rows = kept_rows(
         out / "episodes.jsonl",
@@ -258,8 +257,7 @@ def _summary(rows: Sequence[Any], kind: str, name: str) -> Summary:
 
 def _difference(rows: Sequence[Any], own: str, wrong: str) -> Summary:
     """A map without a positive place points at nothing: as a wrong one it has missed."""
-    found: list[Outcome] = []
-    clusters: list[int] = []
+    found, clusters = list[Outcome](), list[int]()
     for at, row in enumerate(rows):
         for one in row["moments"]:
             mine, other = one.get("pointing", {}).get(own), one.get("pointing", {}).get(wrong)
@@ -307,8 +305,7 @@ def _pictures(
 ) -> list[Picture]:
     """An episode as a sheet and a GIF: the pictures, and the map of every action against the next best."""
     number = max(range(len(rows)), key=lambda at: rows[at]["rewards"]["the agent"])
-    seed, shown = settings.seed * 1_000 + number, list[Any]()
-    method = settings.methods[0]
+    seed, shown, method = settings.seed * 1_000 + number, list[Any](), settings.methods[0]
 
     def each(at: int, seen: Any) -> None:
         if at < 90:
