@@ -19,6 +19,7 @@ from vlx.asking import at_layers
 from vlx.errors import VlxError
 from vlx.explain import explain
 from vlx.explanation import Explained, Explanation, Provenance
+from vlx.images.clip import ClipFrame
 from vlx.images.files import open_image
 from vlx.images.frame import Frame
 from vlx.load import known_models, load
@@ -64,7 +65,7 @@ from vlx.methods.values import (
     token_activation_map,
     xgrad_cam,
 )
-from vlx.network import explain_model
+from vlx.network import ClipMaps, explain_clip, explain_model
 from vlx.passes.at_layer import output_at
 from vlx.passes.capture import capture
 from vlx.passes.chosen_layer import choose_layer
@@ -84,6 +85,8 @@ __all__ = [
     "Below",
     "Captioner",
     "Choices",
+    "ClipFrame",
+    "ClipMaps",
     "Cut",
     "Explained",
     "Explanation",
@@ -120,6 +123,7 @@ __all__ = [
     "explain_answers",
     "explain_caption",
     "explain_captions",
+    "explain_clip",
     "explain_label",
     "explain_labels",
     "explain_match",

@@ -157,7 +157,7 @@ def _explained(
 def _doubtful(passed: Pass, methods: Sequence[Method]) -> bool:
     """Whether methods that average gradients are used below the last map, which warns."""
     averaging = [method.name for method in methods if method.needs_mean_only]
-    found = bool(averaging) and passed.features.ndim == 4 and convolutions_follow(passed)
+    found = bool(averaging) and passed.features.ndim in (4, 5) and convolutions_follow(passed)
     if found:
         doubt_below_last(averaging, passed.layer)
     return found

@@ -100,7 +100,7 @@ def _differentiated(
 
 def pixel_gradients(
     passed: Pass, head: Gradients, rule: Rule | None = None
-) -> tuple[Float[Tensor, "target batch channel height width"], int]:
+) -> tuple[Float[Tensor, "target batch channel *time height width"], int]:
     """Carry gradients at the features down to the pixels of the network input, one target at a time.
 
     Returns the signed gradients and, for a guided rule, how many ReLUs followed it in all. Raises
@@ -127,9 +127,9 @@ def pixel_gradients(
 
 def pixels_of(
     features: Float[Tensor, "batch *feature"],
-    pixels: Float[Tensor, "batch 3 height width"],
+    pixels: Float[Tensor, "batch channel *time height width"],
     seeds: Float[Tensor, "target batch *feature"],
-) -> Float[Tensor, "target batch 3 height width"]:
+) -> Float[Tensor, "target batch channel *time height width"]:
     """Carry gradients at the features down to the pixels that they were computed from."""
     planes: list[Tensor] = []
     for seed, largest in zip(seeds, seeds.abs().flatten(1).amax(1).tolist(), strict=True):

@@ -97,9 +97,8 @@ def blank(passed: Pass, position: int, baseline: Baseline = "zero") -> Float[Ten
     if baseline == "zero":
         return torch.zeros_like(own)
     if baseline == "mean":
-        return (
-            own.mean((-2, -1), keepdim=True).expand_as(own) if own.ndim == 3 else own.mean(0).expand_as(own)
-        )
+        places = tuple(range(1, own.ndim)) if own.ndim > 2 else (0,)
+        return own.mean(places, keepdim=True).expand_as(own)
     if not callable(baseline):
         raise VlxError(
             f"no baseline {baseline!r}: give 'zero', 'mean', or a function of a Pass and a position"

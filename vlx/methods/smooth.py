@@ -13,7 +13,7 @@ from vlx.passes.forward import Pass
 
 def smooth_gradient(
     passed: Pass, position: int, targets: Targets, *, count: int = 25, spread: float = 0.15, seed: int = 0
-) -> Float[Tensor, "target 3 height width"]:
+) -> Float[Tensor, "target channel *time height width"]:
     """The mean gradient of ``count`` copies of the image with Gaussian noise (arXiv 1706.03825, section 3).
 
     The noise has ``spread`` times the range of the image's pixels. Each copy takes one run of the model and,

@@ -12,12 +12,14 @@ from vlx.errors import LayerError, VlxError
 from vlx.explain import raw_maps_with_evidence
 from vlx.images.frame import Frame, Size
 from vlx.methods.values import Method, as_method, grad_cam
+from vlx.network.clips import clip_maps, need_for_clips
 from vlx.network.habits import need_network, need_no_layer, need_one_layer, with_habits
 from vlx.network.inputs import Call, Inputs, call_of
 from vlx.network.targets import Values, need_gradient, values_of
 from vlx.passes.at_layer import output_at
 from vlx.passes.capture import Seen, again, capture
 from vlx.passes.chosen_layer import choose_layer, is_relative
+from vlx.passes.clips import clip_places, folded
 from vlx.passes.forward import Below, Grid, Pass
 from vlx.passes.places import places
 from vlx.passes.prepare import prepared
@@ -26,9 +28,7 @@ from vlx.passes.site import Layer, Site
 from vlx.passes.targets import label
 from vlx.passes.unwrap import unwrapped
 
-_VALUE = Reading(
-    "label", (), Choices(("value",)), odds="none"
-)  # the one score of an item: its target's value
+VALUE = Reading("label", (), Choices(("value",)), odds="none")  # the one score of an item: its target's value
 
 
 @overload
@@ -87,6 +87,12 @@ def explain_model(
     Methods that fuse maps of several layers, such as `vlx.layer_cam_fusion`, take a list of them; the network
     runs once for each.
 
+    ``x`` may be clips, (batch, channel, time, height, width), for networks whose features have a time. Their
+    maps are (batch, time, row, col), and (batch, channel, time, height, width) of methods that reach the
+    pixels; ``grid`` is then (time, rows, cols), or turns into (batch, channel, time, row, col). Methods that
+    hide or show parts of an image, or fuse layers, refuse clips. See `explain_clip`, which says where the
+    places of maps lie.
+
     Maps are (batch, row, col) on the grid of the layer, (batch, channel, height, width) for methods that
     reach the pixels, and (batch, height, width) for those that hide or show them: neither resized nor
     normalised. They are those of evaluation mode, whatever the network is in, so that no item influences
@@ -123,22 +129,32 @@ def explain_model(
     call = call_of(network, x)
     if not create_graph:
         call = call.with_pixels(call.pixels.detach())
-    passes = [_passed(network, one, call, targets, grid, create_graph) for one in several]
-    passed = joined(passes)
-    wanted = [[label(0).resolve(_VALUE)]] * call.batch
-    maps, told = raw_maps_with_evidence(passed, wanted, how, evidence=evidence)
-    return (maps[0], told if told is None else told[0]) if evidence else maps[0]
+    if call.clip is not None:
+        need_for_clips(how)
+    passes = [passed_of(network, one, call, targets, grid, create_graph) for one in several]
+    maps, told = maps_of(joined([one for one, _ in passes]), passes[0][1], how, evidence)
+    return (maps, told) if evidence else maps
 
 
-def _passed(
+def maps_of(
+    passed: Pass, clip: Grid | None, how: Method, evidence: bool
+) -> tuple[Float[Tensor, "batch *plane"], Float[Tensor, " batch"] | None]:
+    """The maps of a Pass, of a clip in time, and with ``evidence`` what comes from the image."""
+    wanted = [[label(0).resolve(VALUE)]] * passed.batch
+    make = partial(raw_maps_with_evidence, passed, wanted, evidence=evidence)
+    maps, told = make(how) if clip is None else clip_maps(passed, clip, how, make)
+    return maps[0], told if told is None else told[0]
+
+
+def passed_of(
     network: nn.Module,
     layer: Layer | Site | None,
     call: Call,
     targets: Any,
     grid: Size | Grid | Any,
     create_graph: bool,
-) -> Pass:
-    """One run of the network, cut at a layer."""
+) -> tuple[Pass, Grid | None]:
+    """One run of the network, cut at a layer; of clips, how its features lie in time, rows and columns."""
     site = _site(network, layer, call)
     with capture(network, site, create_graph=create_graph) as seen:
         output = call.of(network)
@@ -146,12 +162,13 @@ def _passed(
         scores = _scores(value(output, range(call.batch)))
         need_gradient(scores, output)
     _need_items(seen, call)
-    return Pass(
+    clip = None if call.clip is None else clip_places(seen.features, call.clip, grid)
+    passed = Pass(
         features=seen.features,
         scores=scores,
-        readings=(_VALUE,) * call.batch,
+        readings=(VALUE,) * call.batch,
         frames=(Frame.resized(call.size, call.size),) * call.batch,
-        grid=places(seen.features, call.size, grid),
+        grid=places(seen.features, call.size, grid) if clip is None else folded(clip),
         below=Below(
             call.pixels,
             encode=partial(_encoded, network, site, call),
@@ -164,6 +181,7 @@ def _passed(
         layer=seen.layer,
         create_graph=create_graph,
     )
+    return passed, clip
 
 
 def _site(network: nn.Module, layer: Layer | Site | None, call: Call) -> Site:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vlx.errors import VlxError
 from vlx.images.frame import Size
+from vlx.passes.clips import ClipSize, clip_size
 
 Inputs = Tensor | tuple[Any, ...] | Mapping[str, Any]
 """A batch of images, or all that a network is called with, by position or by name."""
@@ -17,11 +18,14 @@ Inputs = Tensor | tuple[Any, ...] | Mapping[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """The arguments of one call of a network; the first with rows and columns is the batch of images."""
+    """The arguments of one call of a network; the first with rows and columns is the batch of images.
+
+    Where none is, it is the first with time, rows and columns: a batch of clips.
+    """
 
     positional: tuple[Any, ...]
     named: Mapping[str, Any]
-    pixels: Float[Tensor, "batch channel height width"]
+    pixels: Float[Tensor, "batch channel *time height width"]
 
     @property
     def batch(self) -> int:
@@ -31,7 +35,12 @@ class Call:
     @property
     def size(self) -> Size:
         """Height and width of the network's input."""
-        return self.pixels.shape[2], self.pixels.shape[3]
+        return self.pixels.shape[-2], self.pixels.shape[-1]
+
+    @property
+    def clip(self) -> ClipSize | None:
+        """Frames, height and width of a clip; None of images."""
+        return clip_size(self.pixels) if self.pixels.ndim == 5 else None
 
     @property
     def alone(self) -> bool:
@@ -66,7 +75,8 @@ def call_of(network: nn.Module, x: Any) -> Call:
     else:
         positional = cast("tuple[Any, ...]", x) if isinstance(x, tuple) else (x,)
     given = [*positional, *named.values()]
-    pixels = next((one for one in given if isinstance(one, Tensor) and one.ndim == 4), None)
+    tensors = [one for one in given if isinstance(one, Tensor)]
+    pixels = next((one for axes in (4, 5) for one in tensors if one.ndim == axes), None)
     if pixels is None:
         raise VlxError(_no_pixels(given))
     if not pixels.is_floating_point():
@@ -82,6 +92,8 @@ def call_of(network: nn.Module, x: Any) -> Call:
 def _no_pixels(given: list[Any]) -> str:
     first = given[0] if given else None
     due = "x is a batch (batch, channel, height, width) of floats"
+    if isinstance(first, Tensor) and first.ndim > 4:
+        due += ", or of clips (batch, channel, time, height, width)"
     if isinstance(first, nn.Module):
         return f"{due}, not a {type(first).__name__}: vlx.explain_model(net, x, targets=3, layer=net.layer4)"
     if isinstance(first, Tensor):

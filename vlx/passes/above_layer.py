@@ -5,10 +5,12 @@ is lost. Where convolutions follow, each place speaks for another pattern, and t
 the last map Grad-CAM is known to fail (Rebuffi et al. 2020, arXiv 2004.02866).
 """
 
+from math import prod
 from typing import Any
 
 from torch import Tensor
 
+from vlx.passes.clips import folded_clip
 from vlx.passes.forward import Pass, conv_grid
 
 _SAME = ("CloneBackward0", "AliasBackward0")  # what `capture` hands on in the place of features
@@ -34,7 +36,8 @@ def convolutions_follow(passed: Pass) -> bool:
 
 def is_averaged(passed: Pass) -> bool:
     """Whether all that reads the features is their mean over all places, so that gradients are the same."""
-    if passed.grid is not conv_grid or passed.features.ndim != 4:
+    axes = set(range(2, passed.features.ndim))
+    if passed.grid not in (conv_grid, folded_clip) or len(axes) not in (2, 3):
         return False
     readers: dict[Any, list[Any]] = {}
     waiting, seen, leaf = [_root(passed).grad_fn], set[Any](), None
@@ -54,7 +57,9 @@ def is_averaged(passed: Pass) -> bool:
         node = found.pop()
         if node.name() in _SAME or _adds(node, passed.shortcuts.everywhere):
             found += readers.get(node, [])
-        elif node.name() != _MEAN or {_signed(axis) % 4 for axis in node._saved_dim} != {2, 3}:
+        elif (
+            node.name() != _MEAN or {_signed(axis) % passed.features.ndim for axis in node._saved_dim} != axes
+        ):
             return False
     return leaf is not None
 
@@ -85,7 +90,7 @@ def _makes_map(node: Any) -> bool:
     if node.name() != _CONVOLUTION:
         return False
     shape = node._input_metadata[0].shape  # of what the node differentiates: its output
-    return len(shape) == 4 and shape[2] * shape[3] > 1
+    return len(shape) in (4, 5) and prod(shape[2:]) > 1
 
 
 def _signed(axis: int) -> int:

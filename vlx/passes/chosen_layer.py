@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from vlx.errors import LayerError
 from vlx.images.frame import Size
 from vlx.passes.at_layer import output_at
+from vlx.passes.clips import clip_places, clip_size
 from vlx.passes.default_layer import POOLS, Hook, below, carries, default_layer, watched
 from vlx.passes.places import places
 from vlx.passes.prepare import prepared
@@ -93,14 +94,23 @@ class _Run:
 
     def sides(self, output: Tensor | None) -> Size | None:
         """Rows and columns of what a layer gave; None where it has none, or is no whole image."""
-        if output is None or output.ndim not in (3, 4) or self.picture.ndim < 4:
+        if output is None or output.ndim not in (3, 4, 5) or self.picture.ndim < 4:
             return None
+        if output.ndim == 5:
+            return self._sides_of_clip(output)
         if len(output) != prod(self.picture.shape[:-3]):
             return None
         try:
             shape = places(output, (self.picture.shape[-2], self.picture.shape[-1]))(output).shape
         except LayerError:
             return None
+        return (shape[-2], shape[-1]) if min(shape[-2:]) > 1 else None
+
+    def _sides_of_clip(self, output: Tensor) -> Size | None:
+        """Rows and columns alone: a block with more of them may have the same places in time."""
+        if self.picture.ndim != 5 or len(output) != len(self.picture):
+            return None
+        shape = clip_places(output, clip_size(self.picture))(output).shape
         return (shape[-2], shape[-1]) if min(shape[-2:]) > 1 else None
 
 
@@ -177,7 +187,8 @@ def _picture_in(given: Given) -> tuple[_Run, Given]:
     ]
     if not floats:
         raise LayerError("no input is an image, (batch, channel, height, width): name a layer")
-    image = next((one for one in floats if one.ndim == 4), max(floats, key=Tensor.numel))
+    fitting = (one for axes in (4, 5) for one in floats if one.ndim == axes)
+    image = next(fitting, max(floats, key=Tensor.numel))
     run = _Run(image.detach().clone().requires_grad_())
     pixels = run.picture * 1  # a network may change its input in place, a leaf not
     return run, (

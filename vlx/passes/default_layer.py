@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from vlx.errors import LayerError, VlxError
 from vlx.images.frame import Size
+from vlx.passes.clips import clip_places, clip_size
+from vlx.passes.forward import Grid
 from vlx.passes.outputs import scores_in
 from vlx.passes.places import places
 from vlx.passes.prepare import prepared
@@ -25,8 +27,13 @@ POOLS = (
     nn.AvgPool2d,
     nn.AdaptiveAvgPool2d,
     nn.AdaptiveMaxPool2d,
+    nn.MaxPool3d,
+    nn.AvgPool3d,
+    nn.AdaptiveAvgPool3d,
+    nn.AdaptiveMaxPool3d,
     nn.Dropout,
     nn.Dropout2d,
+    nn.Dropout3d,
     nn.Identity,
 )
 """Layers whose output is no map of their own."""
@@ -56,11 +63,18 @@ class _Run:
     def size(self) -> Size:
         return self.pixels.shape[-2], self.pixels.shape[-1]
 
+    def grid(self, features: Tensor) -> Grid:
+        """Where places lie in features. Raises LayerError where they do not."""
+        if self.pixels.ndim == 5:
+            return clip_places(features, clip_size(self.pixels))
+        return places(features, self.size)
+
 
 def default_layer(network: nn.Module, *inputs: Any, **named: Any) -> str:
     """Name the last map before the last pooling, or the last tokens of which patches have a gradient.
 
-    The first of the inputs that has rows and columns is the image. Raises LayerError if there is neither.
+    The first of the inputs that has rows and columns is the image, or else the clip, (batch, channel, time,
+    height, width), whose maps have a place in time too. Raises LayerError if there is neither.
 
     >>> from torchvision.models import resnet18
     >>> default_layer(resnet18(), torch.zeros(1, 3, 64, 64))
@@ -93,7 +107,8 @@ def _none(network: nn.Module) -> LayerError:
 
 def _run(network: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> _Run:
     given: list[Any] = [*inputs, *named.values()]
-    image = next((one for one in given if isinstance(one, Tensor) and one.ndim == 4), None)
+    tensors = [one for one in given if isinstance(one, Tensor)]
+    image = next((one for axes in (4, 5) for one in tensors if one.ndim == axes), None)
     if image is None:
         raise LayerError("no input has rows and columns, (batch, channel, height, width): name a layer")
     with prepared(network):
@@ -116,7 +131,7 @@ def _kept(run: _Run) -> Callable[[str], Hook]:
         def hook(layer: nn.Module, inputs: tuple[Any, ...], _named: Any, output: Any) -> None:
             if type(layer) is nn.Linear and inputs and inputs[0].ndim == 2:
                 run.vectors.append(inputs[0])
-            if isinstance(output, Tensor) and output.ndim in (3, 4):
+            if isinstance(output, Tensor) and output.ndim in (3, 4, run.pixels.ndim):
                 run.layers.append(_Ran(name, layer, output, output.grad_fn))
 
         return hook
@@ -145,7 +160,7 @@ def _last_map(run: _Run) -> str | None:
     for ran in run.layers:
         if ran.output.ndim == 3:
             found.clear()  # tokens: what came before only cut the image into patches
-        elif isinstance(ran.layer, POOLS) or id(ran.output) in pooled or min(ran.output.shape[2:]) < 2:
+        elif isinstance(ran.layer, POOLS) or id(ran.output) in pooled or _is_point(ran.output):
             pooled.add(id(ran.output))
         else:
             found.append(ran)
@@ -163,6 +178,11 @@ def _last_map(run: _Run) -> str | None:
         if not carries(below(roots, ran.node), run.pixels):
             return ran.name
     return last.name
+
+
+def _is_point(output: Tensor) -> bool:
+    """Whether maps have a single row or column; in time a clip may well be a single place."""
+    return min(output.shape[2 if output.ndim == 4 else 3 :]) < 2
 
 
 def carries(nodes: set[Any], pixels: Tensor) -> bool:
@@ -216,7 +236,7 @@ def _patches_count(run: _Run, output: Tensor) -> bool:
     """
     roots = [root for root in (*_given(run.output), *run.vectors[-1:]) if root.grad_fn is not None]
     try:
-        grid = places(output, run.size)
+        grid = run.grid(output)
     except LayerError:
         return False
     weighted = [root.float() * torch.linspace(1, 2, root.numel()).to(root).view_as(root) for root in roots]
@@ -226,4 +246,4 @@ def _patches_count(run: _Run, output: Tensor) -> bool:
     (slope,) = torch.autograd.grad(total, output, retain_graph=True, allow_unused=True)
     if slope is None:  # pyright: ignore[reportUnnecessaryComparison] - allow_unused gives None
         return False
-    return int(grid(slope).ne(0).any(-3).flatten(1).sum(1).amin()) > 1
+    return int(grid(slope).ne(0).any(1).flatten(1).sum(1).amin()) > 1

@@ -67,8 +67,8 @@ class Below:
     torch.Size([1, 3, 224, 224])
     """
 
-    pixels: Float[Tensor, "batch channel height width"]
-    """The network input."""
+    pixels: Float[Tensor, "batch channel *time height width"]
+    """The network input; of clips with time before height."""
     encode: Callable[[Tensor], Tensor] | None = None
     """Turns pixels into the features, recording gradients."""
     rescore: Callable[[Tensor, int], Tensor] | None = None

@@ -85,7 +85,11 @@ def on_tokens(in_front: Callable[[int], int]) -> AddEverywhere:
 
 
 def on_maps(features: Tensor) -> Everywhere | None:
-    """Add a value to features (batch, channel, row, col), at all places."""
+    """Add a value to features (batch, channel, row, col), of clips with a time before, at all places."""
+    if features.ndim == 5:
+        value = features.new_zeros(features.shape[:2]).requires_grad_()
+        added = features + value[..., None, None, None]
+        return Everywhere(value, added, lambda _layer, _given: None, lambda _layer, output: output)
     if features.ndim != 4:
         return None
     value = features.new_zeros(features.shape[:2]).requires_grad_()

@@ -4,6 +4,8 @@ import typer
 
 from vlx.cli.studies.bias import bias
 from vlx.cli.studies.people import people
+from vlx.cli.studies.policy import policy
+from vlx.cli.studies.video import video
 
 study = typer.Typer(
     help="Studies of the paper: a question, an answer in numbers with controls, and a page.",
@@ -12,4 +14,5 @@ study = typer.Typer(
 )
 
 study.add_typer(people, name="people")
-study.command()(bias)
+for command in (bias, policy, video):
+    study.command()(command)

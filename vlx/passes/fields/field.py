@@ -1,12 +1,14 @@
 """Which part of a picture each value of a tensor is computed from: its receptive field, padding included.
 
 A field is four tensors of the shape of the values: the first and the last edge of each value's part, along
-rows and columns, in pixels of the picture. What is computed from no pixel is empty: it lasts from +inf to
--inf, so that the field of several values together is always the lowest and the highest edge.
+rows and columns, in pixels of the picture; of a clip two more, in frames. What is computed from no pixel is
+empty: it lasts from +inf to -inf, so that the field of several values together is always the lowest and the
+highest edge.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from math import inf
 from typing import Any
 
@@ -27,11 +29,20 @@ class Field:
     bottom: Tensor
     left: Tensor
     right: Tensor
+    begin: Tensor | None = None
+    """Of a clip alone: the first edge in time, and the last."""
+    end: Tensor | None = None
 
     @property
-    def edges(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """First and last along rows, first and last along columns."""
-        return self.top, self.bottom, self.left, self.right
+    def edges(self) -> tuple[Tensor, ...]:
+        """First and last along rows, first and last along columns; of a clip first and last in time."""
+        space = self.top, self.bottom, self.left, self.right
+        return space if self.begin is None or self.end is None else (*space, self.begin, self.end)
+
+    @property
+    def axes(self) -> int:
+        """2 of a picture, 3 of a clip."""
+        return len(self.edges) // 2
 
     @property
     def extent(self) -> float:
@@ -46,21 +57,21 @@ class Field:
 
     def over_last(self, shape: torch.Size) -> "Field":
         """The field of sums over the last axis, which then has another length."""
-        first, last = (self.top, self.left), (self.bottom, self.right)
-        low = [edge.amin(-1, keepdim=True).expand(shape) for edge in first]
-        high = [edge.amax(-1, keepdim=True).expand(shape) for edge in last]
-        return Field(low[0], high[0], low[1], high[1])
+        found = (outermost(edge, -1, keepdim=True).expand(shape) for edge, outermost in self._outermost())
+        return Field(*found)
 
     def beside(self, other: "Field") -> "Field":
         """The field of what is computed from both."""
-        return Field(
-            torch.minimum(self.top, other.top), torch.maximum(self.bottom, other.bottom),
-            torch.minimum(self.left, other.left), torch.maximum(self.right, other.right),
-        )  # fmt: skip
+        both = zip(self.edges, other.edges, cycle((torch.minimum, torch.maximum)), strict=False)
+        return Field(*(outermost(mine, others) for mine, others, outermost in both))
+
+    def _outermost(self) -> Iterable[tuple[Tensor, Callable[..., Tensor]]]:
+        """The edges, each with what tells the outermost of several of its kind."""
+        return zip(self.edges, cycle((torch.amin, torch.amax)), strict=False)
 
 
-def field_of_picture(picture: Float[Tensor, "batch channel height width"]) -> Field:
-    """The field of pixels: each its own.
+def field_of_picture(picture: Float[Tensor, "batch channel *frame height width"]) -> Field:
+    """The field of pixels: each its own; of a clip (batch, channel, frame, height, width) in each frame.
 
     >>> field_of_picture(torch.zeros(1, 3, 2, 4)).left[0, 0, 0]
     tensor([0., 1., 2., 3.])
@@ -68,39 +79,55 @@ def field_of_picture(picture: Float[Tensor, "batch channel height width"]) -> Fi
     height, width = picture.shape[-2:]
     rows = torch.arange(height, dtype=torch.float32, device=picture.device)[:, None].expand(picture.shape)
     cols = torch.arange(width, dtype=torch.float32, device=picture.device).expand(picture.shape)
-    return Field(rows, rows + 1, cols, cols + 1)
+    if picture.ndim < 5:
+        return Field(rows, rows + 1, cols, cols + 1)
+    frames = torch.arange(picture.shape[2], dtype=torch.float32, device=picture.device)
+    frames = frames[:, None, None].expand(picture.shape)
+    return Field(rows, rows + 1, cols, cols + 1, frames, frames + 1)
 
 
-def empty_field(values: Tensor) -> Field:
+def empty_field(values: Tensor, axes: int = 2) -> Field:
     """The field of values that no pixel takes part in, such as a class token."""
     low = torch.full((), inf, device=values.device).expand(values.shape)
     high = torch.full((), -inf, device=values.device).expand(values.shape)
-    return Field(low, high, low, high)
+    return Field(*(low, high) * axes)
 
 
-def through_windows(field: Field, rows: Reach, cols: Reach, shape: torch.Size) -> Field | None:
+def through_windows(field: Field, reaches: Sequence[Reach], shape: torch.Size) -> Field | None:
     """The field of maps (batch, channel, row, col) that windows over the last two axes give.
 
-    None where the values of a map do not lie in rows and columns.
+    Reaches are of rows and of columns; of a clip, (batch, channel, time, row, col), of time behind them. None
+    where the values of a map do not lie in rows and columns, and where there are other axes.
     """
+    if len(reaches) != field.axes:
+        return None
     edges: list[Tensor] = []
-    for first, last, reach, axis in ((0, 1, rows, -2), (2, 3, cols, -1)):
-        low = _along(field.edges[first], axis, torch.amin)
-        high = _along(field.edges[last], axis, torch.amax)
+    for number, (reach, axis) in enumerate(zip(reaches, _AXES, strict=False)):
+        low = _along(field.edges[2 * number], axis, torch.amin, field.axes)
+        high = _along(field.edges[2 * number + 1], axis, torch.amax, field.axes)
         if low is None or high is None:
             return None
         for line, at in zip((low, high), reach, strict=True):
-            found = _at(line, at.to(line)).view((-1, 1) if axis == -2 else (1, -1))
-            edges.append(found.expand(shape))
+            edges.append(_lying(_at(line, at.to(line)), axis).expand(shape))
     return Field(*edges)
 
 
-def _along(edge: Tensor, axis: int, outermost: Callable[..., Tensor]) -> Float[Tensor, " place"] | None:
-    """The edges along an axis, of all channels together; None where they differ across the other axis."""
-    plane = outermost(edge.flatten(0, -3), 0)
-    line = plane.select(-1 if axis == -2 else -2, 0)
-    spread = line[:, None] if axis == -2 else line[None, :]
-    return line if bool(line.isfinite().all() and (plane == spread).all()) else None
+_AXES = (-2, -1, -3)
+"""Rows, columns, time."""
+
+
+def _along(
+    edge: Tensor, axis: int, outermost: Callable[..., Tensor], axes: int
+) -> Float[Tensor, " place"] | None:
+    """The edges along an axis, of all channels together; None where they differ across the other axes."""
+    plane = outermost(edge.flatten(0, -axes - 1), 0)
+    line = plane.movedim(axis, -1).flatten(0, -2)[0]
+    return line if bool(line.isfinite().all() and (plane == _lying(line, axis)).all()) else None
+
+
+def _lying(line: Float[Tensor, " place"], axis: int) -> Tensor:
+    """A line along one of the last axes."""
+    return line.view(-1, *[1] * (-axis - 1))
 
 
 def _at(line: Float[Tensor, " place"], at: Float[Tensor, " out"]) -> Float[Tensor, " out"]:
@@ -142,7 +169,12 @@ def shifting(count: int, before: int) -> Reach:
     return at, at
 
 
-def pair(given: Any) -> tuple[int, int]:
-    """Two numbers, of rows and of columns, of one or two."""
+def each_axis(given: Any, axes: int = 2) -> tuple[int, ...]:
+    """A number for rows, for columns and for time, of one for all or of one for each as torch orders them.
+
+    >>> each_axis(3), each_axis((1, 2, 3), 3)
+    ((3, 3), (2, 3, 1))
+    """
     listed = [int(one) for one in given] if isinstance(given, list | tuple) else [int(given)]
-    return (listed[0], listed[-1])
+    listed = listed * axes if len(listed) == 1 else listed
+    return tuple(listed[at] for at in _AXES[:axes])

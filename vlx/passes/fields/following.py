@@ -18,9 +18,9 @@ from vlx.passes.fields.field import (
     Field,
     Reach,
     dividing,
+    each_axis,
     empty_field,
     field_of_picture,
-    pair,
     resizing,
     shifting,
     sliding,
@@ -116,8 +116,8 @@ def _fields(
         return [given.get(id(args[1])) if args[1].shape == shape else None]
     window = _WINDOWS.get(name)
     if window is not None:
-        reach = None if first is None or args[0].ndim != 4 else window(args, kwargs, shape)
-        return [None if reach is None or first is None else through_windows(first, *reach, shape)]
+        reach = None if first is None or args[0].ndim != first.axes + 2 else window(args, kwargs, shape)
+        return [None if reach is None or first is None else through_windows(first, reach, shape)]
     return [_together(args, given, shape)]
 
 
@@ -150,15 +150,16 @@ def _moved(
     func: Any, args: Sequence[Any], kwargs: Any, given: dict[int, Field], outs: Sequence[Tensor]
 ) -> Sequence[Field | None]:
     """The fields of values that were put elsewhere: their edges, moved in the same way."""
+    axes = max(one.axes for one in given.values())
 
     def edge_of(one: Any, edge: int) -> Any:
         if isinstance(one, list | tuple):
             return [edge_of(part, edge) for part in one]
         if not isinstance(one, Tensor) or not one.is_floating_point():
             return one
-        return given.get(id(one), empty_field(one)).edges[edge]
+        return given.get(id(one), empty_field(one, axes)).edges[edge]
 
-    edges = [func(*(edge_of(arg, edge) for arg in args), **kwargs) for edge in range(4)]
+    edges = [func(*(edge_of(arg, edge) for arg in args), **kwargs) for edge in range(2 * axes)]
     if isinstance(edges[0], Tensor):
         return [Field(*edges)]
     return [Field(*parts) for parts in zip(*edges, strict=True)]
@@ -169,55 +170,57 @@ def _padded(func: Any, args: Sequence[Any], field: Field, shape: torch.Size) -> 
     pad: list[int] = list(args[1])
     if args[0].ndim == 4 and len(pad) == 4:
         rows, cols = shifting(shape[-2], pad[2]), shifting(shape[-1], pad[0])
-        around = through_windows(field, rows, cols, shape)
+        around = through_windows(field, (rows, cols), shape)
         if around is not None:
             return around
     if func.overloadpacket.__name__ != "constant_pad_nd":
         return None
-    sides = zip(field.edges, (inf, -inf, inf, -inf), strict=True)
+    sides = zip(field.edges, (inf, -inf) * field.axes, strict=True)
     return Field(*(torch.constant_pad_nd(edge, pad, nothing) for edge, nothing in sides))
 
 
-def _convolution(args: Sequence[Any], _named: Any, shape: torch.Size) -> tuple[Reach, Reach] | None:
+def _convolution(args: Sequence[Any], _named: Any, shape: torch.Size) -> Sequence[Reach] | None:
     weight, (stride, padding, dilation, transposed) = args[1], args[3:7]
-    if weight.ndim != 4:
+    axes = weight.ndim - 2
+    if weight.ndim != args[0].ndim:
         return None
-    kernels, strides, pads, dilations = weight.shape[2:], pair(stride), pair(padding), pair(dilation)
     reach = spreading if transposed else sliding
-    rows, cols = (
-        reach(shape[axis - 2], kernels[axis], strides[axis], pads[axis], dilations[axis]) for axis in (0, 1)
-    )
-    return rows, cols
+    each = (each_axis(one, axes) for one in (shape[2:], weight.shape[2:], stride, padding, dilation))
+    return [reach(*of_axis) for of_axis in zip(*each, strict=True)]
 
 
-def _pool(args: Sequence[Any], _named: Any, shape: torch.Size, dilated: bool) -> tuple[Reach, Reach]:
-    kernels = pair(args[1])
-    strides = pair(args[2]) if len(args) > 2 and args[2] else kernels
-    pads = pair(args[3]) if len(args) > 3 else (0, 0)
-    dilations = pair(args[4]) if dilated and len(args) > 4 else (1, 1)
-    rows, cols = (
-        sliding(shape[axis - 2], kernels[axis], strides[axis], pads[axis], dilations[axis]) for axis in (0, 1)
-    )
-    return rows, cols
+def _pool(args: Sequence[Any], _named: Any, shape: torch.Size, dilated: bool) -> Sequence[Reach]:
+    axes = args[0].ndim - 2
+    kernels = each_axis(args[1], axes)
+    strides = each_axis(args[2], axes) if len(args) > 2 and args[2] else kernels
+    pads = each_axis(args[3] if len(args) > 3 else 0, axes)
+    dilations = each_axis(args[4] if dilated and len(args) > 4 else 1, axes)
+    each = zip(each_axis(shape[2:], axes), kernels, strides, pads, dilations, strict=True)
+    return [sliding(*of_axis) for of_axis in each]
 
 
-def _adaptive(args: Sequence[Any], _named: Any, shape: torch.Size) -> tuple[Reach, Reach]:
-    height, width = args[0].shape[-2:]
-    return dividing(shape[-2], height), dividing(shape[-1], width)
+def _adaptive(args: Sequence[Any], _named: Any, shape: torch.Size) -> Sequence[Reach]:
+    axes = args[0].ndim - 2
+    each = zip(each_axis(shape[2:], axes), each_axis(args[0].shape[2:], axes), strict=True)
+    return [dividing(*of_axis) for of_axis in each]
 
 
-def _resized(args: Sequence[Any], named: Any, shape: torch.Size) -> tuple[Reach, Reach]:
+def _resized(args: Sequence[Any], named: Any, shape: torch.Size) -> Sequence[Reach]:
     aligned = any(one is True for one in (*args, *named.values()))
     height, width = args[0].shape[-2:]
     return resizing(shape[-2], height, aligned), resizing(shape[-1], width, aligned)
 
 
-_WINDOWS: dict[str, Callable[..., tuple[Reach, Reach] | None]] = {
+_WINDOWS: dict[str, Callable[..., Sequence[Reach] | None]] = {
     "convolution": _convolution,
     "max_pool2d_with_indices": lambda *given: _pool(*given, dilated=True),
     "max_pool2d": lambda *given: _pool(*given, dilated=True),
     "avg_pool2d": lambda *given: _pool(*given, dilated=False),
+    "max_pool3d_with_indices": lambda *given: _pool(*given, dilated=True),
+    "avg_pool3d": lambda *given: _pool(*given, dilated=False),
     "_adaptive_avg_pool2d": _adaptive,
+    "_adaptive_avg_pool3d": _adaptive,
+    "adaptive_max_pool3d": _adaptive,
     "adaptive_max_pool2d": _adaptive,
     "upsample_nearest2d": _resized,
     "_upsample_nearest_exact2d": _resized,

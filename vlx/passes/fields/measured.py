@@ -37,9 +37,12 @@ _of_features = WeakTensorKeyDictionary()
 
 
 class Seen:
-    """The field of one item's features, None where it could not be followed, and the picture's size."""
+    """The field of one item's features, None where it could not be followed, and the picture's size.
 
-    def __init__(self, size: Size, field: Field | None) -> None:
+    Of a clip the size is that of all frames: their number, height and width.
+    """
+
+    def __init__(self, size: tuple[int, ...], field: Field | None) -> None:
         self.size, self.field = size, field
         self.told: WeakKeyDictionary[Any, tuple[Centres | None, str]] = WeakKeyDictionary()
         """What `centres_of` said of each grid."""
@@ -51,12 +54,12 @@ class Watch:
     def __init__(self, modules: Modules, site: tuple[Any, ...]) -> None:
         self._known = _kept.setdefault(modules.listed[0], {})
         self._site = (*site, _structure(modules))
-        self._size: Size | None = None
+        self._size: tuple[int, ...] | None = None
         self._following: Following | None = None
 
-    def begin(self, picture: Float[Tensor, "batch channel height width"]) -> None:
-        """The model was given a picture: follow it, where this is the first of its size."""
-        self._size = (picture.shape[2], picture.shape[3])
+    def begin(self, picture: Float[Tensor, "batch channel *frame height width"]) -> None:
+        """The model was given a picture, or a clip: follow it, where this is the first of its size."""
+        self._size = tuple(picture.shape[2:])
         if (self._site, self._size) not in self._known:
             self._following = Following(picture)
             self._following.__enter__()
@@ -89,8 +92,11 @@ def watched(modules: Modules, site: tuple[Any, ...]) -> Generator[Watch, None, N
     watch = Watch(modules, site)
     handles: list[Any] = []
 
-    def before(_module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
-        picture = next((one for one in (*inputs, *named.values()) if _is_picture(one)), None)
+    def before(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        # Clips are given to the whole model: within it, five axes may as well be of pieces of pictures.
+        known = (_is_picture, _is_clip) if module is modules.listed[0] else (_is_picture,)
+        given = (*inputs, *named.values())
+        picture = next((one for is_one in known for one in given if is_one(one)), None)
         if picture is not None and handles:
             _remove(handles)
             watch.begin(picture)
@@ -116,6 +122,8 @@ def centres_of(
     seen: Seen | None = _of_features.get(features)
     if seen is None or seen.field is None:
         return None, "not measured: the way from the picture to the layer could not be followed"
+    if len(seen.size) > 2:
+        return None, "not measured here: the layer's places lie in time, rows and columns"
     if seen.size != input_size:
         return None, f"not measured: the model reads pictures of {seen.size[0]} x {seen.size[1]}, in pieces"
     with suppress(TypeError):  # a grid that cannot be kept
@@ -123,6 +131,31 @@ def centres_of(
             seen.told[grid] = _centres(seen.field, grid, input_size)
         return seen.told[grid]
     return _centres(seen.field, grid, input_size)
+
+
+def clip_centres_of(
+    features: Tensor, grid: Callable[[Tensor], Tensor]
+) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]] | None:
+    """Where the places of a grid (batch, channel, time, row, col) look: in frames, in rows and in columns.
+
+    None where the run did not tell, or they do not lie in a grid.
+    """
+    seen: Seen | None = _of_features.get(features)
+    if seen is None or seen.field is None or seen.field.axes != 3:
+        return None
+    lines: list[tuple[float, ...]] = []
+    try:
+        edges = [_near(grid(edge[None])[0]).double() for edge in seen.field.edges]
+    except (VlxError, RuntimeError, LookupError):
+        return None
+    for axis, at in ((0, 4), (1, 0), (2, 2)):
+        middles = (edges[at].amin(0) + edges[at + 1].amax(0)) / 2
+        line = middles.movedim(axis, 0).flatten(1)
+        told = bool(middles.isfinite().all()) and bool((line == line[:, :1]).all())
+        if not told or not bool((line[1:, 0] > line[:-1, 0]).all()):
+            return None
+        lines.append(tuple(line[:, 0].tolist()))
+    return lines[0], lines[1], lines[2]
 
 
 def _centres(field: Field, grid: Callable[[Tensor], Tensor], input_size: Size) -> tuple[Centres | None, str]:
@@ -198,7 +231,7 @@ def _seeing(modules: Modules) -> list[nn.Module]:
     named = modules.named
     within = {""}
     for name, module in named.items():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
             parts = name.split(".")
             within |= {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
     return [module for name, module in named.items() if name in within]
@@ -206,17 +239,22 @@ def _seeing(modules: Modules) -> list[nn.Module]:
 
 def _may_see(module: nn.Module) -> bool:
     """Whether a picture can be given to a module: most convolutions refuse so few channels."""
-    return type(module) is not nn.Conv2d or module.in_channels in _CHANNELS
+    return type(module) not in (nn.Conv2d, nn.Conv3d) or module.in_channels in _CHANNELS
 
 
-def _is_picture(given: Any) -> bool:
+def _is_picture(given: Any, axes: int = 4) -> bool:
     return (
         isinstance(given, Tensor)
-        and given.ndim == 4
+        and given.ndim == axes
         and given.is_floating_point()
         and given.shape[1] in _CHANNELS
         and min(given.shape[2:]) > 1
     )
+
+
+def _is_clip(given: Any) -> bool:
+    """Whether something is (batch, channel, frame, height, width), and nothing else that has five axes."""
+    return _is_picture(given, 5) and given.shape[2] not in _CHANNELS
 
 
 def _compiled(modules: Modules) -> bool:

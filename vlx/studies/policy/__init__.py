@@ -1,1 +1,7 @@
-"""A policy of reinforcement learning: what makes an agent act (paper abstract, conclusion)."""
+"""Why does an agent act so? Maps of a policy network that learnt from pixels and rewards alone."""
+
+from vlx.studies.policy.agents import player, shipped_agent
+from vlx.studies.policy.explaining import explain_actions
+from vlx.studies.policy.orchard import Orchard
+
+__all__ = ["Orchard", "explain_actions", "player", "shipped_agent"]

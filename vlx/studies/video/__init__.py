@@ -1,1 +1,5 @@
-"""Video: maps for every frame of a clip (paper abstract, conclusion)."""
+"""Networks that read clips: maps in time, measured on events whose place and time are known."""
+
+from vlx.studies.video.items import Item, shipped_network
+
+__all__ = ["Item", "shipped_network"]
