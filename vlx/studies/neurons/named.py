@@ -113,7 +113,7 @@ class Named:
 def mask_data(name: str, split: str | None, categories: tuple[str, ...] = ()) -> MaskData:
     """Images with labels: Broden's folder, any other data folder, or the built-in scenes."""
     found = read_broden(name, split=split) if is_broden(name) else folder_masks(data_folder(name, split))
-    return of_categories(found, categories)
+    return replace(of_categories(found, categories), name=name)
 
 
 def open_model(settings: Neurons) -> Any:
@@ -138,6 +138,8 @@ def named(
 
     Without ``brought`` it is not, as for a model of shuffled weights.
     """
+    if settings.names is not None:
+        read_names(settings.names)  # before anything takes long
     layer = str(getattr(model, "layer", "layer"))
     facts = dissection_facts(model, data, settings)
     place = folder / "names" / digest(facts)

@@ -169,8 +169,8 @@ def _bars(axes: Any, one: Explained) -> None:
         name = neuron.name or "no name"
         style = {"fontsize": 8, "va": "center", "parse_math": False}
         axes.text(
-            -0.03 if share > 0 else 0.03, at, f"{name} ({neuron.unit})", ha="right" if share > 0 else "left",
-            color=_INK if neuron.name else _QUIET, **style,
+            -0.03 if share > 0 else 0.03, at, f"{name}, unit {neuron.unit}",
+            ha="right" if share > 0 else "left", color=_INK if neuron.name else _QUIET, **style,
         )  # fmt: skip
     axes.set(xlim=(-1.15, 1.15), ylim=(max(len(neurons), 1) - 0.4, -0.6))
     axes.axvline(0, color=_QUIET, linewidth=0.6)

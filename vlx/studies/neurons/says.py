@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 
 from vlx.studies.found import Number, Table
-from vlx.studies.neurons.agreement import NAMED, OTHER, PERMUTED, SHUFFLED_NAMES, SHUFFLED_WEIGHTS
+from vlx.studies.neurons.agreement import (
+    NAMED,
+    OTHER,
+    PERMUTED,
+    SAME_ABSENT,
+    SHUFFLED_NAMES,
+    SHUFFLED_WEIGHTS,
+)
 from vlx.studies.neurons.concepts import MaskData
 from vlx.studies.neurons.decisions import Decision
 from vlx.studies.neurons.explained import sentence, tell
@@ -44,6 +51,12 @@ def answer(tables: Sequence[Table], count: int, named_units: int, units: int) ->
         f"named in {own.value:.0%} ({_interval(own)}), by chance in {less.value:.0%}: "
         f"{'more often than names handed out anew' if beyond else 'not surely more often than by chance'}."
     )
+    absent = by_name.get(SAME_ABSENT)
+    if absent is not None and absent.value is not None:
+        text += (
+            f" Of the names of persuasive neurons {absent.value:.0%} are of things alike that the image does "
+            "not show."
+        )
     other = by_name.get(OTHER)
     if other is not None and other.value is not None:
         text += (
@@ -72,9 +85,8 @@ def notes(
     found = [
         "The paper shows VGG-16 of Places365 with names from Broden, as examples without numbers; here it "
         f"is {settings.model} at {getattr(of.model, 'layer', 'its layer')}, with names from "
-        f"{len(of.data.images)} images of "
-        f"{of.data.name if of.data.name != settings.data else settings.data} and {len(of.data.concepts)} "
-        f"concepts ({', '.join(of.data.categories)}).",
+        f"{len(of.data.images)} images of {of.data.name} and {len(of.data.concepts)} concepts "
+        f"({', '.join(of.data.categories)}).",
         "Activations are upsampled "
         + ("from where the places look" if settings.anchored else "by a plain resize of the grid")
         + f"; a threshold is that of the highest {settings.share:g} of all activations of a unit, exactly. "
