@@ -175,7 +175,7 @@ def test_a_model_without_a_part_above_says_so(tmp_path: Path):
 
     row = row_of(Alone(), data, {}, 0)(data.images[0])
     found = decisions_in("0", row)
-    lost = falls(Alone(), data.images[0], found, lambda _one: dict.fromkeys(GROUPS, [0]))
+    lost = falls(Alone(), data.images[0], found, lambda _one: {name: [0] for name in GROUPS})
     assert lost["falls"] == [{"left_out": "nothing_runs_above_the_layer"}]
 
 

@@ -1,6 +1,7 @@
 """The study on a world whose truth is planted: each unit sees one colour, each class is one colour."""
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from vlx.studies.neurons.zeroed import ALIKE, BEARERS
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 SIDE = 32
+LOAD = import_module("vlx.load")
 
 
 def squares(folder: Path, count: int = 24) -> Path:
@@ -79,14 +81,14 @@ def model() -> Classifier:
 
 @pytest.fixture(autouse=True)
 def loads(monkeypatch: pytest.MonkeyPatch, model: Classifier) -> None:
-    monkeypatch.setattr("vlx.load.load", lambda *_names, **_settings: model)
+    monkeypatch.setattr(LOAD, "load", lambda *_names, **_settings: model)
 
 
 @pytest.fixture(scope="module")
 def found(world: Path, model: Classifier, tmp_path_factory: pytest.TempPathFactory) -> tuple[Findings, Path]:
     out = tmp_path_factory.mktemp("study")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vlx.load.load", lambda *_names, **_settings: model)
+        patch.setattr(LOAD, "load", lambda *_names, **_settings: model)
         settings = Neurons(model="planted", data=str(world), count=1, share=0.04, examples=2)
         return neurons_study(settings, out, lambda _line: None), out
 

@@ -95,15 +95,19 @@ def tell(
     rising = units[np.argsort(importance[units], kind="stable")]
     falling = units[np.argsort(-importance[units], kind="stable")]
     return Told(
-        tuple(_neuron(at, importance, names, how) for at in falling[: how.count] if importance[at] > 0),
-        tuple(_neuron(at, importance, names, how) for at in rising[: how.count] if importance[at] < 0),
+        tuple(
+            _neuron(at, importance, names, how) for at in falling[: how.count].tolist() if importance[at] > 0
+        ),
+        tuple(
+            _neuron(at, importance, names, how) for at in rising[: how.count].tolist() if importance[at] < 0
+        ),
     )
 
 
 def _neuron(unit: int, importance: Float[np.ndarray, " unit"], names: Names, how: Telling) -> Neuron:
-    concept, name = called(names, int(unit), how.iou), names[unit]
+    concept, name = called(names, unit, how.iou), names[unit]
     return Neuron(
-        int(unit), float(importance[unit]), None if concept is None else concept.shown,
+        unit, float(importance[unit]), None if concept is None else concept.shown,
         "" if concept is None else concept.category, 0.0 if name is None else name.iou,
     )  # fmt: skip
 
