@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ import vlx
 from tests.eval import small
 from tests.studies.test_neurons_broden import LABELS, broden
 from tests.studies.test_neurons_study import SIDE, planted, squares
-from vlx.errors import VlxError
+from vlx.errors import ImageError, VlxError
 from vlx.eval.data.folder import look
 from vlx.eval.data.vqa import Question
+from vlx.images.preprocess import Squash
 from vlx.passes.forward import Pass
 from vlx.studies.neurons.concepts import MaskData
 from vlx.studies.neurons.decisions import again, decisions_in, row_of
@@ -39,7 +41,7 @@ def test_scenes_know_objects_colours_and_grounds(scenes: MaskData):
     assert by == {"object": 0, "colour": 1, "ground": 2}
     masks = scenes.images[1].masks()
     named = {scenes.concepts[at].name: mask for at, mask in masks.items()}
-    assert set(named) == {"suitcase", "car", "blue", "yellow", "road"} or len(named) >= 4
+    assert set(named) == {"suitcase", "car", "blue", "purple", "road"}
     objects = np.any([m for at, m in masks.items() if scenes.concepts[at].category == "object"], 0)
     (ground,) = (m for at, m in masks.items() if scenes.concepts[at].category == "ground")
     assert np.array_equal(ground, ~objects)
@@ -85,26 +87,22 @@ def test_words_of_a_caption_are_decisions(scenes: MaskData):
 
 def test_grids_of_several_sizes_have_the_exact_threshold(tmp_path: Path):
     data = folder_masks(look(squares(tmp_path / "data", 6)))
-    model = planted()
-    sides = iter([8, 32, 16, 32, 8, 16] * 4)
+    sides = (8, 32, 16, 32, 8, 16)  # the first tells of fewer values than there will be
+    models = {side: planted() for side in set(sides)}
+    for side, model in models.items():
+        model.preprocess = replace(model.preprocess, resize=Squash((side, side)))
+    turns = cycle(sides)
 
     def read(images: Sequence[Image.Image]) -> Pass:
         if len(images) > 1:
-            raise vlx.errors.ImageError("sizes differ")
-        side = next(sides)
-        return model.read([images[0].resize((side, side))]) if side == SIDE else _other(images[0], side)
-
-    def _other(image: Image.Image, side: int) -> Pass:
-        from vlx.images.preprocess import Squash
-
-        other = planted()
-        other.preprocess = replace(other.preprocess, resize=Squash((side, side)))
-        return other.read([image])
+            raise ImageError("sizes differ")
+        return models[next(turns)].read(images)
 
     found = dissect(read, data, share=0.1)
-    values = []
-    for image, side in zip(data.images, (8, 32, 16, 32, 8, 16), strict=True):
-        values.append(_other(vlx.open_image(image.path), side).features.detach()[0].flatten(1).numpy())
+    values = [
+        models[side].read([vlx.open_image(image.path)]).features.detach()[0].flatten(1).numpy()
+        for image, side in zip(data.images, sides, strict=True)
+    ]
     expected = np.quantile(np.concatenate(values, 1).astype(float), 0.9, axis=1)
     np.testing.assert_allclose(found.thresholds, expected, atol=1e-12)
 
@@ -125,7 +123,7 @@ def test_broden_names_the_planted_units(tmp_path: Path):
         rows.append(f"{at}.png,train,{SIDE},{SIDE},{SIDE},{SIDE},{cells}\n")
     broden(root, "".join(rows))
     data = mask_data(str(root), None)
-    found = dissect(reader(planted()), data, share=0.04)
+    found = dissect(reader(planted()), data, share=0.06)
     names = names_from(found.counts, data.concepts)
     assert [one and one.shown for one in (called(names, unit, 0.5) for unit in (0, 4))] == ["red", "red"]
     assert called(names, 3, 0.0) is None
@@ -134,7 +132,7 @@ def test_broden_names_the_planted_units(tmp_path: Path):
 
 def test_a_dissection_is_kept_whole(tmp_path: Path):
     data = folder_masks(look(squares(tmp_path / "data", 9)))
-    found = dissect(reader(planted()), data, share=0.04, seed=3)
+    found = dissect(reader(planted()), data, share=0.06, seed=3)
     save_dissection(tmp_path / "kept.npz", found)
     read = load_dissection(tmp_path / "kept.npz")
     for one, other in zip((*found.parts, found.permuted), (*read.parts, read.permuted), strict=True):
@@ -158,7 +156,7 @@ def test_images_that_cannot_be_read_are_left_out(tmp_path: Path):
     (root / "images" / "3.png").unlink()
     data = folder_masks(look(root))
     assert data.left_out == {"no_image": 1}
-    found = dissect(reader(planted()), data, share=0.04)
+    found = dissect(reader(planted()), data, share=0.06)
     assert found.left_out == {"no_image": 1, "damaged_image": 1}
     assert set(found.part_of) == {"0", "1", "4", "5"}
 

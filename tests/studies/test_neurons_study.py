@@ -89,7 +89,7 @@ def found(world: Path, model: Classifier, tmp_path_factory: pytest.TempPathFacto
     out = tmp_path_factory.mktemp("study")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LOAD, "load", lambda *_names, **_settings: model)
-        settings = Neurons(model="planted", data=str(world), count=1, share=0.04, examples=2)
+        settings = Neurons(model="planted", data=str(world), count=1, share=0.06, examples=2)
         return neurons_study(settings, out, lambda _line: None), out
 
 
@@ -121,7 +121,7 @@ def test_a_second_run_reads_what_the_first_kept(
     monkeypatch.setattr("vlx.studies.neurons.named.dissect", lambda *_given, **_more: pytest.fail("again"))
     rows = (out / "decisions.jsonl").read_bytes()
     (out / "decisions.jsonl").write_bytes(rows[: len(rows) // 2])
-    settings = Neurons(model="planted", data=str(world), count=1, share=0.04, examples=2)
+    settings = Neurons(model="planted", data=str(world), count=1, share=0.06, examples=2)
     again = neurons_study(settings, out, lambda _line: None)
     assert again.tables == findings.tables
     assert (out / "decisions.jsonl").read_bytes() == rows
@@ -130,7 +130,7 @@ def test_a_second_run_reads_what_the_first_kept(
 def test_the_model_stays_as_it_was(world: Path, model: Classifier, tmp_path: Path):
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
     neurons_photo(
-        Neurons(model="planted", data=str(world), share=0.04), world / "images" / "0.png", tmp_path,
+        Neurons(model="planted", data=str(world), share=0.06), world / "images" / "0.png", tmp_path,
         progress=lambda _line: None,
     )  # fmt: skip
     assert all(torch.equal(before[name], value) for name, value in model.network.state_dict().items())

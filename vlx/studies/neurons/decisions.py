@@ -216,7 +216,7 @@ def _numbers(values: Any) -> list[float]:
     return [float(f"{one:.{_DIGITS}g}") for one in values.detach().double().cpu().tolist()]
 
 
-def _listed(terms: Sequence[Term]) -> list[list[float]]:
+def _listed(terms: Sequence[Term]) -> list[list[float | int]]:
     return [[one.weight, one.step, one.choice] for one in terms]
 
 

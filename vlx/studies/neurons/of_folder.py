@@ -39,7 +39,7 @@ def folder_masks(folder: DataFolder, side: int = SIDE) -> MaskData:
     >>> from vlx.scenes import held_out_scenes
     >>> data = folder_masks(look(held_out_scenes()))
     >>> data.categories, sorted(data.concepts[at].name for at in data.images[1].masks())
-    (('object', 'colour', 'ground'), ['blue', 'car', 'road', 'suitcase', 'yellow'])
+    (('object', 'colour', 'ground'), ['blue', 'car', 'purple', 'road', 'suitcase'])
     """
     lost: list[DataError] = []
     if folder.has(VOC_MASKS) and not folder.has(INSTANCES):

@@ -81,6 +81,8 @@ def falls(
     The unit is that of the score: a logit, or nats of a word. A decision without bearers of its name, and one
     of a model that cannot be run again from its features, has a reason in the place of numbers.
     """
+    if not decisions:
+        return {"falls": []}
     photo, found = open_image(image.path), list[Facts]()
     for text in dict.fromkeys(one.text for one in decisions):
         passed: Pass | None = None
