@@ -24,6 +24,7 @@ _DIM = 0.28  # what is below a unit's threshold keeps this share of its light
 _LONGEST = 240
 _DPI = 110
 _CELL = 1.55  # inches
+_BARS = 8  # fewer are drawn no thicker
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +66,16 @@ def selected_picture(photo: Photo, unit: int, threshold: float) -> UInt8[np.ndar
     small, values = unit_map(photo, weights)
     light = np.where(values > max(threshold, 0.0), 1.0, _DIM)[..., None]
     return np.rint(np.asarray(small) * light).astype(np.uint8)
+
+
+def _squared(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "side side 3"]:
+    """The picture in the middle of a white square, so that rows of wide and tall ones stand alike."""
+    height, width = picture.shape[:2]
+    side = max(height, width)
+    whole = np.full((side, side, 3), 255, np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    whole[top : top + height, left : left + width] = picture
+    return whole
 
 
 def decisions_figure(shown: Sequence[Explained]) -> bytes:
@@ -113,7 +124,8 @@ def units_figure(
         for col in range(across):
             axes[row][col].set_axis_off()
             if col < len(photos):
-                axes[row][col].imshow(selected_picture(photos[col], unit, float(thresholds[unit])))
+                shown = selected_picture(photos[col], unit, float(thresholds[unit]))
+                axes[row][col].imshow(_squared(shown))
         axes[row][0].set_title(name, fontsize=8.5, loc="left", color=_INK, parse_math=False)
     return _png(figure)
 
@@ -172,7 +184,7 @@ def _bars(axes: Any, one: Explained) -> None:
             -0.03 if share > 0 else 0.03, at, f"{name}, unit {neuron.unit}",
             ha="right" if share > 0 else "left", color=_INK if neuron.name else _QUIET, **style,
         )  # fmt: skip
-    axes.set(xlim=(-1.15, 1.15), ylim=(max(len(neurons), 1) - 0.4, -0.6))
+    axes.set(xlim=(-1.15, 1.15), ylim=(max(len(neurons), _BARS) - 0.4, -0.6))
     axes.axvline(0, color=_QUIET, linewidth=0.6)
     axes.set_axis_off()
     text = "\n".join(textwrap.wrap(sentence(one.target, one.found), 62))
@@ -193,7 +205,7 @@ def _neuron_row(
     told = f"unit {neuron.unit}: {name}\nα {neuron.importance:.2g}, {role}"
     axes[0].set_title(told, fontsize=7.5, loc="left", color=_INK, parse_math=False)
     for cell, photo in zip(axes[1:], best, strict=False):
-        cell.imshow(selected_picture(photo, neuron.unit, float(thresholds[neuron.unit])))
+        cell.imshow(_squared(selected_picture(photo, neuron.unit, float(thresholds[neuron.unit]))))
     if len(axes) > 1:
         axes[1].set_title("most active in", fontsize=7.5, loc="left", color=_QUIET, parse_math=False)
 

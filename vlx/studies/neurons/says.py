@@ -108,6 +108,12 @@ def notes(
             f"With shuffled weights every unit of the layer is 0 everywhere, so that {SHUFFLED_WEIGHTS} name "
             "nothing at all."
         )
+    alone = sum(int(np.count_nonzero(one.importance)) <= 1 for one in decisions)
+    if 2 * alone > len(decisions):
+        found.append(
+            f"{alone} of {len(decisions)} decisions rest on a single unit: the layer holds the maps of the "
+            "scores themselves; --layer names one below, with neurons that decisions share."
+        )
     unknown = sum(one.own is None for one in decisions)
     if unknown:
         found.append(f"{unknown} of {len(decisions)} decisions are for what the data have no concept of.")
