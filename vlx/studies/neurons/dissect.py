@@ -117,7 +117,7 @@ def dissect(
         if masks is not None:
             count(counts[parts[seen.image.id]], seen, masks)
         other = partner.get(seen.image.id)
-        count(permuted, seen, (other and _decoded(other, lambda *_: None)) or {})
+        count(permuted, seen, (other and _decoded(other, _silent)) or {})
         if (at + 1) % 50 == 0:
             told(f"labels: {at + 1} of {len(images)} images")
     if not _sum(counts).images.any():
@@ -191,6 +191,10 @@ def _decoded(image: Labelled, leave: Callable[[str, str], None]) -> Masks | None
     except DataError as error:
         leave("damaged_labels", str(error))
         return None
+
+
+def _silent(_reason: str, _detail: str) -> None:
+    """Is told nothing: what cannot be read was counted before."""
 
 
 def _sum(parts: Sequence[Counts]) -> Counts:

@@ -66,8 +66,12 @@ def study_pictures(
 
 def photo_of(settings: Neurons, model: Any, image: Labelled) -> Photo | None:
     """An image with what the layer gives of it; None where it cannot be read."""
-    seen = next(seen_images(reader(model, settings.question), [image], lambda *_: None), None)
+    seen = next(seen_images(reader(model, settings.question), [image], _unread), None)
     return None if seen is None else Photo(open_image(image.path), seen.features, seen.frame)
+
+
+def _unread(_reason: str, _detail: str) -> None:
+    """Of what cannot be read there is no picture."""
 
 
 def best_photos(settings: Neurons, of: Named, units: Sequence[int]) -> Mapping[int, Sequence[Photo]]:

@@ -179,7 +179,7 @@ def dissection_facts(model: Any, data: MaskData, settings: Neurons) -> Facts:
 def all_facts(settings: Neurons, model: Any, data: MaskData, masks: MaskData) -> Facts:
     """Everything that decides a study, of JSON's types."""
     facts = {**asdict(replace(settings, device="", threads=None)), **dissection_facts(model, masks, settings)}
-    facts.pop("device"), facts.pop("threads")
+    del facts["device"], facts["threads"]
     facts["names"] = None if settings.names is None else digest(_read(settings.names))
     facts["data_images"] = digest(data.digest, [one.id for one in data.images])
     return facts

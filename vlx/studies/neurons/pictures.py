@@ -101,7 +101,8 @@ def neuron_figure(
     across = max((len(best.get(neuron.unit, ())) for neuron in named), default=0)
     height = 2.5 + 1.55 * len(named)
     figure = Figure(figsize=(9.2, height), dpi=_DPI, facecolor="white", layout="constrained")
-    top, rest = figure.subfigures(2, 1, height_ratios=(2.5, max(1.55 * len(named), 0.1)))
+    sides: Any = figure.subfigures(2, 1, height_ratios=(2.5, max(1.55 * len(named), 0.1)))
+    top, rest = sides
     _decision(top.subplots(1, 3, width_ratios=(1, 1, 2.3)), one)
     if named:
         axes = rest.subplots(len(named), 1 + across, squeeze=False)
