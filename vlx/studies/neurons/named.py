@@ -166,7 +166,7 @@ def dissection_facts(model: Any, data: MaskData, settings: Neurons) -> Facts:
         "model": settings.model,
         "weights": weights_digest(model),
         "layer": str(getattr(model, "layer", "")),
-        "masks": data.digest,
+        "labels": data.digest,
         "images": digest([one.id for one in data.images]),
         "categories": list(data.categories),
         "share": settings.share,
