@@ -50,14 +50,23 @@ def hits_table(columns: Columns, images: Sequence[str], how: Telling, seed: int)
     )  # fmt: skip
 
 
-def kinds_table(side: str, columns: Columns, chance: Columns, images: Sequence[str], seed: int) -> Table:
-    """What the names on one side are; beside each what all detectors' names would be."""
+def kinds_title(side: str) -> str:
+    """What the table of kinds of names is called."""
+    return f"What the names of {side} neurons are"
+
+
+def kinds_table(
+    side: str, columns: Columns, chance: Columns, images: Sequence[str], seed: int
+) -> Table | None:
+    """What the names on one side are, beside those of all detectors; None where no neuron there is named."""
+    if all(one.value is None for one in columns[KINDS[0]]):
+        return None
     found = summarise_all(columns, dict.fromkeys(columns, images), seed=seed)
     other = summarise_all(chance, dict.fromkeys(chance, images), seed=seed)
     numbers = [number_of(kind, found[kind]) for kind in KINDS]
     numbers += [number_of(f"{kind}, {SHUFFLED_NAMES}", other[kind], control=True) for kind in KINDS]
     return Table(
-        f"What the names of {side} neurons are",
+        kinds_title(side),
         tuple(numbers),
         "The mean share over decisions with a named neuron on that side. Shuffled names: the share among all "
         "detectors.",

@@ -19,6 +19,7 @@ from vlx.studies.neurons.decisions import Decision
 from vlx.studies.neurons.explained import sentence, tell
 from vlx.studies.neurons.named import Named, Neurons
 from vlx.studies.neurons.names import PAPER
+from vlx.studies.neurons.numbers import kinds_title
 from vlx.studies.neurons.zeroed import ALIKE, BEARERS
 
 
@@ -39,7 +40,10 @@ def means_of(decisions: Sequence[Decision]) -> list[tuple[str, int, Any, Any]]:
 
 def answer(tables: Sequence[Table], count: int, named_units: int, units: int) -> str:
     """What the numbers say."""
-    by_name = {one.name: one for table in reversed(tables) for one in table.numbers}
+    inhibitive = kinds_title("inhibitive")
+    by_name = {
+        one.name: one for table in reversed(tables) if table.title != inhibitive for one in table.numbers
+    }
     own, less = by_name[NAMED], by_name[SHUFFLED_NAMES]
     first = f"{named_units} of {units} neurons have a name by an IoU above {PAPER:g}."
     if own.value is None or less.value is None:
@@ -66,7 +70,7 @@ def answer(tables: Sequence[Table], count: int, named_units: int, units: int) ->
     if fall is not None and control is not None and fall.value is not None and control.value is not None:
         text += (
             f" Without the neurons of its name the score falls by {fall.value:.2f}, "
-            f"without as many others by {control.value:.2f}."
+            f"without as many others by {control.value:.2f} ({fall.n} decisions)."
         )
     return text
 

@@ -208,16 +208,16 @@ class _Run:
         columns = {name: [one[name] for one in each] for name in each[0]}
         sides = self._sides(decisions)
         unit = "nats" if type_of(self.of.model) == "captioner" else "a difference of logits"
+        chance, persuasive, inhibitive = sides[SHUFFLED_NAMES], sides[NAMED], sides[INHIBITIVE]
         optional = (
+            kinds_table("persuasive", persuasive, chance, images, seed),
+            kinds_table("inhibitive", inhibitive, chance, images, seed),
             zeroed_table(lost, images, unit, seed),
             self._classes(decisions),
             stability_table(self.of, seed),
         )
-        chance, persuasive, inhibitive = sides[SHUFFLED_NAMES], sides[NAMED], sides[INHIBITIVE]
         return (
             hits_table(columns, images, how, seed),
-            kinds_table("persuasive", persuasive, chance, images, seed),
-            kinds_table("inhibitive", inhibitive, chance, images, seed),
             detectors_table(self.of, self.other),
             *(one for one in optional if one is not None),
         )
