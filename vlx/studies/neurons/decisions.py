@@ -220,5 +220,5 @@ def _listed(terms: Sequence[Term]) -> list[list[float | int]]:
     return [[one.weight, one.step, one.choice] for one in terms]
 
 
-def _terms(listed: Sequence[Sequence[float]]) -> tuple[Term, ...]:
+def _terms(listed: Sequence[Sequence[float | int]]) -> tuple[Term, ...]:
     return tuple(Term(float(weight), int(step), int(choice)) for weight, step, choice in listed)
