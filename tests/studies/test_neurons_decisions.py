@@ -64,7 +64,7 @@ def test_answers_to_questions_are_decisions(scenes: MaskData):
     same = decisions_in(image.id, again(model, image, row))
     np.testing.assert_allclose(same[0].importance, found[0].importance)
     names = names_from(_all_named(found[0].own or 0, len(scenes.concepts)), scenes.concepts)
-    units = groups_of(found[0], scenes, names, Telling(iou=0), 0)
+    units = groups_of(found[0], scenes, names, Telling(iou=0.0), 0)
     lost = falls(model, image, found, lambda _one: units)["falls"]
     assert set(GROUPS) <= set(lost[0])
     assert lost[0][BEARERS] != 0
