@@ -109,7 +109,7 @@ def test_plain_resize_is_pillows():
 
 def test_anchored_activation_lies_where_the_places_look():
     grid = torch.tensor([[[0.0, 1.0]]])
-    frame = Frame((1, 8), (1, 8), (0, 0, 1, 8), centres=((0.5,), (0.5, 3.5)))
+    frame = Frame((1, 8), (1, 8), (0.0, 0.0, 1.0, 8.0), centres=((0.5,), (0.5, 3.5)))
     anchored = selected(grid, np.array([0.5]), frame, (1, 8))[0, 0]
     plain = selected(grid, np.array([0.5]), frame, (1, 8), anchored=False)[0, 0]
     assert anchored.tolist() == [False] * 2 + [True] * 6
