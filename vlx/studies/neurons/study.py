@@ -17,6 +17,7 @@ from vlx.eval.items.models import type_of
 from vlx.eval.measures.statistics import Outcome
 from vlx.eval.runs.repeatable import repeatable
 from vlx.eval.runs.request import data_folder
+from vlx.images.files import write_whole
 from vlx.studies.found import Findings, Picture, Table
 from vlx.studies.kept import Facts, claim, kept_rows
 from vlx.studies.neurons.agreement import (
@@ -64,6 +65,7 @@ def neurons_study(settings: Neurons, out: Path, told: Progress = print) -> Findi
         facts = all_facts(settings, model, data, masks)
         claim(out, facts)
         of = named(model, masks, settings, out, told)
+        write_whole(out / of.table.name, of.table.read_bytes())
         other = _shuffled(model, masks, settings, out, told)
         run = _Run(settings, out, data, of, other, told)
         found = replace(run.findings(), settings=facts)
