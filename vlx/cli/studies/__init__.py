@@ -2,6 +2,7 @@
 
 import typer
 
+from vlx.cli.studies.neurons import neurons
 from vlx.cli.studies.people import people
 
 study = typer.Typer(
@@ -10,4 +11,5 @@ study = typer.Typer(
     no_args_is_help=True,
 )
 
+study.command()(neurons)
 study.add_typer(people, name="people")
