@@ -3,6 +3,7 @@
 import typer
 
 from vlx.cli.studies.bias import bias
+from vlx.cli.studies.neurons import neurons
 from vlx.cli.studies.people import people
 from vlx.cli.studies.policy import policy
 from vlx.cli.studies.video import video
@@ -14,5 +15,5 @@ study = typer.Typer(
 )
 
 study.add_typer(people, name="people")
-for command in (bias, policy, video):
+for command in (bias, neurons, policy, video):
     study.command()(command)
