@@ -2,7 +2,9 @@
 
 import typer
 
+from vlx.cli.studies.adversarial import adversarial
 from vlx.cli.studies.bias import bias
+from vlx.cli.studies.depth import depth
 from vlx.cli.studies.people import people
 from vlx.cli.studies.policy import policy
 from vlx.cli.studies.video import video
@@ -16,3 +18,5 @@ study = typer.Typer(
 study.add_typer(people, name="people")
 for command in (bias, policy, video):
     study.command()(command)
+study.command()(adversarial)
+study.command()(depth)

@@ -1,0 +1,197 @@
+"""Maps at every layer: what is measured of them, and the figures of one photo."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torchvision.models import resnet18
+
+import vlx
+from tests.adapters.families.test_hiecoatten import ASKED, eye, loaded, small_images, write
+from tests.conftest import Run
+from tests.eval import small
+from vlx.adapters.parts.classifier import Classifier
+from vlx.errors import VlxError
+from vlx.images.preprocess import Preprocess, Squash
+from vlx.scenes import held_out_scenes
+from vlx.scenes.models import load_vqa
+from vlx.studies.depth.maps import layers_of, maps_at
+from vlx.studies.depth.photo import DepthPhotoSettings, depth_photo_study
+from vlx.studies.depth.study import DepthSettings, depth_study
+from vlx.studies.depth.tables import Depth, answer_of, over_layers, steps
+from vlx.studies.panels import Tile, panel_png
+
+PHOTO = held_out_scenes() / "images" / "000000000001.jpg"
+
+
+def residual(side: int = 64) -> Classifier:
+    torch.manual_seed(4)
+    network = resnet18(num_classes=3).eval()
+    return Classifier(network, ("dog", "cat", "car"), Preprocess(Squash((side, side))), name="small/resnet")
+
+
+def thing(hit: float, own: float, like: float | str) -> dict[str, float | str]:
+    return {"hit": hit, "area": 0.5, "own hit": own, "own area": 0.0, "like above": like}
+
+
+ROWS = {
+    "1": {
+        "classes": ["dog", "cat"], "centre": [0.0, 1.0], "pixel": [0.1, 0.2], "refused": {},
+        "layers": {
+            "a": {"grid": [8, 8], "activation": [0.0, 0.0], "area activation": [0.5, 0.5],
+                  "grad_cam": [thing(0.0, 0.0, 0.8), thing(0.0, 0.0, 0.6)]},
+            "b": {"grid": [8, 8], "activation": [1.0, 0.0], "area activation": [0.5, 0.5],
+                  "grad_cam": [thing(0.0, 0.0, 0.2), thing(1.0, 0.5, "flat_map")]},
+            "c": {"grid": [4, 4], "activation": [1.0, 0.0], "area activation": [0.5, 0.5],
+                  "grad_cam": [thing(1.0, 1.0, "last"), thing(1.0, 0.5, "last")]},
+        },
+    },
+    "2": {"left_out": "unknown_class"},
+}  # fmt: skip
+
+
+def test_neighbours_are_told_apart_by_their_grids():
+    depth = Depth(ROWS)
+    assert (depth.flat, depth.drops, depth.clusters) == ([0], [1], ["1", "1"])
+    table = {one.name: one for one in steps(depth, "grad_cam", "").numbers}
+    assert table["pointing gained, where the grid stays"].value == 0.5  # 0 and 1
+    assert table["pointing gained, across a down-sampling"].value == 0.5  # 1 and 0
+    assert table["likeness, where the grid stays"].value == pytest.approx(0.7)
+    across = table["likeness, across a down-sampling"]
+    assert (across.value, across.n, across.left_out) == (0.2, 1, {"flat_map": 1})
+    assert table["likeness, down-sampling less the rest"].value == pytest.approx(0.2 - 0.8)
+    assert table["pointing gained, b (8 x 8) to c (4 x 4)"].n == 2
+
+
+def test_each_layer_has_its_numbers_and_controls():
+    depth = Depth(ROWS)
+    pointing, wrong, area = over_layers(depth, ["grad_cam"], "", 0.0)
+    numbers = {one.name: one for one in pointing.numbers}
+    assert [numbers[f"grad_cam, {one}"].value for one in ("a (8 x 8)", "b (8 x 8)", "c (4 x 4)")] == [
+        0,
+        0.5,
+        1,
+    ]
+    assert numbers["centre point"].value == 0.5
+    assert numbers["mean activation, c (4 x 4)"].control
+    assert wrong.numbers[2].value == 0.75
+    assert area.numbers[0].value == 0.5
+    said = answer_of(depth, ["grad_cam"], "net")
+    assert "1.00 at the last layer (c), at 0.00 at the first (a), best at c" in said
+
+
+def test_a_layer_that_an_image_lacks_is_left_out():
+    lacking = {**ROWS["1"], "layers": {"a": ROWS["1"]["layers"]["a"]}}  # type: ignore[index]
+    depth = Depth({"1": ROWS["1"], "2": lacking})
+    (_, number, *_), *_ = (table.numbers for table in over_layers(depth, ["grad_cam"], "", 0.0))
+    assert number.left_out == {"no_map_there": 2}
+
+
+def test_a_residual_network_is_measured_at_its_blocks(tmp_path: Path):
+    settings = DepthSettings(("small/resnet",), methods=("grad_cam",), limit=2, pictures=1)
+    model, lines = residual(), list[str]()
+    found = depth_study(settings, tmp_path, lines.append, models={"small/resnet": model})
+    names = [one.name for one in found.tables[0].numbers if not one.control]
+    assert names[0] == "grad_cam, relu (32 x 32)"
+    assert names[-2:] == ["grad_cam, layer4.0 (2 x 2)", "grad_cam, layer4 (2 x 2)"]
+    assert len(names) == 9
+    gained = [one.name for one in found.tables[3].numbers if " to " in one.name and "pointing" in one.name]
+    assert [one.split(" to ")[1].split(" ")[0] for one in gained] == [
+        "layer1.0",
+        "layer2.0",
+        "layer3.0",
+        "layer4.0",
+    ]
+    assert len(found.pictures) == 1
+    assert len(lines) == 2
+    again = depth_study(settings, tmp_path, lines.append, models={"small/resnet": model})
+    assert again.tables == found.tables
+    assert len(lines) == 2
+    with pytest.raises(VlxError, match="other settings"):
+        depth_study(replace(settings, seed=1), tmp_path, models={"small/resnet": model})
+
+
+def test_several_models_are_told_apart(tmp_path: Path):
+    settings = DepthSettings(("a", "b"), limit=1, pictures=0)
+    two = {"a": small.three_classes(), "b": residual(32)}
+    found = depth_study(settings, tmp_path, lambda _line: None, models=two)
+    titles = [one.title for one in found.tables]
+    assert sum("(a)" in title for title in titles) == sum("(b)" in title for title in titles) == 5
+    assert "a: grad_cam" in found.answer
+    assert "b: grad_cam" in found.answer
+    with pytest.raises(VlxError, match="no classifier"):
+        depth_study(settings, tmp_path / "other", models={"vqa": load_vqa()})
+
+
+def test_layers_without_maps_are_told():
+    model = residual()
+    photo = vlx.open_image(PHOTO)
+    found, refused = maps_at(
+        model, lambda one: one.read([photo]), ["layer3", "fc"], [vlx.label("dog")], [vlx.grad_cam]
+    )
+    assert [one.layer for one in found] == ["layer3"]
+    assert "fc" in refused
+    with pytest.raises(VlxError):
+        maps_at(model, lambda one: one.read([photo]), ["fc"], [vlx.label("dog")], [vlx.grad_cam])
+    with pytest.raises(VlxError, match="one layer alone"):
+        layers_of(object(), lambda one: one)
+
+
+@pytest.mark.parametrize("variant", ["Alternating", "Parallel"])
+def test_co_attention_over_its_layers(variant: str, tmp_path: Path):
+    write(tmp_path, variant)
+    model = small_images(loaded(tmp_path, eye()), (64, 64))
+    asked = DepthPhotoSettings(PHOTO, question=ASKED[0], names=("yes", "red"))
+    found = depth_photo_study(asked, tmp_path / "out", models={"hiecoatten": model})
+    assert [one.title.split(":")[0] for one in found.pictures] == ["hiecoatten", "hiecoatten"]
+    assert "yes, red at every layer" in found.pictures[1].title
+    assert any(" to end" in one.name for one in found.tables[1].numbers)
+
+
+def test_three_models_answer_side_by_side(tmp_path: Path):
+    three = {"one": load_vqa(), "two": load_vqa(layer="last/2"), "three": small.vqa()}
+    asked = DepthPhotoSettings(PHOTO, question="what colour is the dog ?", layers=())
+    found = depth_photo_study(asked, tmp_path, models=three)
+    first, *rest = found.pictures
+    assert first.title.startswith("one, two, three: the photo with what each says")
+    assert len(rest) == 3
+    names = [one.name for one in found.tables[0].numbers]
+    assert [name.split(" says")[0] for name in names[:3]] == ["one", "two", "three"]
+    assert names[3:] == ["likeness of one and two", "likeness of one and three", "likeness of two and three"]
+
+
+def test_words_of_a_caption_over_layers(tmp_path: Path, run: Run):
+    status, said, problem = run(
+        "study", "depth", "--image", PHOTO, "--caption", "a dog", "--word", "dog", "--out", tmp_path
+    )
+    assert (status, problem) == (0, "")
+    assert "scenes/captioner at" in said
+    assert (tmp_path / "figures" / "1.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--label", "dog"), "--image"),
+        (("--image", PHOTO, "--label", "unicorn"), "unicorn"),
+        (("--image", PHOTO, "--model", "scenes/vqa"), "--question"),
+        (("--image", PHOTO, "--method", "grad_cam", "--method", "hires_cam"), "one --method"),
+        (("--model", "scenes/vqa"), "no classifier"),
+        (("--layer", "nowhere", "--limit", 1), "nowhere"),
+    ],
+)
+def test_bad_input_is_one_line(given: tuple[object, ...], said: str, run: Run, tmp_path: Path):
+    status, _, problem = run("study", "depth", *given, "--out", tmp_path / "out")
+    assert status == 1
+    assert said in problem
+    assert len(problem.strip().splitlines()) == 1
+
+
+def test_panels():
+    wide, tall = Image.new("RGB", (90, 10)), Image.new("RGB", (10, 90))
+    png = panel_png([[Tile(wide, "a $x$ b" * 9), None], [Tile(tall, "b", "told")]], title="t " * 80, note="n")
+    assert png.startswith(b"\x89PNG")
+    with pytest.raises(VlxError, match="no pictures"):
+        panel_png([[None]])
