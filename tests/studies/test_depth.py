@@ -12,10 +12,11 @@ import vlx
 from tests.adapters.families.test_hiecoatten import ASKED, eye, loaded, small_images, write
 from tests.conftest import Run
 from tests.eval import small
+from tests.studies.few_scenes import few_scenes
 from vlx.adapters.parts.classifier import Classifier
 from vlx.errors import VlxError
 from vlx.images.preprocess import Preprocess, Squash
-from vlx.scenes import held_out_scenes
+from vlx.scenes.inventory import CATEGORIES
 from vlx.scenes.models import load_vqa
 from vlx.studies.depth.maps import layers_of, maps_at
 from vlx.studies.depth.photo import DepthPhotoSettings, depth_photo_study
@@ -23,17 +24,29 @@ from vlx.studies.depth.study import DepthSettings, depth_study
 from vlx.studies.depth.tables import Depth, answer_of, over_layers, steps
 from vlx.studies.panels import Tile, panel_png
 
-PHOTO = held_out_scenes() / "images" / "000000000001.jpg"
+PHOTO = "PHOTO"
+"""Stands for the photo of the fixture."""
+
+
+@pytest.fixture(scope="module")
+def photo(held_out: Path) -> Path:
+    return held_out / "images" / "000000000001.jpg"
+
+
+@pytest.fixture(scope="module")
+def few(held_out: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return few_scenes(held_out, tmp_path_factory.mktemp("few") / "scenes", (1, 2, 3))
 
 
 def residual(side: int = 64) -> Classifier:
     torch.manual_seed(4)
-    network = resnet18(num_classes=3).eval()
-    return Classifier(network, ("dog", "cat", "car"), Preprocess(Squash((side, side))), name="small/resnet")
+    names = [one.name for one in CATEGORIES]
+    network = resnet18(num_classes=len(names)).eval()
+    return Classifier(network, names, Preprocess(Squash((side, side))), name="small/resnet")
 
 
 def thing(hit: float, own: float, like: float | str) -> dict[str, float | str]:
-    return {"hit": hit, "area": 0.5, "own hit": own, "own area": 0.0, "like above": like}
+    return {"hit": hit, "area": 0.5, "own hit": own, "like above": like}
 
 
 ROWS = {
@@ -89,8 +102,8 @@ def test_a_layer_that_an_image_lacks_is_left_out():
     assert number.left_out == {"no_map_there": 2}
 
 
-def test_a_residual_network_is_measured_at_its_blocks(tmp_path: Path):
-    settings = DepthSettings(("small/resnet",), methods=("grad_cam",), limit=2, pictures=1)
+def test_a_residual_network_is_measured_at_its_blocks(tmp_path: Path, few: Path):
+    settings = DepthSettings(("small/resnet",), str(few), methods=("grad_cam",), limit=2, pictures=1)
     model, lines = residual(), list[str]()
     found = depth_study(settings, tmp_path, lines.append, models={"small/resnet": model})
     names = [one.name for one in found.tables[0].numbers if not one.control]
@@ -113,9 +126,9 @@ def test_a_residual_network_is_measured_at_its_blocks(tmp_path: Path):
         depth_study(replace(settings, seed=1), tmp_path, models={"small/resnet": model})
 
 
-def test_several_models_are_told_apart(tmp_path: Path):
-    settings = DepthSettings(("a", "b"), limit=1, pictures=0)
-    two = {"a": small.three_classes(), "b": residual(32)}
+def test_several_models_are_told_apart(tmp_path: Path, few: Path):
+    settings = DepthSettings(("a", "b"), str(few), limit=1, pictures=0, layers=("layer3", "layer4"))
+    two = {"a": residual(64), "b": residual(40)}
     found = depth_study(settings, tmp_path, lambda _line: None, models=two)
     titles = [one.title for one in found.tables]
     assert sum("(a)" in title for title in titles) == sum("(b)" in title for title in titles) == 5
@@ -125,34 +138,34 @@ def test_several_models_are_told_apart(tmp_path: Path):
         depth_study(settings, tmp_path / "other", models={"vqa": load_vqa()})
 
 
-def test_layers_without_maps_are_told():
+def test_layers_without_maps_are_told(photo: Path):
     model = residual()
-    photo = vlx.open_image(PHOTO)
+    shown = vlx.open_image(photo)
     found, refused = maps_at(
-        model, lambda one: one.read([photo]), ["layer3", "fc"], [vlx.label("dog")], [vlx.grad_cam]
+        model, lambda one: one.read([shown]), ["layer3", "fc"], [vlx.label("dog")], [vlx.grad_cam]
     )
     assert [one.layer for one in found] == ["layer3"]
     assert "fc" in refused
     with pytest.raises(VlxError):
-        maps_at(model, lambda one: one.read([photo]), ["fc"], [vlx.label("dog")], [vlx.grad_cam])
+        maps_at(model, lambda one: one.read([shown]), ["fc"], [vlx.label("dog")], [vlx.grad_cam])
     with pytest.raises(VlxError, match="one layer alone"):
         layers_of(object(), lambda one: one)
 
 
 @pytest.mark.parametrize("variant", ["Alternating", "Parallel"])
-def test_co_attention_over_its_layers(variant: str, tmp_path: Path):
+def test_co_attention_over_its_layers(variant: str, photo: Path, tmp_path: Path):
     write(tmp_path, variant)
     model = small_images(loaded(tmp_path, eye()), (64, 64))
-    asked = DepthPhotoSettings(PHOTO, question=ASKED[0], names=("yes", "red"))
+    asked = DepthPhotoSettings(photo, question=ASKED[0], names=("yes", "red"))
     found = depth_photo_study(asked, tmp_path / "out", models={"hiecoatten": model})
     assert [one.title.split(":")[0] for one in found.pictures] == ["hiecoatten", "hiecoatten"]
     assert "yes, red at every layer" in found.pictures[1].title
     assert any(" to end" in one.name for one in found.tables[1].numbers)
 
 
-def test_three_models_answer_side_by_side(tmp_path: Path):
-    three = {"one": load_vqa(), "two": load_vqa(layer="last/2"), "three": small.vqa()}
-    asked = DepthPhotoSettings(PHOTO, question="what colour is the dog ?", layers=())
+def test_three_models_answer_side_by_side(photo: Path, tmp_path: Path):
+    three = {"one": small.vqa(), "two": small.vqa(), "three": small.vqa().at("features.1")}
+    asked = DepthPhotoSettings(photo, question="what colour is the dog ?")
     found = depth_photo_study(asked, tmp_path, models=three)
     first, *rest = found.pictures
     assert first.title.startswith("one, two, three: the photo with what each says")
@@ -162,10 +175,11 @@ def test_three_models_answer_side_by_side(tmp_path: Path):
     assert names[3:] == ["likeness of one and two", "likeness of one and three", "likeness of two and three"]
 
 
-def test_words_of_a_caption_over_layers(tmp_path: Path, run: Run):
+def test_words_of_a_caption_over_layers(photo: Path, tmp_path: Path, run: Run):
     status, said, problem = run(
-        "study", "depth", "--image", PHOTO, "--caption", "a dog", "--word", "dog", "--out", tmp_path
-    )
+        "study", "depth", "--image", photo, "--caption", "a dog", "--word", "dog", "--layer", "last/2",
+        "--layer", "last", "--out", tmp_path,
+    )  # fmt: skip
     assert (status, problem) == (0, "")
     assert "scenes/captioner at" in said
     assert (tmp_path / "figures" / "1.png").is_file()
@@ -182,8 +196,10 @@ def test_words_of_a_caption_over_layers(tmp_path: Path, run: Run):
         (("--layer", "nowhere", "--limit", 1), "nowhere"),
     ],
 )
-def test_bad_input_is_one_line(given: tuple[object, ...], said: str, run: Run, tmp_path: Path):
-    status, _, problem = run("study", "depth", *given, "--out", tmp_path / "out")
+def test_bad_input_is_one_line(given: tuple[object, ...], said: str, photo: Path, run: Run, tmp_path: Path):
+    status, _, problem = run(
+        "study", "depth", *(photo if one == PHOTO else one for one in given), "--out", tmp_path / "out"
+    )
     assert status == 1
     assert said in problem
     assert len(problem.strip().splitlines()) == 1

@@ -36,6 +36,10 @@ def adversarial(
     layer: Annotated[str | None, typer.Option(help="By dotted name or index.")] = None,
     size: Annotated[float, typer.Option(help="The largest change of a colour, in 1/255.")] = 8.0,
     steps: Annotated[int, typer.Option(min=1, help="Steps of an attack, at most.")] = 100,
+    eight_bits: Annotated[
+        bool,
+        typer.Option("--eight-bits", help="Attack until the colours of a file, of 8 bits, reach it too."),
+    ] = False,
     radius: Annotated[
         float, typer.Option(min=0, help="Pointing: how many pixels beside its object a maximum may lie.")
     ] = 0.0,
@@ -63,7 +67,19 @@ def adversarial(
     with repeatable(threads):
         if image is None:
             chosen = AdversarialSettings(
-                model, data, target, methods, at, size, steps, limit, radius, seed, device, pictures
+                model,
+                data,
+                target,
+                methods,
+                at,
+                size,
+                steps,
+                limit,
+                radius,
+                seed,
+                device,
+                pictures,
+                eight_bits,
             )
             found = adversarial_study(chosen, out, lambda line: print(line, flush=True))
         else:
@@ -72,7 +88,7 @@ def adversarial(
             asked = PhotoSettings(
                 image, target, model, tuple(of or ()), question, caption,
                 None if word is None else number_or_text(word), methods[0], at,
-                Attack(size=size, steps=steps, seed=seed), device,
+                Attack(size=size, steps=steps, seed=seed, eight_bits=eight_bits), device,
             )  # fmt: skip
             found = photo_study(asked, out)
     print(f"\n{markdown(found)}\npage: {out / 'report.html'}")

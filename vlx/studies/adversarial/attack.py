@@ -26,16 +26,19 @@ from vlx.passes.targets import Target, Term
 class Attack:
     """How an attack goes. Raises VlxError for what makes no attack."""
 
-    size: float = 8.0
+    size: float | int = 8.0
     """The most that a colour of a pixel changes, in 1/255."""
     steps: int = 100
     """At most so many."""
-    step: float | None = None
+    step: float | int | None = None
     """How far the first goes, in 1/255; the last goes a tenth of it. None takes an eighth of the size."""
     enough: float = 0.9999
     """The attack ends where the target is more probable."""
     seed: int = 0
     """Of where it begins."""
+    eight_bits: bool = False
+    """Whether what is found has colours of 8 bits, so that a file holds it as it is: the attack then goes on
+    until these reach the target."""
 
     def __post_init__(self) -> None:
         if not 0 < self.size <= 255 or self.steps < 1 or (self.step is not None and self.step <= 0):
@@ -118,19 +121,21 @@ def attack(passed: Pass, goal: Goal, how: Attack = Attack()) -> Attacked:
     now = (base + start * how.size / 255 * colours.inside).clamp(low, high)
     step = (how.size / 8 if how.step is None else how.step) / 255
     best, most, taken = now, -float("inf"), 0
+
+    def found(at: Tensor) -> Tensor:
+        return colours.pixels((at * 255).round() / 255 if how.eight_bits else at)
+
     with as_captured(passed.features), torch.inference_mode(False), torch.enable_grad():
         for taken in range(how.steps + 1):
             value, slope, scores = _climbed(passed, goal, colours.pixels(now), last=taken == how.steps)
-            ended = _done(passed, scores, goal, how) and _done(
-                passed, _scored(passed, colours.pixels(now)), goal, how
-            )
+            ended = _done(passed, scores, goal, how) and _done(passed, _scored(passed, found(now)), goal, how)
             if value > most or ended:
                 best, most = now, value
             if slope is None or ended:
                 break
             shorter = step * max(1 - taken / how.steps, 0.1)
             now = (now + shorter * slope.sign() * colours.inside).clamp(low, high)
-    pixels = colours.pixels(best)
+    pixels = found(best)
     scores = _scored(passed, pixels)
     return Attacked(
         pixels,
@@ -138,12 +143,12 @@ def attack(passed: Pass, goal: Goal, how: Attack = Attack()) -> Attacked:
         probability(passed, scores, goal),
         probability(passed, _scored(passed, rounded(passed, pixels)), goal),
         taken,
-        float((best - base).abs().amax()) * 255,
+        float((colours.of(pixels) - base).where(colours.inside, 0).abs().amax()) * 255,
         _done(passed, scores, goal, how),
     )
 
 
-def noise(passed: Pass, size: float, seed: int = 0) -> Float[Tensor, "1 3 height width"]:
+def noise(passed: Pass, size: float | int, seed: int = 0) -> Float[Tensor, "1 3 height width"]:
     """The network input with every colour ``size``/255 higher or lower, at random: what knows nothing.
 
     >>> run = vqa.read([vlx.open_image(photo)], ["is there a dog?"])

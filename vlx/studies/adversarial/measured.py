@@ -32,7 +32,7 @@ def attacked_case(case: Case, how: Attack) -> Attacked:
 
 
 def row_of(
-    case: Case, found: Attacked, methods: Sequence[Method], how: Attack, radius: float, name: str
+    case: Case, found: Attacked, methods: Sequence[Method], how: Attack, radius: float | int, name: str
 ) -> Facts:
     """What is kept of an image, in JSON's types: undefined values by their reasons."""
     goal = goal_of(case.passed, case.goal)
@@ -82,12 +82,12 @@ def row_of(
     }
 
 
-def outcome(kept: float | str) -> Outcome:
+def outcome(kept: float | int | str) -> Outcome:
     """What `row_of` kept of an outcome."""
     return Outcome(None, kept) if isinstance(kept, str) else Outcome(float(kept))
 
 
-def _of_thing(maps: Mapping[str, list[Map]], at: int, thing: Thing, case: Case, radius: float) -> Facts:
+def _of_thing(maps: Mapping[str, list[Map]], at: int, thing: Thing, case: Case, radius: float | int) -> Facts:
     """One true object by one method: its map, those of what is not there, and that of the goal."""
     count, facts = len(case.things), Facts()
     own = {when: planes[at] for when, planes in maps.items()}
@@ -108,7 +108,7 @@ def _of_thing(maps: Mapping[str, list[Map]], at: int, thing: Thing, case: Case, 
     return facts
 
 
-def _of_goal(planes: list[Map], case: Case, radius: float) -> Facts:
+def _of_goal(planes: list[Map], case: Case, radius: float | int) -> Facts:
     """Where the map of the goal lies after the attack: on a true object, or on none."""
     plane = planes[len(case.things)]
     on_true = np.logical_or.reduce([thing.mask for thing in case.things])

@@ -34,16 +34,18 @@ class AdversarialSettings:
     """What all images are driven to; None draws for each what it does not show."""
     methods: tuple[str, ...] = ("grad_cam",)
     layer: str | int | None = None
-    size: float = 8.0
+    size: float | int = 8.0
     """The largest change of a colour, in 1/255."""
     steps: int = 100
     limit: int | None = 100
     """Images, drawn by the seed; None takes all."""
-    radius: float = 0.0
+    radius: float | int = 0.0
     """Pointing: how far from its object a maximum is a hit, in pixels; 0 asks for a pixel of it."""
     seed: int = 0
     device: str = "cpu"
     pictures: int = 3
+    eight_bits: bool = False
+    """Whether the attack goes on until colours of 8 bits reach the target."""
 
 
 def adversarial_study(
@@ -61,7 +63,7 @@ def adversarial_study(
             f"{settings.model} chooses neither a class, an answer from a list nor a word: no attack"
         )
     methods = [method_named(name) for name in settings.methods]
-    how = Attack(size=settings.size, steps=settings.steps, seed=settings.seed)
+    how = Attack(size=settings.size, steps=settings.steps, seed=settings.seed, eight_bits=settings.eight_bits)
     images = images_of(
         model, kind, data_folder(settings.data), settings.target, settings.limit, settings.seed
     )

@@ -50,7 +50,7 @@ def _less(after: Sequence[Outcome], before: Sequence[Outcome]) -> list[Outcome]:
     return [difference(one, other, "before") for one, other in zip(after, before, strict=True)]
 
 
-def reached(table: Columns, size: float, steps: int) -> Table:
+def reached(table: Columns, size: float | int, steps: int) -> Table:
     """How far the attack gets."""
     enough = Attack().enough
     rounded = [Outcome(float(row["rounded"] > enough)) for row in table.rows.values()]
@@ -83,7 +83,7 @@ def reached(table: Columns, size: float, steps: int) -> Table:
     )
 
 
-def pointing(table: Columns, method: str, of: str, radius: float) -> Table:
+def pointing(table: Columns, method: str, of: str, radius: float | int) -> Table:
     """Whether maxima lie on the true objects."""
 
     def hits(key: str, *, known: bool = False) -> list[Outcome]:
@@ -95,10 +95,17 @@ def pointing(table: Columns, method: str, of: str, radius: float) -> Table:
         table.number(f"true object's map, after{of}", after),
         table.number(f"after minus before{of}", _less(after, before)),
         table.number(
+            f"true object's map, before, of what the model told before{of}", hits("hit before", known=True)
+        ),
+        table.number(
             f"true object's map, after, of what the model told before{of}", hits("hit after", known=True)
         ),
         table.number(f"own minus wrong, before{of}", hits("own minus wrong hit before")),
         table.number(f"own minus wrong, after{of}", hits("own minus wrong hit after")),
+        table.number(
+            f"own minus wrong, after minus before{of}",
+            _less(hits("own minus wrong hit after"), hits("own minus wrong hit before")),
+        ),
         table.number(f"true object's map, noise of the same size{of}", noise),
         table.number(f"noise minus before{of}", _less(noise, before)),
         table.number(f"target's map, before{of}", hits("goal before"), control=True),

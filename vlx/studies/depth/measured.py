@@ -22,7 +22,7 @@ Facts = dict[str, Any]
 
 
 def row_of(
-    model: Any, case: Case, layers: Sequence[str | int], methods: Sequence[Method], radius: float
+    model: Any, case: Case, layers: Sequence[str | int], methods: Sequence[Method], radius: float | int
 ) -> Facts:
     """What is kept of an image, in JSON's types: undefined values by their reasons."""
     image = case.passed.images[0]
@@ -52,7 +52,7 @@ def row_of(
     }
 
 
-def outcome(kept: float | str) -> Outcome:
+def outcome(kept: float | int | str) -> Outcome:
     """What `row_of` kept of an outcome."""
     return Outcome(None, kept) if isinstance(kept, str) else Outcome(float(kept))
 
@@ -63,18 +63,17 @@ def alike(one: Map, other: Map) -> Outcome:
 
 
 def _of_thing(
-    mine: list[Map], above: list[Map] | None, place: int, thing: Thing, count: int, radius: float
+    mine: list[Map], above: list[Map] | None, place: int, thing: Thing, count: int, radius: float | int
 ) -> Facts:
     hits = [_hit(plane, thing, radius) for plane in mine]
-    areas = [roc_area(np.asarray(plane, float), thing.mask) for plane in mine]
-    facts: Facts = {"hit": _kept(hits[place]), "area": _kept(areas[place])}
+    area = roc_area(np.asarray(mine[place], float), thing.mask)
+    facts: Facts = {"hit": _kept(hits[place]), "area": _kept(area)}
     facts["own hit"] = _kept(own_minus_wrong(hits[place], hits[count:]))
-    facts["own area"] = _kept(own_minus_wrong(areas[place], areas[count:]))
     facts["like above"] = "last" if above is None else _kept(alike(mine[place], above[place]))
     return facts
 
 
-def _hit(plane: Map, thing: Thing, radius: float) -> Outcome:
+def _hit(plane: Map, thing: Thing, radius: float | int) -> Outcome:
     return pointing_hit(np.asarray(plane, float), thing.mask, tolerance=radius)
 
 

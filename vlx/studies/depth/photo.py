@@ -22,7 +22,7 @@ from vlx.studies.depth.measured import alike
 from vlx.studies.found import Findings, Number, Picture, Table
 from vlx.studies.page import write_findings
 
-SIDE_BY_SIDE = ("guided_backpropagation", "grad_cam", "guided_grad_cam")
+SIDE_BY_SIDE = ("guided_backprop", "grad_cam", "guided_grad_cam")
 """The columns of the paper's figure 19."""
 
 

@@ -40,7 +40,7 @@ class DepthSettings:
     """None takes all at which a network has all that it knows of the image."""
     limit: int | None = 60
     """Images, drawn by the seed; None takes all."""
-    radius: float = 0.0
+    radius: float | int = 0.0
     """Pointing: how far from its object a maximum is a hit, in pixels; 0 asks for a pixel of it."""
     seed: int = 0
     device: str = "cpu"

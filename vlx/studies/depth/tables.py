@@ -55,7 +55,7 @@ class Depth:
         return f"{self.layers[at]} ({rows} x {cols})"
 
 
-def over_layers(depth: Depth, methods: Sequence[str], of: str, radius: float) -> list[Table]:
+def over_layers(depth: Depth, methods: Sequence[str], of: str, radius: float | int) -> list[Table]:
     """Pointing, own minus wrong and area at each layer by each method, beside what knows nothing."""
     near = f"within {radius:g} pixels of" if radius else "on"
 
@@ -171,10 +171,13 @@ def answer_of(depth: Depth, methods: Sequence[str], name: str) -> str:
         f"{name}: {method} points at {known[last]:.2f} at the last layer ({last}), at {known[first]:.2f} at "
         f"the first ({first}), best at {best} ({known[best]:.2f}); centre {centre:.2f}"
     )
+    own = [summarise(depth.column(one, "own hit", method), depth.clusters).mean for one in (last, first)]
+    if own[0] is not None and own[1] is not None:
+        text += f"; less the maps of what is not there {own[0]:.2f} and {own[1]:.2f}"
     for other in methods[1:]:
         top, bottom = value(last, other), value(first, other)
         if top is not None and bottom is not None:
-            text += f"; {other} {top:.2f} and {bottom:.2f}"
+            text += f"; {other} points at {top:.2f} and {bottom:.2f}"
     if depth.flat and depth.drops:
         across, within = (
             summarise(mean_of([_like(depth, one, method) for one in at]), depth.clusters).mean
