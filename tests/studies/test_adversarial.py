@@ -322,9 +322,8 @@ def test_a_photo_with_words(kind: str, photo: Path, tmp_path: Path):
     ],
 )
 def test_bad_input_is_one_line(given: tuple[str, ...], said: str, photo: Path, run: Run, tmp_path: Path):
-    status, _, problem = run(
-        "study", "adversarial", *(photo if one == PHOTO else one for one in given), "--out", tmp_path / "out"
-    )
+    asked = [photo if one == PHOTO else one for one in given]
+    status, _, problem = run("study", "adversarial", *asked, "--out", tmp_path / "out")
     assert status == 1
     assert said in problem
     assert len(problem.strip().splitlines()) == 1

@@ -69,13 +69,15 @@ def test_neighbours_are_told_apart_by_their_grids():
     depth = Depth(ROWS)
     assert (depth.flat, depth.drops, depth.clusters) == ([0], [1], ["1", "1"])
     table = {one.name: one for one in steps(depth, "grad_cam", "").numbers}
-    assert table["pointing gained, where the grid stays"].value == 0.5  # 0 and 1
-    assert table["pointing gained, across a down-sampling"].value == 0.5  # 1 and 0
-    assert table["likeness, where the grid stays"].value == pytest.approx(0.7)
-    across = table["likeness, across a down-sampling"]
+    assert table["grad_cam: pointing gained, where the grid stays"].value == 0.5  # 0 and 1
+    assert table["grad_cam: pointing gained, across a down-sampling"].value == 0.5  # 1 and 0
+    assert table["grad_cam: likeness, where the grid stays"].value == pytest.approx(0.7)
+    across = table["grad_cam: likeness, across a down-sampling"]
     assert (across.value, across.n, across.left_out) == (0.2, 1, {"flat_map": 1})
-    assert table["likeness, down-sampling less the rest"].value == pytest.approx(0.2 - 0.8)
-    assert table["pointing gained, b (8 x 8) to c (4 x 4)"].n == 2
+    assert table["grad_cam: likeness, down-sampling less the rest"].value == pytest.approx(0.2 - 0.8)
+    assert table["grad_cam: pointing gained, b (8 x 8) to c (4 x 4)"].n == 2
+    assert table["grad_cam: own minus wrong gained, where the grid stays"].value == 0.25
+    assert table["grad_cam: own minus wrong gained, across a down-sampling"].value == 0.5
 
 
 def test_each_layer_has_its_numbers_and_controls():
@@ -197,9 +199,8 @@ def test_words_of_a_caption_over_layers(photo: Path, tmp_path: Path, run: Run):
     ],
 )
 def test_bad_input_is_one_line(given: tuple[object, ...], said: str, photo: Path, run: Run, tmp_path: Path):
-    status, _, problem = run(
-        "study", "depth", *(photo if one == PHOTO else one for one in given), "--out", tmp_path / "out"
-    )
+    asked = [photo if one == PHOTO else one for one in given]
+    status, _, problem = run("study", "depth", *asked, "--out", tmp_path / "out")
     assert status == 1
     assert said in problem
     assert len(problem.strip().splitlines()) == 1

@@ -1,6 +1,7 @@
 """The tables of pointing over depth, and the answer that they give."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from vlx.eval.measures.differences import difference
 from vlx.eval.measures.statistics import Outcome, summarise
@@ -103,44 +104,46 @@ _SAID = {"hit": "", "own hit": "own minus wrong, ", "area": "area, "}
 def steps(depth: Depth, method: str, of: str) -> Table:
     """What changes from one layer to the next, where the grid stays and where it is coarser."""
     numbers: list[Number] = []
-    for name, at in (("where the grid stays", depth.flat), ("across a down-sampling", depth.drops)):
-        if at:
-            numbers.append(
-                depth.number(
-                    f"pointing gained, {name}{of}", mean_of([gained(depth, one, method) for one in at])
-                )
-            )
-            numbers.append(
-                depth.number(f"likeness, {name}{of}", mean_of([_like(depth, one, method) for one in at]))
-            )
-    if depth.flat and depth.drops:
-        for name, column in (("pointing gained", gained), ("likeness", _like)):
-            across, within = (
-                mean_of([column(depth, one, method) for one in at]) for at in (depth.drops, depth.flat)
-            )
+    for said, change in CHANGES.items():
+        told = f"{method}: {said}"
+        means = {
+            name: mean_of([change(depth, one, method) for one in at])
+            for name, at in (("where the grid stays", depth.flat), ("across a down-sampling", depth.drops))
+            if at
+        }
+        numbers += [depth.number(f"{told}, {name}{of}", column) for name, column in means.items()]
+        if len(means) > 1:
+            within, across = means.values()
             less = [difference(one, other, "within") for one, other in zip(across, within, strict=True)]
-            numbers.append(depth.number(f"{name}, down-sampling less the rest{of}", less))
-    for at in depth.drops:
-        told = f"{depth.called(at)} to {depth.called(at + 1)}{of}"
-        numbers.append(depth.number(f"pointing gained, {told}", gained(depth, at, method)))
-        numbers.append(depth.number(f"likeness, {told}", _like(depth, at, method)))
+            numbers.append(depth.number(f"{told}, down-sampling less the rest{of}", less))
+        for at in depth.drops:
+            name = f"{told}, {depth.called(at)} to {depth.called(at + 1)}{of}"
+            numbers.append(depth.number(name, change(depth, at, method)))
     return Table(
         f"From one layer to the next deeper one: {method}{of}",
         tuple(numbers),
-        "Pointing gained is the hit at the deeper layer less that at the one below; likeness is Spearman's "
-        "correlation of the two maps of a class on 14 x 14 cells. Of a class the mean over all such "
-        "neighbours, then the mean over classes of images.",
-    )  # fmt: skip
+        "Pointing gained is the hit at the deeper layer less that at the one below, and so of own minus "
+        "wrong; likeness is Spearman's correlation of the two maps of a class on 14 x 14 cells. Of a class "
+        "the mean over all such neighbours, then the mean over classes of images.",
+    )
 
 
-def gained(depth: Depth, at: int, method: str) -> list[Outcome]:
-    """What pointing gains from a layer to the next deeper one."""
-    below, above = (depth.column(depth.layers[one], "hit", method) for one in (at, at + 1))
+def _gained(key: str, depth: Depth, at: int, method: str) -> list[Outcome]:
+    """What a score gains from a layer to the next deeper one."""
+    below, above = (depth.column(depth.layers[one], key, method) for one in (at, at + 1))
     return [difference(one, other, "below") for one, other in zip(above, below, strict=True)]
 
 
 def _like(depth: Depth, at: int, method: str) -> list[Outcome]:
     return depth.column(depth.layers[at], "like above", method)
+
+
+CHANGES: Mapping[str, Callable[[Depth, int, str], list[Outcome]]] = {
+    "pointing gained": partial(_gained, "hit"),
+    "own minus wrong gained": partial(_gained, "own hit"),
+    "likeness": _like,
+}
+"""What is compared of neighbouring layers."""
 
 
 def mean_of(columns: Sequence[Sequence[Outcome]]) -> list[Outcome]:
