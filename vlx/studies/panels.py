@@ -66,13 +66,14 @@ def panel_png(rows: Sequence[Sequence[Tile | None]], *, title: str = "", note: s
             axes = drawing.add_axes(at)
             axes.imshow(np.asarray(tile.picture), interpolation="lanczos", aspect="auto")
             axes.set_axis_off()
-            for line, lift, style in (
-                (_short(tile.name), 14, {"fontsize": 9.5, "fontweight": "bold", "color": _INK}),
-                (_short(tile.told, 34), 3, {"fontsize": 8, "color": _QUIET}),
+            for line, lift, size_of, weight, colour in (
+                (_short(tile.name), 14, 9.5, "bold", _INK),
+                (_short(tile.told, 34), 3, 8.0, "normal", _QUIET),
             ):
                 axes.annotate(
                     line, (0.5, 1), xytext=(0, lift), xycoords="axes fraction", textcoords="offset points",
-                    ha="center", va="bottom", annotation_clip=False, parse_math=False, **style,
+                    ha="center", va="bottom", annotation_clip=False, parse_math=False, fontsize=size_of,
+                    fontweight=weight, color=colour,
                 )  # fmt: skip
         top = bottom
     canvas.draw()

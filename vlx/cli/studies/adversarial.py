@@ -60,7 +60,7 @@ def adversarial(
     from vlx.studies.found import markdown
 
     check_device(device)
-    methods = tuple(method or ("grad_cam",))
+    methods = list(method or ["grad_cam"])
     at = None if layer is None else number_or_text(layer)
     if image is None and (of or question or caption or word):
         raise VlxError("--of, --question, --caption and --word belong to one photo: give --image too")
@@ -70,7 +70,7 @@ def adversarial(
                 model,
                 data,
                 target,
-                methods,
+                tuple(methods),
                 at,
                 size,
                 steps,

@@ -1,6 +1,6 @@
 """What is attacked in the images of a data folder: a class, an answer or a word, and what is true there."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -22,6 +22,7 @@ from vlx.eval.items.truth import Segments, mask_of
 from vlx.eval.tasks.targets import word_target
 from vlx.images.files import open_image
 from vlx.passes.forward import Pass
+from vlx.passes.reading import Choices
 from vlx.passes.targets import answer, word
 from vlx.studies.truths import TOLD, WRONG, Case, Thing, case_of_classes, seen_of
 
@@ -48,6 +49,9 @@ def images_of(
     by_image: dict[str, list[Item]] = {}
     for item in items:
         by_image.setdefault(item.cluster, []).append(item)
+    given: dict[str, set[str]] = {}
+    for item in items:
+        given.setdefault(item.category, set()).add(item.answer)
     instances = None if kind == "classifier" else read_instances(folder.path(INSTANCES), Damage())
 
     def opened(name: str) -> Case | LeftOut:
@@ -57,7 +61,7 @@ def images_of(
                 return case_of_classes(model, mine, target, seed)
             assert instances is not None
             if kind == "vqa":
-                return _of_questions(model, mine, instances, target, seed)
+                return _of_questions(model, mine, instances, given, target, seed)
             return _of_words(model, mine, instances, options, target)
         except (ImageError, DataError, TextError) as error:
             return LeftOut("refused", " ".join(str(error).split()))
@@ -66,9 +70,18 @@ def images_of(
 
 
 def _of_questions(
-    model: Any, items: Sequence[Item], instances: Instances, target: str | None, seed: int
+    model: Any,
+    items: Sequence[Item],
+    instances: Instances,
+    given: Mapping[str, set[str]],
+    target: str | None,
+    seed: int,
 ) -> Case | LeftOut:
-    """The first question of an image, in a drawn order, about one object that it shows."""
+    """The first question of an image, in a drawn order, about one object that it shows.
+
+    Others than the true answer are drawn from those that are ``given`` to questions of its type, where there
+    are any.
+    """
     why = LeftOut("no_question_about_an_object")
     for item in sorted(items, key=lambda one: seed_of(seed, one.id)):
         there = instances.of(int(item.cluster))
@@ -84,7 +97,10 @@ def _of_questions(
         except UnknownChoice:
             why = LeftOut("unknown_answer")
             continue
-        rest = [at for at in range(len(choices.names)) if at != own and not choices.is_sign(at)]
+        alike = {_index(choices, one) for one in given.get(item.category, ())} - {own, None}
+        rest = sorted(at for at in alike if at is not None) or [
+            at for at in range(len(choices.names)) if at != own and not choices.is_sign(at)
+        ]
         others = Random(seed_of(seed, f"target {item.id}")).sample(rest, min(len(rest), WRONG + 1))
         if target is not None:
             at = choices.index(target)
@@ -142,6 +158,14 @@ def _of_words(
         objects = joined_mask(instances.of(int(item.cluster)), instances.images[int(item.cluster)])
         return Case(passed, goal, fitting[0], (thing,), tuple(wrong), objects)
     return why
+
+
+def _index(choices: Choices, name: str) -> int | None:
+    """The choice of this name, if there is just one."""
+    try:
+        return choices.index(name)
+    except UnknownChoice:
+        return None
 
 
 def _fits(article: str, other: str) -> bool:

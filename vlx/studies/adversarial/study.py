@@ -143,9 +143,9 @@ _OF_KIND: Mapping[str, tuple[str, ...]] = {
         "with a softmax the target takes their probability.",
     ),
     "vqa": (
-        "One question an image, about one object that it shows; the map is that of the true answer. Other "
-        "answers to the same question mostly concern the same object, so own minus wrong "
-        "is small before an attack too.",
+        "One question an image, about one object that it shows, driven to another answer that questions of "
+        "its type have; the map is that of the true answer. Other answers to the same question mostly "
+        "concern the same object, so own minus wrong is small before an attack too.",
     ),
     "captioner": (
         "One word an image, at its step of a reference caption, after the same words; the target is a word "

@@ -201,12 +201,16 @@ def answer_of(tables: Sequence[Table], method: str) -> str:
     before, after = named[f"true object's map, before{of}"], named[f"true object's map, after{of}"]
     fell, noise = named[f"after minus before{of}"], named[f"noise minus before{of}"]
     centre, own = named["centre point"], named[f"own minus wrong, after{of}"]
+    active = named["mean activation, after"]
     reached, first = named["target reached"], named["target is the likeliest"]
     if before.value is None or after.value is None or centre.value is None or reached.value is None:
         return "Too few maps have a maximum to say."
     ends = fell.interval
     least = after.value if after.interval is None else after.interval[0]
-    how = "still point at them" if least > centre.value else "point at them no surer than the centre"
+    beaten = [
+        said for said, one in (("centre", centre), ("mean activation", active)) if least <= (one.value or 0)
+    ]
+    how = f"point at them no surer than {' and '.join(beaten)}" if beaten else "still point at them"
     sure = "" if ends is None or ends[0] > 0 or ends[1] < 0 else ", a difference that is not sure"
     lost = "" if fell.value is None else f" ({fell.value:+.2f}{sure}"
     lost += "" if noise.value is None or not lost else f"; noise of the same size {noise.value:+.2f}"
@@ -214,7 +218,7 @@ def answer_of(tables: Sequence[Table], method: str) -> str:
     text = (
         f"The target passed .9999 in {reached.value:.0%} of {reached.n} images and was the likeliest in "
         f"{first.value or 0:.0%}. The maps of the true objects {how}: {before.value:.2f} before, "
-        f"{after.value:.2f} after{lost}, centre {centre.value:.2f}"
+        f"{after.value:.2f} after{lost}, centre {centre.value:.2f}, mean activation {active.value or 0:.2f}"
     )
     if own.value is None or own.interval is None:
         return f"{text}."
