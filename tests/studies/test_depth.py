@@ -21,7 +21,7 @@ from vlx.scenes.models import load_vqa
 from vlx.studies.depth.maps import layers_of, maps_at
 from vlx.studies.depth.photo import DepthPhotoSettings, depth_photo_study
 from vlx.studies.depth.study import DepthSettings, depth_study
-from vlx.studies.depth.tables import Depth, answer_of, over_layers, steps
+from vlx.studies.depth.tables import Depth, answer_of, over_layers, sets, steps
 from vlx.studies.panels import Tile, panel_png
 
 PHOTO = "PHOTO"
@@ -80,6 +80,13 @@ def test_neighbours_are_told_apart_by_their_grids():
     assert table["grad_cam: own minus wrong gained, across a down-sampling"].value == 0.5
 
 
+def test_sets_of_layers_are_compared():
+    table = {one.name: one for one in sets(Depth(ROWS), "grad_cam", "").numbers}
+    assert table["grad_cam: pointing of a set, 8 x 8"].value == 0.25  # 0, 0 and 0, 1
+    assert table["grad_cam: pointing of a set, 4 x 4 less 8 x 8"].value == 0.75
+    assert table["grad_cam: own minus wrong of a set, 4 x 4 less 8 x 8"].value == 0.75 - 0.125
+
+
 def test_each_layer_has_its_numbers_and_controls():
     depth = Depth(ROWS)
     pointing, wrong, area = over_layers(depth, ["grad_cam"], "", 0.0)
@@ -105,37 +112,37 @@ def test_a_layer_that_an_image_lacks_is_left_out():
 
 
 def test_a_residual_network_is_measured_at_its_blocks(tmp_path: Path, few: Path):
-    settings = DepthSettings(("small/resnet",), str(few), methods=("grad_cam",), limit=2, pictures=1)
+    settings = DepthSettings(("small/resnet",), str(few), methods=("grad_cam",), limit=1, pictures=0)
     model, lines = residual(), list[str]()
     found = depth_study(settings, tmp_path, lines.append, models={"small/resnet": model})
     names = [one.name for one in found.tables[0].numbers if not one.control]
     assert names[0] == "grad_cam, relu (32 x 32)"
     assert names[-2:] == ["grad_cam, layer4.0 (2 x 2)", "grad_cam, layer4 (2 x 2)"]
     assert len(names) == 9
-    gained = [one.name for one in found.tables[3].numbers if " to " in one.name and "pointing" in one.name]
+    gained = [one.name for one in found.tables[4].numbers if " to " in one.name and "pointing" in one.name]
     assert [one.split(" to ")[1].split(" ")[0] for one in gained] == [
         "layer1.0",
         "layer2.0",
         "layer3.0",
         "layer4.0",
     ]
-    assert len(found.pictures) == 1
-    assert len(lines) == 2
+    assert len(lines) == 1
     again = depth_study(settings, tmp_path, lines.append, models={"small/resnet": model})
     assert again.tables == found.tables
-    assert len(lines) == 2
+    assert len(lines) == 1
     with pytest.raises(VlxError, match="other settings"):
         depth_study(replace(settings, seed=1), tmp_path, models={"small/resnet": model})
 
 
 def test_several_models_are_told_apart(tmp_path: Path, few: Path):
-    settings = DepthSettings(("a", "b"), str(few), limit=1, pictures=0, layers=("layer3", "layer4"))
+    settings = DepthSettings(("a", "b"), str(few), limit=1, pictures=1, layers=("layer3", "layer4"))
     two = {"a": residual(64), "b": residual(40)}
     found = depth_study(settings, tmp_path, lambda _line: None, models=two)
     titles = [one.title for one in found.tables]
-    assert sum("(a)" in title for title in titles) == sum("(b)" in title for title in titles) == 5
+    assert sum("(a)" in title for title in titles) == sum("(b)" in title for title in titles) == 7
     assert "a: grad_cam" in found.answer
     assert "b: grad_cam" in found.answer
+    assert len(found.pictures) == 2
     with pytest.raises(VlxError, match="no classifier"):
         depth_study(settings, tmp_path / "other", models={"vqa": load_vqa()})
 

@@ -19,7 +19,7 @@ from vlx.methods.values import Method, method_named
 from vlx.studies.depth.drawn import layers_figure
 from vlx.studies.depth.maps import Read, layers_of
 from vlx.studies.depth.measured import row_of
-from vlx.studies.depth.tables import Depth, answer_of, over_layers, steps
+from vlx.studies.depth.tables import Depth, answer_of, over_layers, sets, steps
 from vlx.studies.found import Findings, Picture, Table
 from vlx.studies.kept import Facts, claim, digest, kept_rows
 from vlx.studies.page import write_findings
@@ -85,7 +85,7 @@ def depth_study(
         if not depth.rows:
             raise VlxError(f"none of {len(rows)} images has a class of {name}: {', '.join(left_out)}")
         tables += over_layers(depth, settings.methods, of, settings.radius)
-        tables += [steps(depth, method, of) for method in settings.methods]
+        tables += [make(depth, method, of) for method in settings.methods for make in (sets, steps)]
         answers.append(answer_of(depth, settings.methods, name))
         pictures += _pictures(name, model, images, depth, methods[0], settings)
     found = Findings(

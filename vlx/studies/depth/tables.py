@@ -146,6 +146,37 @@ CHANGES: Mapping[str, Callable[[Depth, int, str], list[Outcome]]] = {
 """What is compared of neighbouring layers."""
 
 
+def sets(depth: Depth, method: str, of: str) -> Table:
+    """The sets of layers between two down-samplings: their means, and what the next deeper one gains."""
+    grids = list(dict.fromkeys(depth.grids))
+    numbers: list[Number] = []
+    for said, key in (("pointing", "hit"), ("own minus wrong", "own hit")):
+        means = [
+            mean_of(
+                [
+                    depth.column(layer, key, method)
+                    for layer, its in zip(depth.layers, depth.grids, strict=True)
+                    if its == grid
+                ]
+            )
+            for grid in grids
+        ]
+        names = [f"{rows} x {cols}" for rows, cols in grids]
+        told = f"{method}: {said} of a set"
+        numbers += [
+            depth.number(f"{told}, {name}{of}", column) for name, column in zip(names, means, strict=True)
+        ]
+        for at in range(len(grids) - 1):
+            less = [difference(one, two, "below") for one, two in zip(means[at + 1], means[at], strict=True)]
+            numbers.append(depth.number(f"{told}, {names[at + 1]} less {names[at]}{of}", less))
+    return Table(
+        f"Sets of layers with one grid: {method}{of}",
+        tuple(numbers),
+        "Of a class the mean over the layers of a set that give a map; a difference is that of the next "
+        "deeper set and the one below it, which a down-sampling parts.",
+    )
+
+
 def mean_of(columns: Sequence[Sequence[Outcome]]) -> list[Outcome]:
     """Of each item the mean of several columns, over those that have a value."""
     found: list[Outcome] = []
