@@ -16,7 +16,5 @@ study = typer.Typer(
 )
 
 study.add_typer(people, name="people")
-for command in (bias, policy, video):
+for command in (adversarial, bias, depth, policy, video):
     study.command()(command)
-study.command()(adversarial)
-study.command()(depth)
