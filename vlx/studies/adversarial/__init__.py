@@ -1,1 +1,1 @@
-"""Adversarial noise: do maps of what is there hold when the model is fooled? (paper 6.2)"""
+"""Adversarial noise (paper 6.2): a model is driven to what is not there; do the maps still point?"""

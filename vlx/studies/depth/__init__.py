@@ -1,1 +1,1 @@
-"""Maps over the depth of networks, and where questions look (paper appendix G, Fig. 19, 12b)."""
+"""Networks over their depth (paper appendices B.1 and G, figures 12b, 13, 14, 19 and 22)."""
