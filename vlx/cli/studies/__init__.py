@@ -3,6 +3,7 @@
 import typer
 
 from vlx.cli.studies.bias import bias
+from vlx.cli.studies.failures import failures
 from vlx.cli.studies.people import people
 
 study = typer.Typer(
@@ -13,3 +14,4 @@ study = typer.Typer(
 
 study.add_typer(people, name="people")
 study.command()(bias)
+study.command()(failures)

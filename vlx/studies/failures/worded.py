@@ -1,0 +1,88 @@
+"""What the numbers of mistakes say, in words that are made from them."""
+
+from collections.abc import Mapping, Sequence
+
+from vlx.studies.failures.decided import OBJECT, SAID, Kind
+from vlx.studies.failures.numbers import OTHER_MAPS, Case, kinds_of, points_title, telling_title
+from vlx.studies.found import Number, Table
+
+Part = tuple[str, Sequence[Case], Sequence[str]]
+"""The name of a model, what it decided, and the methods."""
+_MORE: Mapping[Kind, str] = {
+    "class": "it misnamed what it saw",
+    "hallucinated": "it misnamed what it saw",
+    "missed": "it was looking at just this object",
+    "answer": "it was looking at it",
+}
+"""What it means that maps of what was said find the object more often than those of others do."""
+
+
+def answer_of(parts: Sequence[Part], tables: Sequence[Table]) -> str:
+    """A few sentences a model and kind of mistakes, by the first method."""
+    found: list[str] = []
+    for name, cases, methods in parts:
+        for kind in kinds_of(cases):
+            mine = [one for one in cases if one.kind == kind]
+            wrong = sum(one.wrong for one in mine)
+            if wrong:
+                found.append(_of_kind(name, kind, wrong, len(mine), methods[0], tables))
+    return " ".join(found) or "No mistake was made on these data."
+
+
+def _of_kind(name: str, kind: Kind, wrong: int, n: int, method: str, tables: Sequence[Table]) -> str:
+    numbers = _numbers(points_title(name, kind), tables)
+    truth = _of_truth(kind, method, numbers)
+    if kind == "missed":
+        told = [f"{name} leaves {wrong} objects unsaid{truth and f': {truth}'}"]
+    else:
+        said = _of_said(kind, method, numbers)
+        told = [f"{name}: {wrong} of {n} {SAID[kind]} wrong{said and f'; {said}'}", truth]
+    return " ".join(f"{one}." for one in (*told, _telling(name, kind, tables)) if one)
+
+
+def _of_said(kind: Kind, method: str, numbers: Mapping[str, Number]) -> str:
+    on = f"on {OBJECT[kind]}"
+    said, others = numbers.get(f"{method}: what was said, {on}"), numbers.get(f"{OTHER_MAPS}, {method}, {on}")
+    ground = numbers.get(f"{method}: what was said, on no object")
+    if said is None or said.value is None or others is None or others.value is None:
+        return ""
+    nowhere = "" if ground is None or ground.value is None else f", and on no object in {ground.value:.0%}"
+    sign = _sign(numbers.get(f"{method}: what was said less others, {on}"))
+    meaning = {1: _MORE[kind], -1: "it was looking elsewhere", 0: "no surely different share"}[sign]
+    return (
+        f"the map of what was said ({method}) is highest {on} in {said.value:.0%} (those of others, neither "
+        f"said nor true, in {others.value:.0%}: {meaning}){nowhere}"
+    )
+
+
+def _of_truth(kind: Kind, method: str, numbers: Mapping[str, Number]) -> str:
+    on = f"on {OBJECT[kind]}"
+    truth, others = numbers.get(f"{method}: the truth, {on}"), numbers.get(f"{OTHER_MAPS}, {method}, {on}")
+    if truth is None or truth.value is None or others is None or others.value is None:
+        return ""
+    sign = _sign(numbers.get(f"{method}: the truth less others, {on}"))
+    meaning = {1: "it saw the thing all the same", -1: "less than others", 0: "no surely different share"}[
+        sign
+    ]
+    beside = f" (others in {others.value:.0%}: {meaning})" if kind == "missed" else f" ({meaning})"
+    subject = "the map of its word" if kind == "missed" else "The map of the truth"
+    return f"{subject} is highest there in {truth.value:.0%}{beside}"
+
+
+def _telling(name: str, kind: Kind, tables: Sequence[Table]) -> str:
+    numbers = _numbers(telling_title(name, kind), tables)
+    known = {key: numbers[key] for key in ("confidence", "evidence") if key in numbers}
+    told = [f"{key} {one.value:.2f}" for key, one in known.items() if one.value is not None]
+    return f"What tells right from wrong (area under the ROC curve): {', '.join(told)}" if told else ""
+
+
+def _numbers(title: str, tables: Sequence[Table]) -> dict[str, Number]:
+    return {one.name: one for table in tables if table.title == title for one in table.numbers}
+
+
+def _sign(found: Number | None) -> int:
+    """1 or -1 where an interval lies on one side of 0."""
+    if found is None or found.interval is None:
+        return 0
+    low, high = found.interval
+    return 1 if low > 0 else -1 if high < 0 else 0
