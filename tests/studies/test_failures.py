@@ -27,7 +27,8 @@ from vlx.studies.failures.captions import caption_jobs
 from vlx.studies.failures.classes import class_jobs
 from vlx.studies.failures.decided import Job, Read
 from vlx.studies.failures.drawn import frame_of, plane_of
-from vlx.studies.failures.numbers import Case, cases_of, confusions, points_table, telling_table
+from vlx.studies.failures.numbers import Case, cases_of, confusions, telling_table
+from vlx.studies.failures.pointing import points_table
 from vlx.studies.failures.seen import reduced, row_of
 from vlx.studies.failures.study import FailuresSettings, failures_study
 from vlx.studies.found import Table

@@ -16,10 +16,9 @@ from tests.browser import Page, browser
 from tests.studies.test_failures import fact
 from vlx.studies.failures.browser import browser_page, write_browser
 from vlx.studies.failures.numbers import Case
-from vlx.studies.found import Findings
 
 HOSTILE = "<script>alert(1)</script>"
-FOUND = Findings("failures", "Mistakes", "Why?", "Because.", (), {})
+FOUND = "Mistakes", "Why?", ("Because.",)
 
 
 def view(title: str = "Grad-CAM", maps: int = 3, cells: int = 6) -> dict[str, Any]:
@@ -62,7 +61,7 @@ def cases(tmp_path: Path) -> list[Case]:
 
 def test_nothing_but_its_one_script_runs(cases: list[Case]) -> None:
     cases[0].facts["said"] = cases[1].facts["truth"] = HOSTILE
-    text = browser_page(FOUND, cases, 10, 1)
+    text = browser_page(*FOUND, cases, 10, 1)
     assert HOSTILE not in text
     scripts = re.findall(r"<script>(.*?)</script>", text, re.S)
     assert len(scripts) == 1
@@ -74,20 +73,20 @@ def test_nothing_but_its_one_script_runs(cases: list[Case]) -> None:
 
 
 def test_photos_stand_once_and_a_mistake_costs_little(tmp_path: Path, cases: list[Case]) -> None:
-    text = browser_page(FOUND, cases, 10, 1)
+    text = browser_page(*FOUND, cases, 10, 1)
     assert len(re.findall(r'id="photo-\d"', text)) == 2  # of three mistakes on two photos
     many = [case(tmp_path, at, "dog", "cat", 0.5, 1.0, photo=at) for at in range(20)]
-    each = (len(browser_page(FOUND, many, 20, 1)) - len(browser_page(FOUND, many, 1, 1))) / 19
+    each = (len(browser_page(*FOUND, many, 20, 1)) - len(browser_page(*FOUND, many, 1, 1))) / 19
     assert each < 40_000  # so 500 of them make 20 MB at most
 
 
 def test_the_page_holds_so_many_and_says_what_it_leaves_out(tmp_path: Path, cases: list[Case]) -> None:
-    text = write_browser(tmp_path / "m.html", FOUND, cases, 2, 1).read_text(encoding="utf-8")
+    text = write_browser(tmp_path / "m.html", *FOUND, cases, 2, 1).read_text(encoding="utf-8")
     assert re.findall(r'data-confidence="([^"]*)"', text) == ["0.9", "0.7"]
     assert "3 of 4 things that were decided are mistakes" in text
     assert "leaves 1 out" in text
     cases[0].facts["scores"]["said"]["probability"] = None
-    assert 'data-confidence=""' in browser_page(FOUND, cases, 3, 1)
+    assert 'data-confidence=""' in browser_page(*FOUND, cases, 3, 1)
 
 
 # In a browser ----------------------------------------------------------------------------------
@@ -106,7 +105,7 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 @pytest.fixture
 def page(window: Page, tmp_path: Path, cases: list[Case]) -> Page:
     window.size(1200, 900)
-    window.open(write_browser(tmp_path / "m.html", FOUND, cases, 10, 1))
+    window.open(write_browser(tmp_path / "m.html", *FOUND, cases, 10, 1))
     return window
 
 

@@ -24,7 +24,6 @@ from vlx.studies.failures.decided import KINDS, OBJECT, Kind
 from vlx.studies.failures.drawn import fitted, picture_of
 from vlx.studies.failures.numbers import Case, confusions
 from vlx.studies.failures.seen import reduced
-from vlx.studies.found import Findings
 from vlx.studies.kept import Facts
 
 LONGEST = 400
@@ -70,13 +69,23 @@ def confidence(case: Case) -> float:
     return -1.0 if told is None else told
 
 
-def write_browser(path: Path, found: Findings, cases: Sequence[Case], count: int, shrink: int) -> Path:
+def write_browser(
+    path: Path,
+    title: str,
+    question: str,
+    answers: Sequence[str],
+    cases: Sequence[Case],
+    count: int,
+    shrink: int = 1,
+) -> Path:
     """Write the page with so many mistakes of all at most. Raises VlxError where that cannot be."""
-    write_or_say(path, browser_page(found, cases, count, shrink))
+    write_or_say(path, browser_page(title, question, answers, cases, count, shrink))
     return path
 
 
-def browser_page(found: Findings, cases: Sequence[Case], count: int, shrink: int) -> str:
+def browser_page(
+    title: str, question: str, answers: Sequence[str], cases: Sequence[Case], count: int, shrink: int = 1
+) -> str:
     """The page as text; an image that is gone meanwhile is grey."""
     from markupsafe import Markup
 
@@ -90,8 +99,9 @@ def browser_page(found: Findings, cases: Sequence[Case], count: int, shrink: int
         "vlx.studies.failures",
         "mistakes.html",
         {"percent": percent, "signed": signed, "number": _number},
-        title=found.title,
-        found=found,
+        title=title,
+        question=question,
+        answers=answers,
         shown=shown,
         wrong=wrong,
         of=len(cases),

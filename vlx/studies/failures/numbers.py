@@ -3,20 +3,18 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from vlx.eval.measures.differences import difference
 from vlx.eval.measures.drawn import Estimate, Statistic, minus, roc_areas, statistic
 from vlx.eval.measures.statistics import Outcome, Summary, summarise
-from vlx.studies.failures.decided import KINDS, OBJECT, OTHERS, SAID, Kind
+from vlx.studies.failures.decided import KINDS, SAID, Kind
 from vlx.studies.found import Number, Table, number_of
 from vlx.studies.kept import Facts
 
-OWN, OTHER, GROUND = 0, 1, 2
-"""Where a maximum lies: on the object that was missed, on another one, on none."""
 CONFUSIONS = 10
 """So many of the most frequent confusions are listed."""
 
@@ -82,139 +80,50 @@ def kinds_of(cases: Sequence[Case]) -> list[Kind]:
     return [kind for kind in KINDS if any(one.kind == kind for one in cases)]
 
 
-def points_table(model: str, kind: Kind, cases: Sequence[Case], methods: Sequence[str], seed: int) -> Table:
-    """Where the maps of mistakes of a kind point, beside what knows nothing."""
-    wrong = [one for one in cases if one.kind == kind and one.wrong]
-    right = [one for one in cases if one.kind == kind and not one.wrong]
-    on = f"on {OBJECT[kind]}"
-    found: list[Number] = []
-    for method in methods:
-        for label, column in _columns(method, on).items():
-            found.append(number_of(label, _mean(column, wrong, seed), control=label.startswith(OTHER_MAPS)))
-        if right:
-            mine = _mean(_at("said", OWN)(method), right, seed)
-            found.append(number_of(f"{method}: of what is right, on its object", mine))
-    for name in ("mean activation", "centre", "random map"):
-        column = _of_control(name)
-        found.append(number_of(f"{name}, {on}", _mean(column, wrong, seed), control=True))
-    area = _mean(lambda one: Outcome(one.facts["area"]) if "area" in one.facts else _NO_OBJECT, wrong, seed)
-    found.append(number_of(f"random pixel, {on}", area, control=True))
+Column = Callable[[Case], Outcome]
+
+
+def mean_of(column: Column, cases: Sequence[Case], seed: int) -> Summary:
+    """The mean of what is measured of some cases; intervals draw images."""
+    return summarise([column(one) for one in cases], [one.cluster for one in cases], seed=seed)
+
+
+def evidence_table(model: str, kind: Kind, cases: Sequence[Case], seed: int) -> Table | None:
+    """What the image gives mistakes, their truths and what is right; None where no evidence is known."""
+    mine = [one for one in cases if one.kind == kind and _evidence(one, "said").value is not None]
+    wrong, right = ([one for one in mine if one.wrong == which] for which in (True, False))
+    if not wrong:
+        return None
+    said, truth = (partial(_evidence, part=part) for part in ("said", "truth"))
+    found = [
+        number_of("what was wrongly said", mean_of(said, wrong, seed)),
+        number_of("the truth in its place", mean_of(truth, wrong, seed)),
+        number_of("truths that the image speaks for, as a share", mean_of(_spoken_for, wrong, seed)),
+    ]
+    found += [number_of("what was rightly said", mean_of(said, right, seed))] if right else []
     return Table(
-        points_title(model, kind),
+        f"{model}: evidence of mistakes ({KINDS[kind]})",
         tuple(found),
-        f"The share of mistakes whose map has its maximum on the pixels of {OBJECT[kind]}, of another "
-        "annotated object, or of none, by instances of the data; ties count by their share; maps without a "
-        "maximum are left out, as are mistakes about no annotated object. Contrast: the score of what was "
-        "said less that of the truth; elsewhere: its maximum lies on another of the three than that of what "
-        "was said. Knowing nothing: classes, words or answers that are neither said nor true, up to "
-        f"{OTHERS}, drawn by the seed; the mean activation; the middle of the image; a smooth random map. "
-        "Intervals draw images.",
+        f"The mean of how many {wrong[0].facts['unit']} come from the image: the score less that for "
+        "features of 0. The image speaks for a truth where that is above 0. Intervals draw images.",
     )
 
 
-def points_title(model: str, kind: Kind) -> str:
-    """How the table is called."""
-    return f"{model}: where the maps of mistakes point ({KINDS[kind]})"
+def _evidence(one: Case, part: str) -> Outcome:
+    score = one.facts["scores"].get(part)
+    if score is None:
+        return Outcome(None, one.facts["why"] or "nothing_missed")
+    return Outcome(None, "no_evidence") if score["image"] is None else Outcome(score["image"])
+
+
+def _spoken_for(one: Case) -> Outcome:
+    found = _evidence(one, "truth")
+    return found if found.value is None else Outcome(float(found.value > 0))
 
 
 def telling_title(model: str, kind: Kind) -> str:
     """How the table is called that says what tells mistakes."""
     return f"{model}: what tells right {SAID[kind]} from mistakes"
-
-
-OTHER_MAPS = "neither said nor true"
-_NO_OBJECT = Outcome(None, "no_object")
-Column = Callable[[Case], Outcome]
-
-
-def _columns(method: str, on: str) -> dict[str, Column]:
-    """What is measured of the maps of mistakes by a method."""
-    said, truth, others = _at("said", OWN)(method), _at("truth", OWN)(method), _others(method)
-    return {
-        f"{method}: what was said, {on}": said,
-        f"{method}: what was said, on another object": _at("said", OTHER)(method),
-        f"{method}: what was said, on no object": _at("said", GROUND)(method),
-        f"{method}: what was said less others, {on}": lambda one: difference(said(one), others(one), "other"),
-        f"{method}: the truth, {on}": truth,
-        f"{method}: the truth less others, {on}": lambda one: difference(truth(one), others(one), "other"),
-        f"{method}: contrast, elsewhere than what was said": _moved("contrast", method),
-        f"{OTHER_MAPS}, {method}, {on}": others,
-        f"{OTHER_MAPS}, {method}, elsewhere than what was said": _others_moved(method),
-    }
-
-
-def _mean(column: Column, cases: Sequence[Case], seed: int) -> Summary:
-    return summarise([column(one) for one in cases], [one.cluster for one in cases], seed=seed)
-
-
-def _at(part: str, where: int) -> Callable[[str], Column]:
-    """Whether the map of a part by a method lies there."""
-
-    def of(method: str) -> Column:
-        return lambda one: _share(_points(one, method).get(part, _missing(one, method)), where)
-
-    return of
-
-
-def _points(one: Case, method: str) -> Mapping[str, "list[float] | str"]:
-    return one.facts.get("points", {}).get(method, {})
-
-
-def _of_control(name: str) -> Column:
-    return lambda one: _share(one.facts.get("controls", {}).get(name), OWN)
-
-
-def _missing(one: Case, method: str) -> str:
-    """Why there is no map to point."""
-    return "no_object" if not _points(one, method) else one.facts["why"] or "nothing_missed"
-
-
-def _share(found: "list[float] | str | None", where: int) -> Outcome:
-    if found is None:
-        return _NO_OBJECT
-    return Outcome(None, found) if isinstance(found, str) else Outcome(found[where])
-
-
-def _others(method: str) -> Column:
-    """The mean over the others that have a maximum."""
-
-    def column(one: Case) -> Outcome:
-        if not _points(one, method):
-            return _NO_OBJECT
-        known = [found[OWN] for found in _points(one, method)["others"] if not isinstance(found, str)]
-        return Outcome(float(np.mean(known))) if known else Outcome(None, "no_other")
-
-    return column
-
-
-def _moved(part: str, method: str) -> Column:
-    """Whether a map's maximum lies on another of the three than that of what was said."""
-
-    def column(one: Case) -> Outcome:
-        points = _points(one, method)
-        said, other = points.get("said", "no_object"), points.get(part, _missing(one, method))
-        return _apart(said, other)
-
-    return column
-
-
-def _others_moved(method: str) -> Column:
-    def column(one: Case) -> Outcome:
-        points = _points(one, method)
-        each = [_apart(points["said"], other) for other in points.get("others", [])]
-        known = [found.value for found in each if found.value is not None]
-        return (
-            Outcome(float(np.mean(known))) if known else Outcome(None, "no_other" if points else "no_object")
-        )
-
-    return column
-
-
-def _apart(said: "list[float] | str", other: "list[float] | str") -> Outcome:
-    for found in (said, other):
-        if isinstance(found, str):
-            return Outcome(None, found)
-    return Outcome(1.0 - float(np.dot(said, other)))  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 SCORERS: Mapping[str, Callable[[Case], "float | None"]] = {

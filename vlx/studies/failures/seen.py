@@ -50,7 +50,10 @@ def row_of(model: Any, job: Job, methods: Sequence[Method], shrink: int, seed: i
         return {"left_out": found, "decided": []}
     read, image = found
     if not read.decided:
-        return {"left_out": "nothing_decided", "decided": [], "counts": dict(read.counts)}
+        return {
+            "left_out": "nothing_decided", "decided": [], "counts": dict(read.counts),
+            "cluster": job.item.cluster,
+        }  # fmt: skip
     try:
         made = _explained(read, methods)
     except NumericError:

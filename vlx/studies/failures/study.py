@@ -26,13 +26,14 @@ from vlx.studies.failures.numbers import (
     cases_of,
     confusions_table,
     counts_table,
+    evidence_table,
     kinds_of,
-    points_table,
     telling_table,
 )
+from vlx.studies.failures.pointing import points_table
 from vlx.studies.failures.seen import row_of, serving
 from vlx.studies.failures.sheet import sheet
-from vlx.studies.failures.worded import answer_of
+from vlx.studies.failures.worded import answers_of
 from vlx.studies.found import Findings, Picture, Table
 from vlx.studies.kept import Facts, claim, kept_rows
 from vlx.studies.page import write_findings
@@ -96,8 +97,10 @@ def failures_study(settings: FailuresSettings, out: Path, told: Callable[[str], 
     for name, model in opened.items():
         parts.append(_measured(name, model, jobs[name], methods, shrink, settings.seed, out, told))
     cases = [case for part in parts for case in part.cases]
-    found = _findings(settings, parts, methods, shrink)
-    write_browser(out / PAGE, found, cases, settings.cases, shrink)
+    tables = _tables(parts, settings.seed)
+    answers = answers_of([(part.name, part.cases, part.methods) for part in parts], tables)
+    found = _findings(settings, parts, tables, " ".join(answers), methods, shrink)
+    write_browser(out / PAGE, found.title, found.question, answers, cases, settings.cases, shrink)
     write_findings(out, found)
     return found
 
@@ -191,19 +194,28 @@ def _every(told: Callable[[str], None], name: str, count: int, line: str) -> Non
         told(f"{name}: {line.rpartition(':')[0]}")
 
 
-def _findings(
-    settings: FailuresSettings, parts: Sequence[_Part], methods: Sequence[Method], shrink: int
-) -> Findings:
-    tables: list[Table] = []
+def _tables(parts: Sequence[_Part], seed: int) -> list[Table]:
+    """What is told of each model, kind by kind."""
+    found: list[Table | None] = []
     for part in parts:
-        mine: list[Table | None] = [counts_table(part.name, part.cases, part.rows, settings.seed)]
+        found.append(counts_table(part.name, part.cases, part.rows, seed))
         for kind in kinds_of(part.cases):
             if any(one.wrong for one in part.cases if one.kind == kind):
-                mine.append(points_table(part.name, kind, part.cases, part.methods, settings.seed))
-            mine.append(telling_table(part.name, kind, part.cases, part.methods, settings.seed))
-        mine.append(confusions_table(part.name, part.cases))
-        tables += [one for one in mine if one is not None]
-    cases = [case for part in parts for case in part.cases]
+                found.append(points_table(part.name, kind, part.cases, part.methods, seed))
+                found.append(evidence_table(part.name, kind, part.cases, seed))
+            found.append(telling_table(part.name, kind, part.cases, part.methods, seed))
+        found.append(confusions_table(part.name, part.cases))
+    return [one for one in found if one is not None]
+
+
+def _findings(
+    settings: FailuresSettings,
+    parts: Sequence[_Part],
+    tables: Sequence[Table],
+    answer: str,
+    methods: Sequence[Method],
+    shrink: int,
+) -> Findings:
     pictures = [
         Picture(f"{part.name}: mistakes it is most confident of ({KINDS[kind]})", png)
         for part in parts
@@ -214,7 +226,7 @@ def _findings(
         "failures",
         "What the models saw when they were wrong",
         "When a model is wrong, do its maps show what it took for what, and does the evidence give it away?",
-        answer_of([(part.name, part.cases, part.methods) for part in parts], tables),
+        answer,
         tuple(tables),
         {
             **{key: list(one) if isinstance(one, tuple) else one for key, one in asdict(settings).items()},
@@ -223,8 +235,14 @@ def _findings(
         },
         tuple(pictures),
         _left_out(parts),
-        _notes(parts, cases, shrink),
+        _notes(parts, shrink),
     )
+
+
+def _alike(part: _Part) -> bool:
+    """Whether all methods point at the same places."""
+    told = [list(one.facts["points"].values()) for one in part.cases if "points" in one.facts]
+    return bool(told) and all(one == some[0] for some in told for one in some)
 
 
 def _left_out(parts: Sequence[_Part]) -> dict[str, int]:
@@ -237,7 +255,7 @@ def _left_out(parts: Sequence[_Part]) -> dict[str, int]:
     return found
 
 
-def _notes(parts: Sequence[_Part], cases: Sequence[Case], shrink: int) -> tuple[str, ...]:
+def _notes(parts: Sequence[_Part], shrink: int) -> tuple[str, ...]:
     notes = [f"Every mistake with its maps: {PAGE}, beside this page."]
     if shrink > 1:
         notes.append(
@@ -250,6 +268,11 @@ def _notes(parts: Sequence[_Part], cases: Sequence[Case], shrink: int) -> tuple[
     )
     for part in parts:
         notes += [f"{part.name}: {name} is not shown: {why}" for name, why in part.refused.items()]
+        if len(part.methods) > 1 and _alike(part):
+            notes.append(
+                f"{part.name}: maps by {' and '.join(part.methods)} point at the same places, as they must where "
+                "what follows the layer is linear."
+            )
     unknown = sum(row.get("counts", {}).get("unknown_class", 0) for part in parts for row in part.rows)
     if unknown:
         notes.append(f"{unknown} categories of images are none of the model's classes, and do not count.")

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from vlx.studies.failures.decided import OBJECT, SAID, Kind
-from vlx.studies.failures.numbers import OTHER_MAPS, Case, kinds_of, points_title, telling_title
+from vlx.studies.failures.numbers import Case, kinds_of, telling_title
+from vlx.studies.failures.pointing import OTHER_MAPS, points_title
 from vlx.studies.found import Number, Table
 
 Part = tuple[str, Sequence[Case], Sequence[str]]
@@ -17,7 +18,7 @@ _MORE: Mapping[Kind, str] = {
 """What it means that maps of what was said find the object more often than those of others do."""
 
 
-def answer_of(parts: Sequence[Part], tables: Sequence[Table]) -> str:
+def answers_of(parts: Sequence[Part], tables: Sequence[Table]) -> list[str]:
     """A few sentences a model and kind of mistakes, by the first method."""
     found: list[str] = []
     for name, cases, methods in parts:
@@ -26,7 +27,7 @@ def answer_of(parts: Sequence[Part], tables: Sequence[Table]) -> str:
             wrong = sum(one.wrong for one in mine)
             if wrong:
                 found.append(_of_kind(name, kind, wrong, len(mine), methods[0], tables))
-    return " ".join(found) or "No mistake was made on these data."
+    return found or ["No mistake was made on these data."]
 
 
 def _of_kind(name: str, kind: Kind, wrong: int, n: int, method: str, tables: Sequence[Table]) -> str:
