@@ -67,7 +67,7 @@ def counts_table(model: str, cases: Sequence[Case], rows: Sequence[Facts], seed:
         f"{model}: mistakes",
         tuple(found),
         "The share of what the model decided that is a mistake. A class, a word or an answer is wrong where "
-        "the image does not show it, or people do not give it. Intervals draw images.",
+        "the data do not annotate it in the image, or people do not give it. Intervals draw images.",
     )
 
 
@@ -96,13 +96,13 @@ def evidence_table(model: str, kind: Kind, cases: Sequence[Case], seed: int) -> 
         return None
     said, truth = (partial(_evidence, part=part) for part in ("said", "truth"))
     found = [
-        number_of("what was wrongly said", mean_of(said, wrong, seed)),
+        number_of("what was said, in mistakes", mean_of(said, wrong, seed)),
         number_of("the truth in its place", mean_of(truth, wrong, seed)),
-        number_of("truths that the image speaks for, as a share", mean_of(_spoken_for, wrong, seed)),
+        number_of("share of truths that the image speaks for", mean_of(_spoken_for, wrong, seed)),
     ]
-    found += [number_of("what was rightly said", mean_of(said, right, seed))] if right else []
+    found += [number_of("what was said, where it is right", mean_of(said, right, seed))] if right else []
     return Table(
-        f"{model}: evidence of mistakes ({KINDS[kind]})",
+        evidence_title(model, kind),
         tuple(found),
         f"The mean of how many {wrong[0].facts['unit']} come from the image: the score less that for "
         "features of 0. The image speaks for a truth where that is above 0. Intervals draw images.",
@@ -119,6 +119,11 @@ def _evidence(one: Case, part: str) -> Outcome:
 def _spoken_for(one: Case) -> Outcome:
     found = _evidence(one, "truth")
     return found if found.value is None else Outcome(float(found.value > 0))
+
+
+def evidence_title(model: str, kind: Kind) -> str:
+    """How the table of evidence is called."""
+    return f"{model}: evidence of mistakes ({KINDS[kind]})"
 
 
 def telling_title(model: str, kind: Kind) -> str:

@@ -270,8 +270,8 @@ def _notes(parts: Sequence[_Part], shrink: int) -> tuple[str, ...]:
         notes += [f"{part.name}: {name} is not shown: {why}" for name, why in part.refused.items()]
         if len(part.methods) > 1 and _alike(part):
             notes.append(
-                f"{part.name}: maps by {' and '.join(part.methods)} point at the same places, as they must where "
-                "what follows the layer is linear."
+                f"{part.name}: maps by {' and '.join(part.methods)} point at the same places, as they must "
+                "where what follows the layer is linear."
             )
     unknown = sum(row.get("counts", {}).get("unknown_class", 0) for part in parts for row in part.rows)
     if unknown:

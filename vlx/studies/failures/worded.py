@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from vlx.show.evidence import signed
 from vlx.studies.failures.decided import OBJECT, SAID, Kind
-from vlx.studies.failures.numbers import Case, kinds_of, telling_title
+from vlx.studies.failures.numbers import Case, evidence_title, kinds_of, telling_title
 from vlx.studies.failures.pointing import OTHER_MAPS, points_title
 from vlx.studies.found import Number, Table
 
@@ -38,7 +39,18 @@ def _of_kind(name: str, kind: Kind, wrong: int, n: int, method: str, tables: Seq
     else:
         said = _of_said(kind, method, numbers)
         told = [f"{name}: {wrong} of {n} {SAID[kind]} wrong{said and f'; {said}'}", truth]
-    return " ".join(f"{one}." for one in (*told, _telling(name, kind, tables)) if one)
+    told += [_evidence(_numbers(evidence_title(name, kind), tables)), _telling(name, kind, tables)]
+    return " ".join(f"{one}." for one in told if one)
+
+
+def _evidence(numbers: Mapping[str, Number]) -> str:
+    """What the image gave what was said, and the truth."""
+    said, truth = numbers.get("what was said, in mistakes"), numbers.get("the truth in its place")
+    share = numbers.get("share of truths that the image speaks for")
+    if said is None or truth is None or said.value is None or truth.value is None:
+        return ""
+    above = "" if share is None or share.value is None else f", which it speaks for in {share.value:.0%}"
+    return f"The image gives what was said {signed(said.value)} and the truth {signed(truth.value)}{above}"
 
 
 def _of_said(kind: Kind, method: str, numbers: Mapping[str, Number]) -> str:
@@ -49,7 +61,7 @@ def _of_said(kind: Kind, method: str, numbers: Mapping[str, Number]) -> str:
         return ""
     nowhere = "" if ground is None or ground.value is None else f", and on no object in {ground.value:.0%}"
     sign = _sign(numbers.get(f"{method}: what was said less others, {on}"))
-    meaning = {1: _MORE[kind], -1: "it was looking elsewhere", 0: "no surely different share"}[sign]
+    meaning = {1: _MORE[kind], -1: "it was looking elsewhere", 0: "that is no sure difference"}[sign]
     return (
         f"the map of what was said ({method}) is highest {on} in {said.value:.0%} (those of others, neither "
         f"said nor true, in {others.value:.0%}: {meaning}){nowhere}"
@@ -62,9 +74,7 @@ def _of_truth(kind: Kind, method: str, numbers: Mapping[str, Number]) -> str:
     if truth is None or truth.value is None or others is None or others.value is None:
         return ""
     sign = _sign(numbers.get(f"{method}: the truth less others, {on}"))
-    meaning = {1: "it saw the thing all the same", -1: "less than others", 0: "no surely different share"}[
-        sign
-    ]
+    meaning = {1: "more than others", -1: "less than others", 0: "as others"}[sign]
     beside = f" (others in {others.value:.0%}: {meaning})" if kind == "missed" else f" ({meaning})"
     subject = "the map of its word" if kind == "missed" else "The map of the truth"
     return f"{subject} is highest there in {truth.value:.0%}{beside}"
