@@ -135,7 +135,7 @@ def test_mistakes_are_sorted_and_filtered(page: Page) -> None:
     change(page, "said", "bus")
     assert shown(page) == ["3"]
     assert page.js("return document.getElementById('left').textContent") == "1 of 3 mistakes"
-    page.tap("#reset")
+    page.js("document.getElementById('reset').click()")
     page.wait("document.getElementById('left').textContent === '3 mistakes'")
     page.js("document.querySelector('.confusions [data-said=dog][data-truth=cow]').focus()")
     page.press("\ue007")  # Enter

@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from vlx.errors import TextError, UnknownChoice, VlxError
+from vlx.errors import UnknownChoice, VlxError
 from vlx.eval.data.folder import DataFolder
 from vlx.eval.data.lexicon import visual_words
 from vlx.eval.items.item import Item, seed_of
@@ -22,7 +22,7 @@ from vlx.eval.items.sources import answered_items
 from vlx.eval.items.truth import HumanAnswers
 from vlx.eval.measures.answers import accuracy, normalise
 from vlx.passes.forward import Pass
-from vlx.passes.reading import Reading
+from vlx.passes.reading import Reading, need_said
 from vlx.passes.targets import Target, answer, word
 from vlx.studies.failures.decided import OTHERS, Decided, Job, Objects, Read, objects_of, where
 
@@ -89,8 +89,7 @@ def _read(asked: _Question, model: Any, image: Image.Image) -> Read:
 def _written(asked: _Question, model: Any, image: Image.Image) -> Read:
     """Of a model that writes its answers."""
     (said,) = model.respond([image], [asked.item.text])
-    if not said.strip():
-        raise TextError("the model said nothing")
+    need_said([said])
     passed: Pass = model.read([image], [said], [asked.item.text])
     reading = passed.readings[0]
     right = accuracy(said.strip().rstrip("."), asked.truth.answers) >= RIGHT

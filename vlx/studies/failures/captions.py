@@ -25,7 +25,7 @@ from vlx.eval.items.options import Options
 from vlx.eval.items.shown import shown_in
 from vlx.eval.items.truth import Present
 from vlx.passes.forward import Pass
-from vlx.passes.reading import Reading
+from vlx.passes.reading import Reading, need_said
 from vlx.passes.targets import Target, word
 from vlx.studies.failures.decided import OTHERS, Decided, Job, Objects, Read, objects_in, where
 
@@ -60,6 +60,7 @@ def _read(options: Options, item: Item, model: Any, image: Image.Image) -> Read:
     assert isinstance(item.truth, Present)
     assert item.shown is not None
     (caption,) = model.generate([image])
+    need_said([caption])
     passed = model.read([image], [caption])
     reading = passed.readings[0]
     objects, size = objects_in(item.truth), (image.height, image.width)

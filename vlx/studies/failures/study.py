@@ -191,7 +191,7 @@ def _every(told: Callable[[str], None], name: str, count: int, line: str) -> Non
     """Tell a line of some twenty."""
     at = int(line.partition(" ")[0])
     if at % max(1, count // 20) == 0 or at == count:
-        told(f"{name}: {line.rpartition(':')[0]}")
+        told(f"{name}: {line.partition(':')[0]}")
 
 
 def _tables(parts: Sequence[_Part], seed: int) -> list[Table]:
