@@ -1,6 +1,7 @@
 """Where the maps of mistakes point, beside those of what is right and of what knows nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def _at(part: str, where: int) -> Callable[[str], Column]:
     return of
 
 
-def _points(one: Case, method: str) -> Mapping[str, "list[float] | str"]:
+def _points(one: Case, method: str) -> Mapping[str, Any]:
     return one.facts.get("points", {}).get(method, {})
 
 
