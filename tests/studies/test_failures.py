@@ -282,6 +282,8 @@ def test_what_tells_right_from_wrong_is_an_area_under_the_curve() -> None:
 def test_confusions_are_counted_the_most_frequent_first() -> None:
     cases = [case(True), case(True, said="cow"), case(True, said="cow"), case(False, said="cow")]
     assert confusions(cases) == [("class", "cow", "cat", 2), ("class", "dog", "cat", 1)]
+    unsaid = [case(True, said=said, kind="missed") for said in ("dog", "cow")]  # what was said is right there
+    assert confusions(unsaid) == [("missed", "", "cat", 2)]
 
 
 # The study -------------------------------------------------------------------------------------

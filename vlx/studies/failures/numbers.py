@@ -194,9 +194,16 @@ def _area(
     )
 
 
-def confusions(cases: Sequence[Case]) -> list[tuple[str, str, str, int]]:
-    """The kind of a mistake, what was said, the truth, and how often; the most frequent first."""
-    counts = Counter((one.kind, one.facts["said"], one.facts["truth"]) for one in cases if one.wrong)
+def confusions(cases: Sequence[Case]) -> list[tuple[Kind, str, str, int]]:
+    """The kind of a mistake, what was said, the truth, and how often; the most frequent first.
+
+    Of objects that are not said the truth alone is told: what was said in their place may be right.
+    """
+    counts = Counter(
+        (one.kind, "" if one.kind == "missed" else one.facts["said"], one.facts["truth"])
+        for one in cases
+        if one.wrong
+    )
     return [(*key, count) for key, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
 
 
@@ -207,12 +214,16 @@ def confusions_table(model: str, cases: Sequence[Case]) -> Table | None:
     if not listed:
         return None
     numbers = tuple(
-        Number(f"{truth} missed, {said} said ({KINDS[kind]})", count, len(wrong), digits=0)  # type: ignore[index]
+        Number(_confused(kind, said, truth), count, len(wrong), digits=0)
         for kind, said, truth, count in listed
     )
     return Table(
         f"{model}: what is taken for what",
-        numbers,
+        tuple(numbers),
         "How often a truth stands against what was said; n is all mistakes of the model; at most "
         f"{CONFUSIONS} lines.",
     )
+
+
+def _confused(kind: Kind, said: str, truth: str) -> str:
+    return f"{truth} not said" if kind == "missed" else f"{truth} missed, {said} said ({KINDS[kind]})"

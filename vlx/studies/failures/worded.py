@@ -76,15 +76,18 @@ def _of_truth(kind: Kind, method: str, numbers: Mapping[str, Number]) -> str:
     sign = _sign(numbers.get(f"{method}: the truth less others, {on}"))
     meaning = {1: "more than others", -1: "less than others", 0: "as others"}[sign]
     beside = f" (others in {others.value:.0%}: {meaning})" if kind == "missed" else f" ({meaning})"
-    subject = "the map of its word" if kind == "missed" else "The map of the truth"
-    return f"{subject} is highest there in {truth.value:.0%}{beside}"
+    if kind == "missed":
+        return f"the map of the word that is missing is highest on its object in {truth.value:.0%}{beside}"
+    return f"The map of the truth is highest there in {truth.value:.0%}{beside}"
 
 
 def _telling(name: str, kind: Kind, tables: Sequence[Table]) -> str:
     numbers = _numbers(telling_title(name, kind), tables)
     known = {key: numbers[key] for key in ("confidence", "evidence") if key in numbers}
     told = [f"{key} {one.value:.2f}" for key, one in known.items() if one.value is not None]
-    return f"What tells right from wrong (area under the ROC curve): {', '.join(told)}" if told else ""
+    better = {1: ", so confidence is the better sign", -1: ", so evidence is the better sign", 0: ""}
+    sure = better[_sign(numbers.get("confidence less evidence"))] if len(told) == 2 else ""
+    return f"What tells right from wrong (area under the ROC curve): {', '.join(told)}{sure}" if told else ""
 
 
 def _numbers(title: str, tables: Sequence[Table]) -> dict[str, Number]:
