@@ -25,13 +25,13 @@ def answers_of(parts: Sequence[Part], tables: Sequence[Table]) -> list[str]:
     for name, cases, methods in parts:
         for kind in kinds_of(cases):
             mine = [one for one in cases if one.kind == kind]
-            wrong = sum(one.wrong for one in mine)
-            if wrong:
-                found.append(_of_kind(name, kind, wrong, len(mine), methods[0], tables))
+            if any(one.wrong for one in mine):
+                found.append(_of_kind(name, kind, mine, methods[0], tables))
     return found or ["No mistake was made on these data."]
 
 
-def _of_kind(name: str, kind: Kind, wrong: int, n: int, method: str, tables: Sequence[Table]) -> str:
+def _of_kind(name: str, kind: Kind, cases: Sequence[Case], method: str, tables: Sequence[Table]) -> str:
+    wrong, n, unit = sum(one.wrong for one in cases), len(cases), cases[0].facts["unit"]
     numbers = _numbers(points_title(name, kind), tables)
     truth = _of_truth(kind, method, numbers)
     if kind == "missed":
@@ -39,18 +39,19 @@ def _of_kind(name: str, kind: Kind, wrong: int, n: int, method: str, tables: Seq
     else:
         said = _of_said(kind, method, numbers)
         told = [f"{name}: {wrong} of {n} {SAID[kind]} wrong{said and f'; {said}'}", truth]
-    told += [_evidence(_numbers(evidence_title(name, kind), tables)), _telling(name, kind, tables)]
+    told += [_evidence(unit, _numbers(evidence_title(name, kind), tables)), _telling(name, kind, tables)]
     return " ".join(f"{one}." for one in told if one)
 
 
-def _evidence(numbers: Mapping[str, Number]) -> str:
+def _evidence(unit: str, numbers: Mapping[str, Number]) -> str:
     """What the image gave what was said, and the truth."""
     said, truth = numbers.get("what was said, in mistakes"), numbers.get("the truth in its place")
     share = numbers.get("share of truths that the image speaks for")
     if said is None or truth is None or said.value is None or truth.value is None:
         return ""
     above = "" if share is None or share.value is None else f", which it speaks for in {share.value:.0%}"
-    return f"The image gives what was said {signed(said.value)} and the truth {signed(truth.value)}{above}"
+    gives = f"what was said {signed(said.value)} {unit} and the truth {signed(truth.value)}"
+    return f"The image gives {gives}{above}"
 
 
 def _of_said(kind: Kind, method: str, numbers: Mapping[str, Number]) -> str:

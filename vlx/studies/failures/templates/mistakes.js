@@ -63,6 +63,8 @@
   const filters = ["kind", "model", "said", "truth"].map((name) => [name, byId(name)]).filter(([, one]) => one);
   const confusions = [...document.querySelectorAll(".confusions button")];
   const main = document.querySelector("main");
+  const list = document.querySelector(".confusions");
+  if (matchMedia("(max-width: 40rem)").matches) list.open = false; // on a phone the mistakes come first
 
   function value(item, name) {
     const text = item.dataset[name];
