@@ -62,8 +62,8 @@ def test_a_class_is_wrong_where_the_image_does_not_show_it(data: Path) -> None:
     ]
     where = decided(jobs[0], model).decided[0].where
     assert where is not None
-    assert where.own.any(0).nonzero()[0].tolist() == [0, 1, 2, 3]  # the dog
-    assert where.rest.any(0).nonzero()[0].tolist() == [8, 9, 10, 11]  # the cat
+    assert np.flatnonzero(where.own.any(axis=0)).tolist() == [0, 1, 2, 3]  # the dog
+    assert np.flatnonzero(where.rest.any(axis=0)).tolist() == [8, 9, 10, 11]  # the cat
     (other,) = decided(jobs[0], model).decided[0].others
     assert other.name == "2"  # the bicycle: neither said nor there
 
@@ -140,7 +140,10 @@ def test_an_answer_is_wrong_where_people_do_not_give_it(data: Path) -> None:
             assert one.truth == job.item.answer
             assert (one.truth_target is None) == (job.item.answer not in said)
     # The dog that the answer names; the cat of the question; no object.
-    lefts = [None if (w := read.decided[0].where) is None else w.own.any(0).nonzero()[0][0] for read in found]
+    lefts = [
+        None if (w := read.decided[0].where) is None else np.flatnonzero(w.own.any(axis=0))[0]
+        for read in found
+    ]
     assert lefts == [0, 0, None]
 
 
@@ -289,13 +292,19 @@ def test_confusions_are_counted_the_most_frequent_first() -> None:
 # The study -------------------------------------------------------------------------------------
 
 
+class Mute:
+    """It reads captions and writes none."""
+
+    def read(self, images: Any, captions: Any) -> None: ...
+
+
 def models(name: str, **_settings: object) -> Any:
     return {
         "classes": lambda: failing.ranked([3, 0, 1, 2]),
         "speaker": lambda: Speaker("a dog on grass"),
         "vqa": small.vqa,
         "right": lambda: failing.ranked([0], ("dog",)),
-        "mute": lambda: type("Mute", (), {"read": lambda self, images, captions: None})(),
+        "mute": Mute,
     }[name]()
 
 
@@ -320,7 +329,7 @@ def test_the_study_writes_its_findings_and_goes_on_where_it_stopped(
     assert "classes: 2 of 3 classes wrong" in found.answer
     assert read_findings(out).answer == found.answer
     pages = [(out / name).read_bytes() for name in ("mistakes.html", "report.html")]
-    monkeypatch.setattr(study, "row_of", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(study, "row_of", None)  # nothing is measured again
     failures_study(settings(data, cases=1), out, lines.append)  # the page alone is another
     assert b"most confident of, and leaves" in (out / "mistakes.html").read_bytes()
     failures_study(settings(data), out, lines.append)

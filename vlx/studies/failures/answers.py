@@ -72,14 +72,15 @@ def _read(asked: _Question, model: Any, image: Image.Image) -> Read:
     said = reading.choices.names[best]
     right = accuracy(said, asked.truth.answers) >= RIGHT
     truth = None if right else _choice(reading, item.answer)
-    others = [at for one in asked.others if (at := _choice(reading, one)) not in (None, best, truth)]
+    known = [at for one in asked.others if (at := _choice(reading, one)) is not None]
+    others = [at for at in known if at not in (best, truth)]
     return Read(
         passed,
         (
             _decided(
                 asked, image, said, right, answer(best),
                 None if truth is None else answer(truth),
-                [answer(at) for at in others[:OTHERS] if at is not None],
+                list(map(answer, others[:OTHERS])),
             ),
         ),
         item.text,

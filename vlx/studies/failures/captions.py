@@ -17,6 +17,7 @@ from vlx.eval.data.coco import read_captions, read_instances
 from vlx.eval.data.folder import DataFolder
 from vlx.eval.data.lexicon import built_in, categories_named, visual_words
 from vlx.eval.data.published import CAPTIONS, INSTANCES
+from vlx.eval.data.records import DataError
 from vlx.eval.items.absent import known_word, wrong_words
 from vlx.eval.items.class_sources import guess_items
 from vlx.eval.items.item import Item
@@ -32,11 +33,10 @@ from vlx.studies.failures.decided import OTHERS, Decided, Job, Objects, Read, ob
 
 def caption_jobs(folder: DataFolder, options: Options) -> list[Job]:
     """One for each image with COCO instances."""
-    ignored = lambda _error: None  # noqa: E731  # the items tell of damaged records
-    instances = read_instances(folder.path(INSTANCES), ignored)
+    instances = read_instances(folder.path(INSTANCES), _passed_by)
     texts: dict[int, list[str]] = {}
     if folder.has(CAPTIONS):
-        told = read_captions(folder.path(CAPTIONS), ignored, folder.split)
+        told = read_captions(folder.path(CAPTIONS), _passed_by, folder.split)
         texts = {image: [one.text for one in some] for image, some in told.by_image.items()}
     found: list[Job] = []
     for item in guess_items(folder, options, 1):
@@ -45,6 +45,10 @@ def caption_jobs(folder: DataFolder, options: Options) -> list[Job]:
             item = replace(item, shown=shown_in(instances, number, texts.get(number, ())))
         found.append(Job(item, partial(_read, replace(options, wrong=OTHERS), item)))
     return found
+
+
+def _passed_by(_error: DataError) -> None:
+    """The items tell of damaged records."""
 
 
 @dataclass(frozen=True)

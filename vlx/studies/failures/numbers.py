@@ -199,7 +199,7 @@ def confusions(cases: Sequence[Case]) -> list[tuple[Kind, str, str, int]]:
 
     Of objects that are not said the truth alone is told: what was said in their place may be right.
     """
-    counts = Counter(
+    counts: Counter[tuple[Kind, str, str]] = Counter(
         (one.kind, "" if one.kind == "missed" else one.facts["said"], one.facts["truth"])
         for one in cases
         if one.wrong

@@ -117,11 +117,9 @@ class _Part:
 
 
 def _jobs(name: str, model: Any, folder: DataFolder, options: Options) -> list[Job]:
-    kinds = types_of(model)
-    kind = next((one for one in kinds if one in JOBS), None)
+    kind = types_of(model)[0]
     if kind == "captioner" and not hasattr(model, "generate"):
         raise VlxError(f"{name} writes no captions: its mistakes are those of its own words, by generate")
-    assert kind is not None
     made = JOBS[kind](folder, options)
     items = checked(one.item for one in made)
     jobs = [Job(item, one.read) for item, one in zip(items, made, strict=True)]
