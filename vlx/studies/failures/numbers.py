@@ -214,7 +214,7 @@ def confusions_table(model: str, cases: Sequence[Case]) -> Table | None:
     if not listed:
         return None
     numbers = tuple(
-        Number(_confused(kind, said, truth), count, len(wrong), digits=0)
+        Number(_confused(kind, said, truth), float(count), len(wrong), digits=0)
         for kind, said, truth, count in listed
     )
     return Table(
