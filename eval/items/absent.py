@@ -35,12 +35,12 @@ def wrong_words(options: Options, item: Item, reading: Reading, head: int) -> li
         (name for name in lexicon.names if name not in shown),
         key=lambda name: seed_of(options.seed, f"{item.id}\0{name}"),
     )
-    known = (_known(category, reading.choices, several) for category in absent)
+    known = (known_word(category, reading.choices, several) for category in absent)
     found = list(islice(filter(None, known), options.wrong))
     return found or LeftOut("no_wrong_word")
 
 
-def _known(category: str, choices: Choices, several: bool) -> str | None:
+def known_word(category: str, choices: Choices, several: bool) -> str | None:
     """The first word of a category, of this number where there is one, that is a token of the model."""
     words = sorted(words_naming(category), key=lambda pair: pair[1] != several)
     return next((word for word, _ in words if _is_choice(word, choices)), None)

@@ -103,12 +103,12 @@ def report_card(item: Sequence[Explanation], name: str = "") -> Card:
         predicted=first.predicted,
     )
     layers = len({explanation.provenance.layer for explanation in item}) > 1
-    views = tuple(_view(explanation, layers) for explanation in item)
+    views = tuple(view_of(explanation, with_layer=layers) for explanation in item)
     tables = tuple(_table(explanation) for explanation in item)
-    return Card(name, bare, _jpeg(small, 82), small.size, views, tables, most_visual(first))
+    return Card(name, bare, jpeg_text(small, 82), small.size, views, tables, most_visual(first))
 
 
-def _view(explanation: Explanation, with_layer: bool) -> dict[str, Any]:
+def view_of(explanation: Explanation, *, with_layer: bool = False) -> dict[str, Any]:
     """One method's maps as the page's script reads them; positions as shares of the photo."""
     made = explanation.provenance
     method = _TITLES.get(made.method, made.method)
@@ -164,7 +164,7 @@ def _centres(frame: Frame, shape: tuple[int, ...]) -> list[list[float] | None]:
 def _gradient(raw: Float[np.ndarray, "3 height width"]) -> dict[str, Any]:
     low, high = float(raw.min()), float(raw.max())
     zero = round(255 * -low / (high - low)) if high > low else 128
-    return {"jpeg": _jpeg(gradient_picture(raw), 80), "zero": zero}
+    return {"jpeg": jpeg_text(gradient_picture(raw), 80), "zero": zero}
 
 
 def _quantised(plane: Float[np.ndarray, "row col"], scale: Scale) -> str:
@@ -223,7 +223,8 @@ def _small(explanation: Explanation) -> list[str]:
     return found
 
 
-def _jpeg(image: Image.Image, quality: int) -> str:
+def jpeg_text(image: Image.Image, quality: int) -> str:
+    """A picture as JPEG, base64."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality, optimize=True)
     return base64_text(buffer.getvalue())

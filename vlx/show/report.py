@@ -58,7 +58,8 @@ def report_page(
         raise VlxError("nothing to report: give at least one explanation")
     from markupsafe import Markup
 
-    style, script = part("vlx.show", "report.css"), part("vlx.show", "report.js")
+    style = part("vlx.show", "report.css")
+    script = part("vlx.show", "maps.js") + part("vlx.show", "report.js")
     photos: dict[str, str] = {}
     for card in cards:
         photos.setdefault(card.photo, f"photo-{len(photos) + 1}")

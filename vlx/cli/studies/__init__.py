@@ -5,6 +5,7 @@ import typer
 from vlx.cli.studies.adversarial import adversarial
 from vlx.cli.studies.bias import bias
 from vlx.cli.studies.depth import depth
+from vlx.cli.studies.failures import failures
 from vlx.cli.studies.neurons import neurons
 from vlx.cli.studies.people import people
 from vlx.cli.studies.policy import policy
@@ -17,5 +18,5 @@ study = typer.Typer(
 )
 
 study.add_typer(people, name="people")
-for command in (adversarial, bias, depth, neurons, policy, video):
+for command in (adversarial, bias, depth, failures, neurons, policy, video):
     study.command()(command)
