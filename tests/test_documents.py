@@ -127,7 +127,10 @@ def test_the_command_line_takes_a_line_of_the_documents(line: str, desk: Path) -
     assert (result.exit_code, len(called)) == (0, 1), result.output
 
 
-ELSEWHERE = "--model|inspect|(check|layers) torchvision|evaluate (all|methods|ablations|layers)|train"
+ELSEWHERE = (
+    "--model|inspect|(check|layers) torchvision|evaluate (all|methods|ablations|layers)|train|study|"
+    "reproduce (all|fig|table)"
+)
 """No file of theirs is here, or they take long; other tests have them."""
 RUN = [line for line in shell_lines("vlx") if not re.search(ELSEWHERE, line)]
 

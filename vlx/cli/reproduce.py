@@ -22,7 +22,10 @@ def reproduce(
         str | None, typer.Option(help="A classifier that averages its last maps, for CAM.")
     ] = None,
     captioner: Annotated[str | None, typer.Option(help="A captioner.")] = None,
-    answerer: Annotated[str | None, typer.Option(help="A model that answers questions.")] = None,
+    answerer: Annotated[
+        list[str] | None,
+        typer.Option(help="A model that answers questions; with several they are drawn side by side."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where everything is kept; a run that stopped goes on.")] = Path(
         "vlx-reproduction"
     ),
@@ -47,11 +50,11 @@ def reproduce(
     check_device(device)
     given: dict[Role, str | None] = {
         "classifier": classifier, "averaging classifier": averaging_classifier, "captioner": captioner,
-        "answerer": answerer,
+        "answerer": answerer[0] if answerer else None,
     }  # fmt: skip
     folders = tuple(name for name in data or () if name != "scenes")
     models = {role: name for role, name in given.items() if name is not None}
-    asked = Asked(out, folders, models, images, seed, device, threads)
+    asked = Asked(out, folders, models, tuple(answerer or ()), images, seed, device, threads)
     asked.need_folders()
     if what == ["list"]:
         print(listed(so_far(asked), [lacks(asked, entry) for entry in ENTRIES]))

@@ -71,6 +71,8 @@ class Asked:
     """Folders; none for the built-in world."""
     models: Mapping[Role, str] = field(default_factory=dict[Role, str])
     """By what they are needed for; those of the built-in world where there is no folder."""
+    answerers: tuple[str, ...] = ()
+    """Models of questions that are set side by side; the first is measured."""
     images: int = 60
     """How many an evaluation draws, at most."""
     seed: int = 0
@@ -85,6 +87,7 @@ class Asked:
         return {
             "data": list(self.data) or ["scenes"],
             **({name: told for name, told in models.items() if told}),
+            **({"answerers": list(self.answerers)} if len(self.answerers) > 1 else {}),
             "images": self.images,
             "seed": self.seed,
             "device": self.device,

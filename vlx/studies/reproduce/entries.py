@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from vlx.studies.found import Findings
-from vlx.studies.reproduce import answers, class_figures, classes, core_figures, segments, words
+from vlx.studies.reproduce import answers, class_figures, classes, core_figures, others, segments, words
 from vlx.studies.reproduce.asked import Asked, Needs, Role
 from vlx.studies.reproduce.named import Named, named
 
@@ -48,6 +48,12 @@ ENTRIES: tuple[Entry, ...] = (
     _entry("table1", _BOXES, _BOTH, 1.5, classes.localisation),
     _entry("fig4", _CLASSES, _BOTH, 3.0, segments.segmentation),
     _entry("section4.3", _CLASSES, _ONE, 0.5, classes.reject),
+    _entry("fig5", _CLASSES, _ONE, 3.0, partial(others.people, name="fig5")),
+    _entry("table2", _CLASSES, _ONE, 3.0, partial(others.people, name="table2")),
+    _entry("fig6", (_CLASSES,), _ONE, 2.0, others.failures),
+    _entry("fig7", _CLASSES, _ONE, 3.0, others.adversarial),
+    _entry("fig8", (), (), 6.0, others.bias),
+    _entry("fig9", _CLASSES, _ONE, 3.0, others.neurons),
     _entry("fig10", words.REGION_CAPTIONS, ("captioner",), 1.0, words.regions),
     _entry("fig11", words.WORDS, ("captioner",), 1.0, words.words),
     _entry("fig12", (answers.PEOPLE, answers.QUESTIONS), ("answerer",), 2.0, answers.answers),
@@ -61,8 +67,11 @@ ENTRIES: tuple[Entry, ...] = (
     _entry("fig16", _CLASSES, _ONE, 0.2, class_figures.rules),
     _entry("fig17", _CLASSES, _ONE, 0.2, class_figures.random_images),
     _entry("fig18", (words.REGION_CAPTIONS, words.TEXTS), ("captioner",), 0.5, words.captions_in_pixels),
+    _entry("fig19", answers.QUESTIONS, ("answerer",), 0.5, others.several_cnns),
     _entry("fig20", _CLASSES, _ONE, 0.2, class_figures.true_classes),
+    _entry("fig22", _CLASSES, ("averaging classifier",), 1.0, others.residual),
     _entry("figA4", _CLASSES, _ONE, 3.0, class_figures.mask_sizes),
     _entry("figA7", _CLASSES, _ONE, 0.2, class_figures.rectified),
+    _entry("beyond", (), (), 4.0, others.beyond),
 )  # fmt: skip
 """In the order of the paper's text."""

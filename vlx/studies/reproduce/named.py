@@ -50,6 +50,23 @@ NAMED = (
         "Figure A12",
     ),
     Named(
+        "fig5",
+        "Fig. 5: studies with people",
+        "Which of two objects is shown, and which model is more reliable?",
+        "Figure 3",
+    ),
+    Named(
+        "table2",
+        "Table 2: people and faithfulness",
+        "Do people tell classes and models apart, and do maps follow what hiding does?",
+    ),
+    Named("fig6", "Fig. 6: failure modes", "What did the model see where it was wrong?", "Figure 4"),
+    Named("fig7", "Fig. 7: adversarial noise", "Do maps of what is there hold when the model is fooled?"),
+    Named("fig8", "Fig. 8: bias in data sets", "Do maps show what a biased model looks at?"),
+    Named(
+        "fig9", "Fig. 9 and 21: textual explanations", "Do the names of important neurons tell the decision?"
+    ),
+    Named(
         "fig10",
         "Fig. 10: captions, whole and of regions",
         "Do maps of region captions lie in their boxes (8.1)?",
@@ -77,12 +94,27 @@ NAMED = (
     Named("fig17", "Fig. 17: random images", "What do maps of randomly drawn images show?", "Figure A1"),
     Named("fig18", "Fig. 18: captions in pixels", "What do pixel-space maps of captions show?", "Figure A2"),
     Named(
+        "fig19",
+        "Fig. 19: one answer by several CNNs",
+        "Do models with other CNNs look elsewhere?",
+        "Figure A3",
+    ),
+    Named(
         "fig20", "Fig. 20: true classes by all methods", "What do maps of true classes show?", "Figure A11"
+    ),
+    Named(
+        "fig22",
+        "Fig. 22, appendix G: residual networks",
+        "Where over the depth of a ResNet do maps fail?",
+        "Figure A13",
     ),
     Named(
         "figA4", "Fig. A4 of 2016: occlusion by mask size", "Does the side of the mask matter?", "Figure A4"
     ),
     Named("figA7", "Fig. A7 of 2016: ReLU and absolute gradients", "Do they matter to the eye?", "Figure A7"),
+    Named(
+        "beyond", "Abstract and conclusion: beyond images", "Do maps of an agent's acts and of clips point?"
+    ),
 )
 
 
