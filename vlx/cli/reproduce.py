@@ -53,7 +53,7 @@ def reproduce(
         "answerer": answerer[0] if answerer else None,
     }  # fmt: skip
     folders = tuple(name for name in data or () if name != "scenes")
-    models = {role: name for role, name in given.items() if name is not None}
+    models: dict[Role, str] = {role: name for role, name in given.items() if name is not None}
     asked = Asked(out, folders, models, tuple(answerer or ()), images, seed, device, threads)
     asked.need_folders()
     if what == ["list"]:

@@ -99,7 +99,7 @@ def _figure(drawing: Any, canvas: Any, suffix: str, dpi: int | None) -> bytes:
 
     buffer = io.BytesIO()
     undated = {"Date": None} if suffix == ".svg" else {"CreationDate": None}
-    chosen = {"svg.hashsalt": "vlx", "pdf.fonttype": 42}
+    chosen: Any = {"svg.hashsalt": "vlx", "pdf.fonttype": 42}
     with matplotlib.rc_context(chosen), quiet_fonts():
         drawing.savefig(buffer, format=suffix[1:], dpi=dpi or DPI, metadata=undated)
     return buffer.getvalue()

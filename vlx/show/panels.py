@@ -3,7 +3,7 @@
 import logging
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -142,7 +142,7 @@ def rendered(canvas: Any) -> Image.Image:
 
 
 @contextmanager
-def quiet_fonts() -> Iterator[None]:
+def quiet_fonts() -> Generator[None, None, None]:
     """A character that no font has is drawn as a box; that is no reason to fail, or to warn each time."""
     logger = logging.getLogger("matplotlib.font_manager")
     level = logger.level

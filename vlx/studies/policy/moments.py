@@ -140,7 +140,7 @@ def measured(asked: Asked, game: Any, found: Moment) -> dict[str, Any]:
         for name, plane in found.maps.items()
     }
     if row["key"]:
-        near = ndimage.distance_transform_edt(~masks[row["key"]]) <= TOLERANCE
+        near = np.asarray(ndimage.distance_transform_edt(~masks[row["key"]])) <= TOLERANCE
         row["area"] = float(near.mean())
     return row
 

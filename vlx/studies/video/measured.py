@@ -118,7 +118,8 @@ def measured(made: Explainer, item: Item, number: int) -> dict[str, Any]:
 
 def _pointing(maps: Maps, mask: Bool[np.ndarray, "time height width"]) -> dict[str, dict[str, Fact]]:
     near = np.stack([_near(one) for one in mask])
-    span, anywhere = mask.any((1, 2)), near.any(0)
+    span: np.ndarray = np.asarray(mask.reshape(len(mask), -1).any(1))
+    anywhere: np.ndarray = np.asarray(near.any(0))
     middle = float(np.flatnonzero(span).mean())
     found: dict[str, dict[str, Fact]] = {
         name: {} for name in ("both", "place", "time", "frames_off", "area_in_time", "area_in_place")
@@ -134,7 +135,7 @@ def _pointing(maps: Maps, mask: Bool[np.ndarray, "time height width"]) -> dict[s
         found["time"][name] = float(span[frame])
         found["frames_off"][name] = abs(frame - middle)
         found["area_in_time"][name] = _area(plane.max((1, 2))[:, None], span[:, None])
-        found["area_in_place"][name] = _area(plane.max(0), mask.any(0))
+        found["area_in_place"][name] = _area(plane.max(0), np.asarray(mask.any(0)))
     return found
 
 
@@ -151,7 +152,7 @@ def _area(plane: np.ndarray, mask: np.ndarray) -> Fact:
 
 
 def _near(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
-    return ndimage.distance_transform_edt(~mask) <= TOLERANCE if mask.any() else mask
+    return np.asarray(ndimage.distance_transform_edt(~mask)) <= TOLERANCE if mask.any() else mask
 
 
 def _hidden(made: Explainer, item: Item, maps: Maps) -> dict[str, Fact]:

@@ -36,7 +36,7 @@ def clip_network() -> nn.Sequential:
         ((6, 16, (1, 2, 2)), (16, 24, (1, 2, 2)), (24, 32, (2, 1, 1)), (32, 32, (1, 1, 1))), 1
     ):
         kernel = (3, 5, 5) if number == 1 else (3, 3, 3)
-        padding = tuple(side // 2 for side in kernel)
+        padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         net.add_module(f"conv{number}", nn.Conv3d(given, made, kernel, stride, padding, bias=False))
         net.add_module(f"norm{number}", nn.BatchNorm3d(made))
         net.add_module(f"relu{number}", nn.ReLU())

@@ -4,7 +4,6 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageDraw
 
 from vlx.images.files import png_of, write_whole
@@ -29,12 +28,12 @@ def strips(made: Explainer, item: Item) -> list[Strip]:
         for one in classes
     ]
     scale = shared_scale(maps)
-    span = np.zeros(len(item.shown), bool) if item.mask is None else item.mask.any((1, 2))
+    span = [False] * len(item.shown) if item.mask is None else [bool(one.any()) for one in item.mask]
     photos = [Image.fromarray(frame) for frame in item.shown]
-    rows: list[Strip] = [[_drawn(photo, bool(on)) for photo, on in zip(photos, span, strict=True)]]
+    rows: list[Strip] = [[_drawn(photo, on) for photo, on in zip(photos, span, strict=True)]]
     for planes in maps:
         rows.append([
-            _drawn(overlay(photo, plane, scale), bool(on))
+            _drawn(overlay(photo, plane, scale), on)
             for photo, plane, on in zip(photos, planes, span, strict=True)
         ])  # fmt: skip
     return rows
