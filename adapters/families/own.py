@@ -2,8 +2,11 @@
 
 import importlib
 import inspect
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from vlx.errors import VlxError, near_names
@@ -20,21 +23,13 @@ def load_own(where: str, *, layer: Layer | None = None, device: str = "cpu") -> 
     The working directory is searched too. Raises VlxError where there is no such module or function.
     """
     name = f"python:{where}"
-    module_name, _, function = where.partition(":")
-    if not (module_name and function):
+    if ":" not in where.strip(":"):
         raise VlxError(f"no model {name!r}: give a module and a function, as python:my_models:captioner")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        module = importlib.import_module(module_name)
-    except (ImportError, SyntaxError) as error:
-        raise VlxError(f"{name}: {error}") from None
-    finally:
-        sys.path.remove(str(Path.cwd()))
-    make = getattr(module, function, None)
+    make, module = _looked_up(name)
+    function = where.partition(":")[2]
     if callable(getattr(make, "read", None)) and not isinstance(make, type):
         raise VlxError(f"{name} is a model itself: give a function that returns it")
-    if not callable(make):
-        raise VlxError(f"{name}: no function {function!r}{near_names(function, vars(module))}")
+    _need_function(name, make, module)
     asked = {"layer": layer, "device": None if device == "cpu" else device}
     wanted = {key: value for key, value in asked.items() if value is not None}
     parameters = inspect.signature(make).parameters
@@ -54,3 +49,34 @@ def load_own(where: str, *, layer: Layer | None = None, device: str = "cpu") -> 
             f"{name} gave a {type(model).__name__}, which has no method read: see adapters/README.md"
         )
     return model
+
+
+def own_function(name: str) -> Callable[..., Any]:
+    """The function that ``python:module:function`` names; the working directory is searched too.
+
+    Raises VlxError where there is no such module or function, and for a name of another kind.
+    """
+    if not re.fullmatch(r"python:[^:]+:[^:]+", name):
+        raise VlxError(f"{name!r} names no function: give python:module:function")
+    made, module = _looked_up(name)
+    _need_function(name, made, module)
+    return made
+
+
+def _looked_up(name: str) -> tuple[Any, ModuleType]:
+    """What a module has under that name, or None, and the module."""
+    _, module_name, function = name.split(":", 2)
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except (ImportError, SyntaxError) as error:
+        raise VlxError(f"{name}: {error}") from None
+    finally:
+        sys.path.remove(str(Path.cwd()))
+    return getattr(module, function, None), module
+
+
+def _need_function(name: str, made: Any, module: ModuleType) -> None:
+    if not callable(made):
+        function = name.split(":", 2)[2]
+        raise VlxError(f"{name}: no function {function!r}{near_names(function, vars(module))}")

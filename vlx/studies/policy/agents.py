@@ -1,10 +1,7 @@
 """The agents that can be asked: the shipped one, or whoever a user's function gives, with their game."""
 
-import importlib
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -12,7 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from vlx.errors import CheckpointError, VlxError, near_names
+from vlx.adapters.families.own import own_function
+from vlx.errors import CheckpointError, VlxError
 from vlx.studies.policy.network import WEIGHTS, Agent
 from vlx.studies.policy.orchard import Orchard
 
@@ -82,22 +80,10 @@ def player(name: str = BUILT_IN, device: str = "cpu") -> Player:
     """
     if name == BUILT_IN:
         return Player(name, shipped_agent().to(device), Orchard)
-    prefix, _, where = name.partition(":")
-    module_name, _, function = where.partition(":")
-    if prefix != "python" or not (module_name and function):
+    if not name.startswith("python:"):
         raise VlxError(f"no agent {name!r}: give {BUILT_IN}, or python:module:function, which returns a "
                        "network and a function that makes its game")  # fmt: skip
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        module = importlib.import_module(module_name)
-    except (ImportError, SyntaxError) as error:
-        raise VlxError(f"{name}: {error}") from None
-    finally:
-        sys.path.remove(str(Path.cwd()))
-    made = getattr(module, function, None)
-    if not callable(made):
-        raise VlxError(f"{name}: no function {function!r}{near_names(function, vars(module))}")
-    given: Any = made()
+    given: Any = own_function(name)()
     try:
         network, make = given
     except (TypeError, ValueError):

@@ -1,10 +1,7 @@
 """The clips that are explained, and the networks that read them: built in, or a user's own."""
 
-import importlib
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +9,8 @@ from jaxtyping import Bool, Float, UInt8
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from vlx.errors import CheckpointError, VlxError, near_names
+from vlx.adapters.families.own import own_function
+from vlx.errors import CheckpointError, VlxError
 from vlx.studies.video.clips import EVENTS, clip, normalised
 from vlx.studies.video.network import WEIGHTS, clip_network
 
@@ -102,22 +100,10 @@ def asked(name: str, count: int, seed: int, device: str = "cpu") -> Asked:
     """
     if name == BUILT_IN:
         return Asked(name, shipped_network().to(device), built_in(count, seed))
-    prefix, _, where = name.partition(":")
-    module_name, _, function = where.partition(":")
-    if prefix != "python" or not (module_name and function):
+    if not name.startswith("python:"):
         raise VlxError(f"no network {name!r}: give {BUILT_IN}, or python:module:function, which returns "
                        "a network and a list of vlx.studies.video.Item")  # fmt: skip
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        module = importlib.import_module(module_name)
-    except (ImportError, SyntaxError) as error:
-        raise VlxError(f"{name}: {error}") from None
-    finally:
-        sys.path.remove(str(Path.cwd()))
-    made = getattr(module, function, None)
-    if not callable(made):
-        raise VlxError(f"{name}: no function {function!r}{near_names(function, vars(module))}")
-    given: Any = made()
+    given: Any = own_function(name)()
     try:
         network, items = given
         items = list(items)[:count]
