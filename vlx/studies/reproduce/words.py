@@ -38,10 +38,21 @@ def regions(asked: Asked) -> Findings:
     groups = shown(asked, BOXES, "captioner", REGION_CAPTIONS, 2, each=3, differ=lambda item: item.text)
     rows = [_region_row(one) for group in groups for one in group]
     figure = picture("Captions of regions", rows, ("region", "Grad-CAM", "Guided Grad-CAM"))
+    less = [
+        f"{name} {spoken(told[f'{one.name}, own minus wrong'])}"
+        for one, name in zip(_METHODS, _NAMES, strict=True) if f"{one.name}, own minus wrong" in told
+    ]  # fmt: skip
+    answer = (
+        f"Median ratio inside over outside: {', '.join(parts)}; a uniform map has 1. Less that of the same "
+        f"caption with an absent object: {', '.join(less)}."
+    )
     return findings(
-        "fig10", asked, f"Median ratio inside over outside: {', '.join(parts)}; a uniform map has 1.",
-        (whole, *between(made, "grad_cam")), [figure], models=("captioner",),
-        notes=("the paper prints means; a few huge ratios make a mean, so medians lead here",),
+        "fig10", asked, answer, (whole, *between(made, "grad_cam")), [figure], models=("captioner",),
+        notes=(
+            "the paper prints means; a few huge ratios make a mean, so medians lead here",
+            "a ratio is high wherever a map lies on drawn things, as guided gradients do on even grounds for "
+            "any caption: what belongs to the caption is own minus wrong",
+        ),
     )  # fmt: skip
 
 
