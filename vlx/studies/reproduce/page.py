@@ -1,7 +1,10 @@
 """The page of a reproduction: what the paper says, what was measured, and its pictures."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
+
+from PIL import Image
 
 from vlx.eval.page.written import write_or_say
 from vlx.show.cards import base64_text
@@ -39,6 +42,13 @@ def listed(outcomes: Sequence[Outcome], lacking: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
+def _embedded(png: bytes) -> str:
+    """A picture as JPEG, a fifth as large; the PNG lies in the folder of its entry."""
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").save(buffer, "JPEG", quality=85, optimize=True)
+    return base64_text(buffer.getvalue())
+
+
 def _page(outcomes: Sequence[Outcome]) -> str:
     from markupsafe import Markup
 
@@ -46,7 +56,7 @@ def _page(outcomes: Sequence[Outcome]) -> str:
     return rendered(
         "vlx.studies",
         "reproduction.html",
-        {"cells": cells, "embedded": base64_text},
+        {"cells": cells, "embedded": _embedded},
         title=TITLE,
         outcomes=outcomes,
         done=[one for one in outcomes if one.found is not None],
