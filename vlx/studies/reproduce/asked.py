@@ -98,7 +98,7 @@ class Asked:
         """The name of a model. Raises NotHere where data are given and it is not."""
         name = self.models.get(role)
         if name is None and self.data:
-            raise NotHere(f"a {role} for these data: give {OPTIONS[role]} MODEL. The paper: {USED[role]}")
+            raise NotHere(f"no {role} for these data: give {OPTIONS[role]} MODEL. The paper: {USED[role]}")
         return name or BUILT_IN[role]
 
     def folder(self, needs: Needs) -> str:
