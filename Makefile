@@ -1,24 +1,27 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CONSTRAINTS ?= constraints.txt
 IMAGE ?=
 OUT ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-models test-rest lint types imports wheel notebooks bench bench-eval bench-hf bench-path bench-load check-gpu fuzz train score clean
+.PHONY: help setup demo test test-models test-rest lint types imports wheel dist release-check notebooks bench bench-eval bench-hf bench-path bench-load check-gpu fuzz train score clean
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.ready: pyproject.toml constraints.txt
+$(VENV)/.ready: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable .
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[dev]'
 	touch $@
+
+setup: $(VENV)/.dev ## set up the environment in which everything is run and checked
 
 demo: $(VENV)/.ready ## explain captions and answers, with a report page; IMAGE=photo.jpg adds your own
 	$(BIN)/vlx demo --out $(OUT) $(if $(IMAGE),--image '$(IMAGE)')
@@ -45,6 +48,12 @@ imports: $(VENV)/.dev ## check who imports whom
 
 wheel: $(VENV)/.dev ## build sdist and wheel and compare their files with the checkout
 	$(BIN)/python -m tests.wheel_check
+
+dist: $(VENV)/.dev ## build sdist and wheel into dist/
+	$(BIN)/python -m build --outdir dist
+
+release-check: $(VENV)/.dev ## check that TAG=v1.2.3 is the version that the files state
+	$(BIN)/python -m tests.release_check "$$TAG"
 
 notebooks: $(VENV)/.dev ## execute every notebook
 	$(BIN)/python -m tests.run_notebooks

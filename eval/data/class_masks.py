@@ -18,7 +18,7 @@ from vlx.eval.data.photos import entries
 from vlx.eval.data.published import INSTANCES, VOC_MASKS
 from vlx.eval.data.records import Damaged, DataError, inside, spared
 from vlx.eval.measures.seeds import IGNORED, Labels
-from vlx.images.files import LIMIT
+from vlx.images.files import FORMATS, LIMIT
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
@@ -99,7 +99,7 @@ def read_palette(path: Path, classes: int | None = None) -> Labels:
     Raises DataError for a file that is damaged, that has colours and no labels, or labels above ``classes``.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > LIMIT:
                 raise DataError(f"{path}: {image.width} x {image.height} pixels are too many")
             if image.mode not in ("P", "L"):

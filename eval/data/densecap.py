@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from vlx.eval.data.records import Damaged, DataError, Record, inside, read_record, spared
 from vlx.eval.measures.boxes import Box
+from vlx.images.files import FORMATS
 
 BEST = 5
 """Captions of an image used by the box ratio: the first five."""
@@ -69,6 +70,7 @@ def on_original(image: DenseImage, resized: tuple[int, int], original: tuple[int
     """The same regions in pixels of the original image; sizes are (height, width).
 
     >>> from vlx.eval.measures.boxes import Box
+    from vlx.images.files import FORMATS
     >>> image = DenseImage("1.jpg", (DenseRegion(Box(1, 1, 2, 2), "a dog", 0.5),))
     >>> on_original(image, resized=(100, 100), original=(200, 300)).regions[0].box
     Box(x=3.0, y=2.0, width=6.0, height=4.0)
@@ -97,7 +99,7 @@ def image_sizes(images: tuple[DenseImage, ...], root: str | Path) -> Mapping[str
     for image in images:
         path = image.path(root)
         try:
-            with Image.open(path) as picture:
+            with Image.open(path, formats=FORMATS) as picture:
                 sizes[image.file_name] = (picture.height, picture.width)
         except (OSError, UnidentifiedImageError) as error:
             raise DataError(f"{path}: not a readable image ({error})") from None

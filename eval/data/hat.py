@@ -14,6 +14,7 @@ from PIL import Image
 
 from vlx.eval.data.records import DataError
 from vlx.eval.measures.maps import Map
+from vlx.images.files import FORMATS
 
 _NAME = re.compile(r"(\d+)_(\d+)\.png", re.IGNORECASE)
 _MOST_PIXELS = 64_000_000
@@ -66,7 +67,7 @@ def read_human_map(path: str | Path, shape: tuple[int, int] | None = None) -> Ma
     (224, 224)
     """
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=FORMATS) as picture:
             if picture.width * picture.height > _MOST_PIXELS:
                 raise DataError(f"{path}: {picture.width} x {picture.height} pixels are too many")
             if picture.mode not in ("L", "1", "LA", "P", "RGB", "RGBA"):

@@ -14,7 +14,7 @@ from vlx.images.bits import SIXTEEN, checked_colours, grey_bytes, how_to_bytes, 
 
 LIMIT = 100_000_000  # pixels; a larger image is refused before it is decoded
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # Pillow runs a program for some others
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # Pillow runs a program for some others
 
 
 def open_image(source: str | Path | Image.Image | np.ndarray) -> Image.Image:
@@ -53,7 +53,7 @@ def decode_image(blob: bytes, name: str) -> Image.Image:
     >>> decode_image(photo.read_bytes(), "photo.jpg").size
     (224, 224)
     """
-    with _readable(name), Image.open(io.BytesIO(blob), formats=_FORMATS) as image:
+    with _readable(name), Image.open(io.BytesIO(blob), formats=FORMATS) as image:
         if image.width * image.height > LIMIT:  # before anything is decoded
             raise ImageError(_too_large(name, image.width, image.height))
         return upright_rgb(image, name)
