@@ -23,6 +23,7 @@ from vlx.cli.inspect import inspect
 from vlx.cli.layers import layers
 from vlx.cli.models import models
 from vlx.cli.own_code import NAMED, own_line
+from vlx.cli.plan import plan
 from vlx.cli.reproduce import reproduce
 from vlx.cli.scenes import scenes
 from vlx.cli.studies import study
@@ -42,7 +43,7 @@ app.add_typer(evaluate, name="evaluate")
 app.add_typer(data, name="data")
 app.add_typer(train, name="train")
 app.add_typer(study, name="study")
-for command in (caption, vqa, classify, layers, check, demo, models, inspect, reproduce):
+for command in (caption, vqa, classify, layers, check, demo, models, inspect, plan, reproduce):
     app.command()(command)
 
 
