@@ -1,10 +1,11 @@
 """What ``vlx plan`` says beside what is measured: ``python -m benchmarks.plan [--only NAME]``.
 
-Random models of several sizes. Each peak is that of a fresh process on a CPU, above what is resident once
-the model is loaded and has run, so weights are no part of it.
+Random models of several sizes, each in a fresh process on a CPU. Peaks are above what is resident once the
+model is loaded and has run, so weights are no part of them.
 """
 
 import argparse
+import gc
 import os
 import subprocess
 import sys
@@ -21,10 +22,12 @@ from benchmarks.huggingface import TEXT, llava
 from benchmarks.memory import peak_while
 from tests.adapters.huggingface import tiny
 from vlx.adapters.huggingface import wrap
+from vlx.adapters.huggingface.footprint import Attention
 from vlx.adapters.huggingface.inputs import moved
 from vlx.adapters.huggingface.plan import Asked, plan_of
 
-WORDS = (1, 4, 12)
+COUNTS = 0, 1, 4, 12
+"""Words that are explained; 0 is a forward that records nothing."""
 _RETURNED = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 """Has glibc hand memory back at once: what a first run left would hide some of what the next one takes."""
 SIZE = 640, 480
@@ -37,7 +40,7 @@ class Subject:
 
     build: Callable[[], Any]
     precision: str = "float32"
-    attention: str = "sdpa"
+    attention: Attention = "sdpa"
 
 
 def qwen2_vl(width: int = 512, layers: int = 4) -> Any:
@@ -81,10 +84,10 @@ def blip(width: int = 512, layers: int = 6) -> Any:
 
 def vit(width: int = 768, layers: int = 6) -> Any:
     """A ViT classifier of 1000 classes at 384 pixels."""
+    labels: Any = {"num_labels": 1000}
     config = hf.ViTConfig(
-        hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers, image_size=384,
-        num_labels=1000,
-    )  # fmt: skip
+        hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers, image_size=384, **labels
+    )
     images = hf.ViTImageProcessor(size={"height": 384, "width": 384})
     return wrap(hf.ViTForImageClassification(config).eval(), images)
 
@@ -156,15 +159,14 @@ def print_subject(name: str) -> None:
     subject = SUBJECTS[name]
     adapter = built(subject)
     prompt, tokens = text_of(adapter)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.plan", "--measure", name],
+        capture_output=True, text=True, check=True, env={**os.environ, **_RETURNED},
+    )  # fmt: skip
     found: list[str] = []
-    for count in (0, *WORDS):
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.plan", "--measure", name, str(count)],
-            capture_output=True, text=True, check=True, env={**os.environ, **_RETURNED},
-        )  # fmt: skip
+    for count, peak in zip(COUNTS, map(int, done.stdout.split()), strict=True):
         asked = Asked(words=count, prompt=prompt, tokens=tokens, image=SIZE)
-        planned = plan_of(adapter.model.config, asked, subject.precision, subject.attention)
-        said, peak = planned.above_weights, int(done.stdout.split()[-1])
+        said = plan_of(adapter.model.config, asked, subject.precision, subject.attention).above_weights
         found.append(f"{said / 2**20:7.0f} {peak / 2**20:6.0f} {said / peak:5.2f}")
     print(f"{name:20s}" + "   ".join(found), flush=True)
 
@@ -172,15 +174,17 @@ def print_subject(name: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Planned and measured memory.")
     parser.add_argument("--only", choices=list(SUBJECTS), nargs="+")
-    parser.add_argument("--measure", nargs=2, metavar=("NAME", "WORDS"), help="one peak of this process")
+    parser.add_argument("--measure", choices=list(SUBJECTS), help="the peaks of this process")
     given = parser.parse_args()
     if given.measure:
-        work = works_of(built(SUBJECTS[given.measure[0]]))
+        work = works_of(built(SUBJECTS[given.measure]))
         for count in (0, 1):
             work(count)()
-        print(peak_while(work(int(given.measure[1]))))
+        for count in COUNTS:
+            gc.collect()
+            print(peak_while(work(count)), flush=True)
         return
-    heads = "".join(f"{f'{count} words' if count else 'forward':23s}" for count in (0, *WORDS))
+    heads = "".join(f"{f'{count} words' if count else 'forward':23s}" for count in COUNTS)
     print(f"planned MiB, measured MiB above the weights, planned / measured\n{'':22s}{heads}")
     for name in given.only or SUBJECTS:
         print_subject(name)

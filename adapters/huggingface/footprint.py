@@ -152,6 +152,11 @@ class Shape:
     means: bool = True
     """Whether of a word's gradients the mean over places alone is kept."""
 
+    @property
+    def largest(self) -> int:
+        """Numbers of the features or of the hidden states that are scored, whichever are more."""
+        return max(self.features, self.rows * self.above[-1].hidden)
+
     def at_depth(self, blocks: int) -> "Shape":
         """The same model explained in its vision encoder, with so many blocks of that above the layer."""
         rest = self.above if self.log else ()
@@ -162,7 +167,7 @@ class Shape:
     def parts(self, words: int, at_once: int, size: int, attention: Attention) -> dict[str, int]:
         """Bytes of each part while ``words`` are explained, ``at_once`` together.
 
-        With 0 words those of a forward that records nothing, and has logits of every token.
+        With 0 words those of a forward that records nothing, keeps keys and values, and has all logits.
         """
         if not words:
             return {"workspace": self._forward(size, attention)}
@@ -194,8 +199,9 @@ class Shape:
         rows = last.tokens if self.log else 1
         stream = 2 * last.tokens * last.hidden * size
         top = stream + rows * self.choices * size
+        cache = sum(2 * block.count * block.tokens * block.keys * size for block in self.above if self.log)
         running = max(block.forward(size, attention) for block in self.above)
-        return self.features * size + max(top, running, self._below(size, attention))
+        return self.features * size + max(cache + max(top, running), self._below(size, attention))
 
 
 def fitting(shape: Shape, weights: int, words: int, memory: int, size: int, attention: Attention) -> int:

@@ -12,6 +12,7 @@ from vlx.adapters.huggingface.blueprint import Asked, shape_of
 from vlx.adapters.huggingface.families import vision_encoder
 from vlx.adapters.huggingface.footprint import SIZES, Attention, Shape, fitting
 from vlx.errors import CheckpointError, LayerError, VlxError, near_names
+from vlx.methods.gradients import together
 
 RESERVE = 1 << 29
 """Bytes that a GPU's own context and its libraries' kernels take; not part of what is measured on a CPU."""
@@ -36,7 +37,9 @@ class Plan:
     precision: str
     attention: Attention
     at_once: int
-    """Words that go back together: the most that fit; 1 where not even one does."""
+    """Words that go back together: as many as vlx takes and as fit; 1 where not even one does."""
+    usual: int
+    """Words that vlx takes together by default: where it is more than fit, give it ``chunk``."""
 
     @cached_property
     def parts(self) -> Mapping[str, int]:
@@ -66,7 +69,8 @@ def plan_of(
     memory: int | None = None,
     layer: str | None = None,
 ) -> Plan:
-    """Plan an explanation by the config of a model; without ``memory`` all words go back at once.
+    """Plan an explanation by the config of a model; without ``memory`` as many words go
+    back together as vlx takes.
 
     The model is built without values, to count its parameters and to know its layers. ``layer`` is one of the
     vision encoder, by default the one that vlx explains. Raises VlxError for a model that cannot be planned,
@@ -79,10 +83,11 @@ def plan_of(
         shape = shape.at_depth(_blocks_above(model, layer))
     buffers = sum(one.numel() * one.element_size() for one in model.buffers())
     weights = parameters * SIZES[precision] + buffers
-    at_once = asked.words
+    usual = at_once = min(asked.words, together(shape.largest * SIZES[precision]))
     if memory is not None:
         at_once = fitting(shape, weights, asked.words, memory, SIZES[precision], attention)
-    return Plan(parameters, weights, shape, asked, precision, attention, max(1, at_once))
+    at_once = max(1, min(at_once, usual))
+    return Plan(parameters, weights, shape, asked, precision, attention, at_once, usual)
 
 
 def built_without_values(config: Any) -> nn.Module:
@@ -122,8 +127,9 @@ def _class_of(config: Any) -> Any:
     if named != "?":
         raise VlxError(f"a {named} is not in transformers {hf.__version__}: use another model")
     for auto in (hf.AutoModelForImageTextToText, hf.AutoModelForImageClassification, hf.AutoModel):
-        if type(config) in auto._model_mapping:
-            return auto._model_mapping[type(config)]
+        known = auto._model_mapping  # pyright: ignore[reportPrivateUsage] - no public name
+        if type(config) in known:
+            return known[type(config)]
     raise VlxError(f"the config of this {config.model_type} names no architecture")
 
 

@@ -177,10 +177,19 @@ def any_nonzero(values: Tensor) -> bool:
     return bounds(values) != (0.0, 0.0)
 
 
+def together(largest: int) -> int:
+    """How many targets are differentiated together by default: features or the root of scores have so many
+    bytes, whichever are more.
+
+    >>> together(1 << 20)
+    128
+    """
+    return max(1, ROOM // (_WIDER * largest))
+
+
 def _fitting(passed: Pass, root: Tensor) -> int:
     """How many targets are likely to fit into `ROOM` when they are differentiated together."""
-    largest = max(part.numel() * part.element_size() for part in (passed.features, root))
-    return max(1, ROOM // (_WIDER * largest))
+    return together(max(part.numel() * part.element_size() for part in (passed.features, root)))
 
 
 def _scaled(

@@ -1,7 +1,7 @@
 """The memory of an explanation by arithmetic: by hand, beside what is really kept, and what it must obey."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from vlx.adapters.huggingface.blueprint import Asked, shape_of
 from vlx.adapters.huggingface.footprint import Block, fitting
 from vlx.adapters.huggingface.plan import config_of, plan_of
 from vlx.errors import CheckpointError, LayerError, VlxError
+from vlx.methods.gradients import ROOM
 
-LLAVA_7B = dict(
+LLAVA_7B: Any = dict(
     image_token_index=32000,
     text_config=dict(
         model_type="llama", hidden_size=4096, intermediate_size=11008, num_hidden_layers=32,
@@ -29,7 +30,7 @@ LLAVA_7B = dict(
         num_attention_heads=16, image_size=336, patch_size=14,
     ),
 )  # fmt: skip
-QWEN2_VL_7B = dict(
+QWEN2_VL_7B: Any = dict(
     text_config=dict(
         hidden_size=3584, intermediate_size=18944, num_hidden_layers=28, num_attention_heads=28,
         num_key_value_heads=4, vocab_size=152064,
@@ -131,7 +132,7 @@ def test_parameters_are_those_of_the_model_that_is_built(build: Callable[[], Any
 
 def test_tied_weights_count_once():
     text = dict(model_type="llama", hidden_size=8, num_hidden_layers=1, num_attention_heads=2, vocab_size=100)
-    vision = {**LLAVA_7B["vision_config"], "num_hidden_layers": 1, "hidden_size": 16}  # pyright: ignore
+    vision = {**LLAVA_7B["vision_config"], "num_hidden_layers": 1, "hidden_size": 16}
     found = [
         plan_of(
             hf.LlavaConfig(
@@ -203,7 +204,7 @@ def test_image_tokens_of_a_photo_at_its_own_size(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", [(640, 480), (300, 500), (1000, 1000), (100, 900)])
 def test_tiles_of_a_photo(size: tuple[int, int]) -> None:
-    vision: Mapping[str, Any] = dict(image_size=(448, 448), patch_size=(14, 14), hidden_size=32)
+    vision: Any = dict(image_size=(448, 448), patch_size=(14, 14), hidden_size=32)
     config = hf.InternVLConfig(vision_config=vision, text_config=dict(model_type="qwen2"))
     images = hf.GotOcr2ImageProcessor(size={"height": 448, "width": 448}, crop_to_patches=True)
     made = images(images=Image.new("RGB", size), return_tensors="pt")
@@ -218,6 +219,16 @@ def test_tiles_without_their_padding(build: Callable[[], Any], size: tuple[int, 
     ids = adapter._item(Image.new("RGB", size), TEXT, adapter.family.describe).inputs["input_ids"]
     said = shape_of(model.config, Asked(image=size)).image_tokens
     assert said == int((ids == tiny.ID("<image>")).sum())
+
+
+def test_no_more_words_go_together_than_vlx_takes():
+    vision: Any = dict(image_size=(448, 448), patch_size=(14, 14), hidden_size=1024)
+    config = hf.InternVLConfig(vision_config=vision, text_config=dict(model_type="qwen2"))
+    planned = plan_of(config, Asked(), "bfloat16", memory=1 << 40)
+    features = 13 * 1024 * 1024 * 2
+    assert (planned.at_once, planned.usual) == (4, ROOM // (32 * features))
+    small = plan_of(config, Asked(), "bfloat16", memory=planned.total - 1)
+    assert small.at_once < small.usual == 4
 
 
 def test_a_layer_deeper_in_the_vision_encoder():
