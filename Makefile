@@ -63,6 +63,7 @@ bench: $(VENV)/.dev ## measure speed and memory beside other libraries
 
 bench-hf: $(VENV)/.dev ## measure speed and memory on models of transformers
 	$(BIN)/python -m benchmarks.huggingface
+	$(BIN)/python -m benchmarks.plan
 
 bench-path: $(VENV)/.dev ## measure what integrated maps cost and how nearly they add up
 	$(BIN)/python -m benchmarks.integrated
