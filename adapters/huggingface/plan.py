@@ -23,6 +23,7 @@ class Plan:
     """What an explanation takes in one precision.
 
     >>> import transformers
+    >>> from vlx.adapters.huggingface.blueprint import Asked
     >>> plan = plan_of(transformers.ViTConfig(architectures=["ViTForImageClassification"]), Asked(words=2))
     >>> plan.parameters, plan.at_once
     (85800194, 2)
