@@ -108,7 +108,12 @@ def test_the_python_of_a_readme_runs(path: Path, desk: Path, monkeypatch: pytest
         exec(compile(block, named(path), "exec"), space)
     assert bool(shown) == (".show()" in "".join(found))
     if path == ROOT / "README.md":
-        assert {one.name for one in (desk / "out").iterdir()} == {"photo.png", "photo.json", "photo.npz"}
+        assert {one.name for one in (desk / "out").iterdir()} == {
+            "photo.png",
+            "photo.json",
+            "photo.npz",
+            "dog.pdf",
+        }
 
 
 @pytest.mark.parametrize("line", shell_lines("vlx"))
@@ -128,7 +133,7 @@ def test_the_command_line_takes_a_line_of_the_documents(line: str, desk: Path) -
 
 
 ELSEWHERE = (
-    "--model|inspect|(check|layers) torchvision|evaluate (all|methods|ablations|layers)|train|study|"
+    "--model|inspect|(check|layers) torchvision|evaluate (all|methods|ablations|layers)|train|study|plan|"
     "reproduce (all|fig|table)"
 )
 """No file of theirs is here, or they take long; other tests have them."""

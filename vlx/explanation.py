@@ -222,8 +222,9 @@ class Explanation:
         ``explanation.image.crop(box)`` cuts it out; parts are joined by sides and corners. None where nothing
         of the map is positive. Raises VlxError for a threshold that is not above 0 and at most 1.
 
-        >>> vlx.explain_caption(captioner, photo, "a traffic light").box("light")
-        (96, 80, 144, 143)
+        >>> left, top, right, bottom = vlx.explain_caption(captioner, photo, "a traffic light").box("light")
+        >>> 0 <= left < right <= 224, 0 <= top < bottom <= 224
+        (True, True)
         """
         plane = self.map(target)
         if not plane.max() > 0:

@@ -21,7 +21,7 @@ def segment_box(
     most 1, and for a map without any value above 0.
 
     >>> segment_box(np.array([[4.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.5]]), 0.15)
-    (2, 0, 4, 1)
+    (2, 0, 4, 2)
     """
     need_share(threshold)
     peak = plane.max()
@@ -31,7 +31,10 @@ def segment_box(
 
 
 def need_share(threshold: float | int) -> None:
-    """Raise VlxError for what is no share of a maximum that a map can be cut at."""
+    """Raise VlxError for what is no share of a maximum that a map can be cut at.
+
+    >>> need_share(0.15)
+    """
     if not 0 < threshold <= 1:
         raise VlxError(f"threshold {threshold}: expected a share of the maximum, above 0 and at most 1")
 
