@@ -70,7 +70,6 @@ def on_original(image: DenseImage, resized: tuple[int, int], original: tuple[int
     """The same regions in pixels of the original image; sizes are (height, width).
 
     >>> from vlx.eval.measures.boxes import Box
-    from vlx.images.files import FORMATS
     >>> image = DenseImage("1.jpg", (DenseRegion(Box(1, 1, 2, 2), "a dog", 0.5),))
     >>> on_original(image, resized=(100, 100), original=(200, 300)).regions[0].box
     Box(x=3.0, y=2.0, width=6.0, height=4.0)

@@ -42,8 +42,8 @@ def sheet(rows: Sequence[Line], columns: Sequence[str] = (), note: str = "") -> 
 
     Raises VlxError where there is nothing to draw.
 
-    >>> sheet([Line([Cell(photo, "a photo"), None])], ["first", "second"]).size
-    (454, 238)
+    >>> sheet([Line([Cell(vlx.open_image(photo), "a photo"), None])], ["first", "second"]).size
+    (454, 290)
     """
     wide = max((len(row.cells) for row in rows), default=0)
     wide = max(wide, len(columns))

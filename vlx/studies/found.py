@@ -104,7 +104,8 @@ def cells(table: Table) -> list[list[str]]:
 
     Where the paper reports any of the numbers, its own stand in a column before the last.
 
-    >>> cells(Table("Hits", (Number("centre", .5, 4, control=True), Number("map", .75, 4, (.5, 1))), ""))[1:]
+    >>> numbers = Number("centre", 0.5, 4, control=True), Number("map", 0.75, 4, (0.5, 1.0))
+    >>> cells(Table("Hits", numbers, ""))[1:]
     [['map', '0.750', '0.500 to 1.000', '4', ''], ['centre', '0.500', '', '4', 'knows nothing']]
     """
     beside = any(one.paper for one in table.numbers)

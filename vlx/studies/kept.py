@@ -40,6 +40,7 @@ def kept_rows(
     from each other.
 
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     kept_rows(Path(folder, "rows.jsonl"), ["a", "bc"], lambda name: {"letters": len(name)})
     [{'letters': 1}, {'letters': 2}]

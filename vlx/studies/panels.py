@@ -27,6 +27,7 @@ class Tile:
 def panel_png(rows: Sequence[Sequence[Tile | None]], *, title: str = "", note: str = "") -> bytes:
     """Rows of pictures as a PNG; None leaves a place empty. Raises VlxError where there is nothing to draw.
 
+    >>> from PIL import Image
     >>> grey = Image.new("RGB", (40, 30), "grey")
     >>> panel_png([[Tile(grey, "original"), Tile(grey, "attacked", "p 1.0000")]])[1:4]
     b'PNG'

@@ -31,6 +31,7 @@ PARTS = ("said", "truth", "contrast", "reverse")
 def reduced(image: Image.Image, factor: int) -> Image.Image:
     """An image as one of so many times fewer pixels a side, enlarged again: what is small is lost.
 
+    >>> from PIL import Image
     >>> reduced(Image.new("RGB", (90, 60)), 3).size
     (90, 60)
     """

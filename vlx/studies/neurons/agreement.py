@@ -36,6 +36,7 @@ _NO_NAMES = Outcome(None, "no_named_neuron")
 def same(name: Concept, concept: Concept, categories: Sequence[str]) -> bool:
     """Whether a name means a concept of the data: names from elsewhere may be of other categories.
 
+    >>> from vlx.studies.neurons.concepts import Concept
     >>> dog = Concept("object", "dog")
     >>> same(Concept("animal", "dog"), dog, ["object", "colour"])
     True
@@ -169,6 +170,7 @@ def stable(first: Names, second: Names, least: float) -> tuple[list[float], floa
     Chance is that of names handed out anew among these units: the sum over names of the product of their
     shares. None where no unit has two names.
 
+    >>> from vlx.studies.neurons.concepts import Concept
     >>> from vlx.studies.neurons.names import Name
     >>> dog, cat = Name(Concept("object", "dog"), 0.5), Name(Concept("object", "cat"), 0.5)
     >>> stable((dog, cat, None), (dog, dog, dog), 0.05)

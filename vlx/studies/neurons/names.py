@@ -63,6 +63,7 @@ def called(names: Names, unit: int, least: float) -> Concept | None:
 def detectors(names: Names, least: float = DETECTOR) -> list[int]:
     """The units whose IoU is above ``least``.
 
+    >>> from vlx.studies.neurons.concepts import Concept
     >>> detectors((Name(Concept("object", "dog"), 0.2), Name(Concept("object", "cat"), 0.01), None))
     [0]
     """

@@ -172,6 +172,7 @@ def selected(
 def on_labels(frame: Frame, size: tuple[int, int], *, anchored: bool = True) -> Frame:
     """The frame of a network input on a label map of the whole image.
 
+    >>> from vlx.images.frame import Frame
     >>> on_labels(Frame.resized((200, 400), (100, 100)), (20, 40)).box
     (0.0, 0.0, 20.0, 40.0)
     """

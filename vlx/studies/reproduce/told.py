@@ -16,6 +16,7 @@ _BUILT_IN = (
 def spoken(one: Number) -> str:
     """A number with its interval.
 
+    >>> from vlx.studies.found import Number
     >>> spoken(Number("hits", 0.75, 4, (0.5, 1.0)))
     '0.750 [0.500, 1.000]'
     """
