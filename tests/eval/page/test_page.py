@@ -274,6 +274,7 @@ def test_the_papers_numbers_are_those_it_prints() -> None:
         ("localisation", ("classifier",), "gradient"): 0.6112,
         ("localisation", ("classifier",), "grad_cam"): 0.5651,
         ("classes-reject", ("classifier",), "grad_cam"): 0.7058,
+        ("classes-reject", ("classifier",), "c_mwp"): 0.6030,
     }
     assert paper_value("boxes", "captioner", "hires_cam") is None
 
