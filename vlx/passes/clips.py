@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vlx.errors import LayerError
 from vlx.passes.forward import Grid
+from vlx.passes.places import checked_grid
 
 ClipSize = tuple[int, int, int]
 """Frames, height and width of a clip."""
@@ -52,7 +53,9 @@ def clip_places(features: Float[Tensor, "batch *feature"], clip: ClipSize, grid:
     """
     shape = tuple(features.shape)
     if callable(grid):
-        return _checked(cast("Callable[[Tensor], Tensor]", grid), features)
+        return checked_grid(
+            cast("Callable[[Tensor], Tensor]", grid), features, "(batch, channel, time, row, col)"
+        )
     if grid is not None:
         return _of_size(shape, grid)
     if len(shape) == 3:
@@ -137,20 +140,3 @@ def _of_size(shape: tuple[int, ...], given: Any) -> Grid:
     if len(shape) == 5 and shape[1:4] == (time, rows, cols):
         return _channels_last
     raise LayerError(f"the layer's output of shape {shape} does not fill a grid of {time} x {rows} x {cols}")
-
-
-def _checked(grid: Callable[[Tensor], Tensor], features: Float[Tensor, "batch *feature"]) -> Grid:
-    """A user's grid, which need not know of more than one leading axis."""
-    own = features.ndim - 1
-
-    def view(values: Tensor) -> Tensor:
-        flat = values.reshape(-1, *values.shape[-own:])
-        found = grid(flat)
-        if not isinstance(found, Tensor) or found.ndim != 5 or len(found) != len(flat):  # pyright: ignore[reportUnnecessaryIsInstance]
-            what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise LayerError(
-                f"the grid made {what} of {tuple(flat.shape)}: (batch, channel, time, row, col) is due"
-            )
-        return found.unflatten(0, values.shape[:-own])
-
-    return view

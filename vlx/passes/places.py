@@ -65,7 +65,7 @@ def places(features: Float[Tensor, "batch *feature"], network: Size, grid: Size 
     """
     shape = tuple(features.shape)
     if callable(grid):
-        return _checked(cast(Grid, grid), features)
+        return checked_grid(cast(Grid, grid), features)
     if grid is not None:
         return _of_size(shape, grid)
     if len(shape) == 3:
@@ -127,18 +127,27 @@ def _flattened(
     return features.unflatten(-1, (rows, cols))
 
 
-def _checked(grid: Grid, features: Float[Tensor, "batch *feature"]) -> Grid:
-    """A user's grid, which need not know of more than one leading axis."""
+def checked_grid(
+    grid: Callable[[Tensor], Tensor],
+    features: Float[Tensor, "batch *feature"],
+    due: str = "(batch, channel, row, col)",
+) -> Grid:
+    """A user's grid, which need not know of more than one leading axis; it makes axes as ``due`` names them.
+
+    The grid raises LayerError where it makes others, or another batch.
+
+    >>> grid = checked_grid(lambda features: features.flip(-1), torch.zeros(2, 5, 3, 4))
+    >>> grid(torch.zeros(7, 2, 5, 3, 4)).shape
+    torch.Size([7, 2, 5, 3, 4])
+    """
     own = features.ndim - 1
 
     def view(values: Tensor) -> Tensor:
         flat = values.reshape(-1, *values.shape[-own:])
         found = grid(flat)
-        if not isinstance(found, Tensor) or found.ndim != 4 or len(found) != len(flat):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(found, Tensor) or found.ndim != due.count(",") + 1 or len(found) != len(flat):  # pyright: ignore[reportUnnecessaryIsInstance]
             what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise LayerError(
-                f"the grid made {what} of {tuple(flat.shape)}: (batch, channel, row, col) is due"
-            )
+            raise LayerError(f"the grid made {what} of {tuple(flat.shape)}: {due} is due")
         return found.unflatten(0, values.shape[:-own])
 
     return view

@@ -9,6 +9,7 @@ from PIL import Image
 
 from vlx.errors import VlxError
 from vlx.images.files import png_of
+from vlx.show.panels import rendered
 
 _INK, _QUIET = "#1a1a1a", "#5c5c5c"
 _WIDE, _TEXT, _ROOM = 1.75, 0.56, 0.12  # inches: of a picture, above it, beside it
@@ -32,15 +33,12 @@ def panel_png(rows: Sequence[Sequence[Tile | None]], *, title: str = "", note: s
     >>> panel_png([[Tile(grey, "original"), Tile(grey, "attacked", "p 1.0000")]])[1:4]
     b'PNG'
     """
-    import logging
-
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     tiles = [tile for row in rows for tile in row if tile is not None]
     if not tiles:
         raise VlxError("no pictures to draw: give at least one")
-    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     columns = max(map(len, rows))
     tall = [_WIDE * max((_shape(tile) for tile in row if tile is not None), default=0.0) for row in rows]
     lines = textwrap.wrap(title, max(30, columns * 22))
@@ -77,9 +75,7 @@ def panel_png(rows: Sequence[Sequence[Tile | None]], *, title: str = "", note: s
                     fontweight=weight, color=colour,
                 )  # fmt: skip
         top = bottom
-    canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
-    return png_of(Image.fromarray(pixels))
+    return png_of(rendered(canvas))
 
 
 def _shape(tile: Tile) -> float:

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from vlx.eval.data.published import CAPTIONS, QUESTIONS_1, QUESTIONS_2
 from vlx.eval.items.truth import Boxes, Segments, region_of
 from vlx.eval.measures.controls import centre_prior
 from vlx.eval.measures.maps import Map, Mask, rank_correlation
@@ -15,13 +14,13 @@ from vlx.methods.values import class_activation_map, grad_cam, guided_backprop, 
 from vlx.show.colours import overlay, shared_scale
 from vlx.show.sheets import Cell, Line
 from vlx.studies.found import Findings, Table, number_of
+from vlx.studies.reproduce.answers import QUESTIONS
 from vlx.studies.reproduce.asked import Asked, Needs, NotHere, Role
 from vlx.studies.reproduce.classes import CLASSES
 from vlx.studies.reproduce.drawn import Shown, cells, explained, photo_cell, picture, shown
 from vlx.studies.reproduce.told import findings, spoken
+from vlx.studies.reproduce.words import TEXTS
 
-TEXTS = Needs(((CAPTIONS,),), "COCO val 2014 with captions")
-QUESTIONS = Needs(((QUESTIONS_1, QUESTIONS_2),), "VQA v1 on COCO val 2014")
 _MAPS = 3  # feature maps that are drawn
 
 
@@ -48,8 +47,9 @@ def one_core(asked: Asked) -> Findings:
     identity = _identity(asked)
     told = {number.name: number for number in identity.numbers}
     answer = (
-        "One core gives all three rows; where CAM exists, Grad-CAM's rank correlation with it is "
-        f"{spoken(told['grad_cam and CAM'])}, another class's CAM has {spoken(told['CAM of another class'])}."
+        f"One core gives {len(rows)} of {len(kinds)} rows; where CAM exists, Grad-CAM's rank correlation "
+        f"with it is {spoken(told['grad_cam and CAM'])}, another class's CAM has "
+        f"{spoken(told['CAM of another class'])}."
     )
     figure = picture("From feature maps to maps of three tasks", rows, columns)
     return findings(

@@ -41,7 +41,7 @@ _ONE: tuple[Role, ...] = ("classifier",)
 ENTRIES: tuple[Entry, ...] = (
     _entry("fig1", _CLASSES, _BOTH, 0.6, class_figures.discriminative),
     _entry(
-        "fig2", (_CLASSES, core_figures.TEXTS, core_figures.QUESTIONS),
+        "fig2", (_CLASSES, words.TEXTS, answers.QUESTIONS),
         (*_BOTH, "captioner", "answerer"), 0.1, core_figures.one_core,
     ),
     _entry("fig3", _CLASSES, _ONE, 0.1, core_figures.counterfactual),

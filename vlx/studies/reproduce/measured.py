@@ -107,7 +107,9 @@ def table(
 def between(made: Evaluated, reference: str) -> list[Table]:
     """Each method less the reference, where there are several."""
     numbers = tuple(
-        number_of(name, one) for name, one in made.found.between.items() if reference in name.split()
+        _number(name, one, made.found.median)
+        for name, one in made.found.between.items()
+        if reference in name.split()
     )
     protocol = "Over the images that both score; images are drawn."
     return [Table("One score less another", numbers, protocol)] if numbers else []

@@ -26,8 +26,6 @@ from vlx.studies.video.study import VideoSettings, video_study
 ANSWERED = Needs(
     ((QUESTIONS_1, QUESTIONS_2), (ANSWERS_1, ANSWERS_2)), "VQA v1 on COCO val 2014, with people's answers"
 )
-_PEOPLE = {"guided_backprop": "44.44", "guided_grad_cam": "61.23", "deconvolution": "53.33",
-           "deconvolution_grad_cam": "60.37"}  # fmt: skip
 
 
 def people(asked: Asked, name: str) -> Findings:

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from vlx.errors import VlxError
 from vlx.eval.data.records import DataError
@@ -122,11 +121,3 @@ def _left(whole: float, before: float, seconds: float) -> str:
     pace = seconds / 60 / before if before > 0 else 1.0
     minutes = (whole - before) * pace
     return "under a minute left" if minutes < 1 else f"about {minutes:.0f} minutes left"
-
-
-def need_writable(out: Path) -> None:
-    """Raise VlxError for a folder that cannot be made."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise VlxError(f"{out} cannot be made ({error.strerror}): give --out another folder") from None
